@@ -1,0 +1,3 @@
+"""remediator keeps data pipelines alive: it watches, decides, acts, proves, and pages."""
+
+__version__ = "0.1.0"

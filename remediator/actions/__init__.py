@@ -1,0 +1,1 @@
+"""Actions: what remediator does to the outside, each behind one port with a declared guarantee."""

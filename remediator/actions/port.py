@@ -1,0 +1,30 @@
+"""The executor ports. Remote faults come back as outcomes; an exception out of an executor is a bug."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from remediator.model.action import Action, Guarantee
+from remediator.model.inputs import Looked, Swept
+from remediator.model.outcome import Outcome
+from remediator.model.time import Instant
+
+
+class Executor(Protocol):
+    """Performs actions of one kind. Stateless between calls but for connections and tokens."""
+
+    guarantee: Guarantee
+
+    async def perform(self, action: Action, *, uncertain: bool) -> Outcome:
+        """Do it once. `uncertain`: it may have been done already; a `provable` executor looks before it acts.
+
+        A call whose result is not known is looked up at once; if that fails too, RetryAfter(uncertain=True).
+        """
+
+
+class Questioner(Protocol):
+    """Answers questions of one kind, several of one target (deployment) in as few calls as possible."""
+
+    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Looked | Swept]:
+        """One answer for each action, in order. What could not be asked is answered with `error`."""

@@ -1,0 +1,53 @@
+"""Incidents: the open problems that people see. A read model; the engine keeps its own part in key state."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from remediator.model.time import Instant
+
+
+class Phase(StrEnum):
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class Handling(StrEnum):
+    NONE = "none"
+    REMEDIATING = "remediating"
+    ACKNOWLEDGED = "acknowledged"
+
+
+class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One problem. `id` names its group; each reopening is a new episode of the same id.
+
+    dagruns: the affected dagruns, latest last, bounded; `failures` counts all of them.
+    resolution: why it ended: a reason's name with text, empty while open.
+    """
+
+    id: str
+    episode: int
+    title: str
+    severity: str
+    deployment: str
+    phase: Phase
+    handling: Handling
+    opened_at: Instant
+    updated_at: Instant
+    dag_id: str = ""
+    task_id: str = ""
+    rule: str = ""
+    owner: str = ""
+    error: str = ""
+    log_url: str = ""
+    dagruns: tuple[str, ...] = ()
+    failures: int = 0
+    status: str = ""
+    resolution: str = ""
+    resolved_at: Instant | None = None
+    paged: bool = False
+    helped: bool = False
+    impact: tuple[str, ...] = ()

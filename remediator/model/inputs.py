@@ -1,0 +1,132 @@
+"""Journal inputs: every influence on a decision, in the one order in which it counts.
+
+Owns their encoding. Anything that the engine needs to know and that is not here does not influence it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from remediator.model.event import Event
+from remediator.model.outcome import Delivered, Refused, Unknown
+from remediator.model.time import Instant
+from remediator.model.truth import DagRunRef, DagRunTruth
+
+
+class Fact(msgspec.Struct, frozen=True, tag="fact", omit_defaults=True):
+    """An event that the controller needs, with the rules of `rule_set` that it met (a match) or none."""
+
+    event: Event
+    rules: tuple[str, ...] = ()
+    rule_set: str = ""
+
+
+class Watermark(msgspec.Struct, frozen=True, tag="watermark", omit_defaults=True):
+    """One partition is read up to event time `complete_until`; `partitions` is how many the topic has.
+
+    at_head: the position had reached the high-water mark, so that nothing older can still be in the broker.
+    """
+
+    feed: str
+    topic: str
+    partition: int
+    partitions: int
+    complete_until: Instant
+    at_head: bool
+
+
+class Gap(msgspec.Struct, frozen=True, tag="gap", omit_defaults=True):
+    """The broker no longer has offsets first..last of a partition; what they said happened after `since`."""
+
+    feed: str
+    topic: str
+    partition: int
+    first: int
+    last: int
+    since: Instant
+
+
+class Unmapped(msgspec.Struct, frozen=True, tag="unmapped", omit_defaults=True):
+    """Events of a namespace and topic that no deployment, or more than one, claims."""
+
+    feed: str
+    namespace: str
+    topic: str
+    claimed_by: tuple[str, ...] = ()
+    count: int = 1
+
+
+class Looked(msgspec.Struct, frozen=True, tag="looked", omit_defaults=True):
+    """The answer to a look: a truth, or why there is none (`error`)."""
+
+    action_id: str
+    key: str
+    run_id: str
+    truth: DagRunTruth | None = None
+    error: str = ""
+
+
+class Swept(msgspec.Struct, frozen=True, tag="swept", omit_defaults=True):
+    """The reconciler's answer: dagrun with failures that changed in [since, until], or why there is none."""
+
+    action_id: str
+    deployment: str
+    since: Instant
+    until: Instant
+    dagruns: tuple[DagRunRef, ...] = ()
+    error: str = ""
+
+
+class Performed(msgspec.Struct, frozen=True, tag="performed", omit_defaults=True):
+    """The outcome of an action that is not a question."""
+
+    action_id: str
+    key: str
+    kind: str
+    outcome: Delivered | Refused | Unknown
+
+
+class Tick(msgspec.Struct, frozen=True, tag="tick"):
+    """Time passed. The entry's own `at` says to when."""
+
+
+class Activated(msgspec.Struct, frozen=True, tag="activated"):
+    """From here on the rule set with this content hash decides."""
+
+    rule_set: str
+
+
+class Pressed(msgspec.Struct, frozen=True, tag="pressed", omit_defaults=True):
+    """A person's command. command: 'freeze' | 'thaw' | 'acknowledge' | 'resolve'."""
+
+    actor: str
+    command: str
+    incident: str = ""
+    reason: str = ""
+
+
+Input = Fact | Watermark | Gap | Unmapped | Looked | Swept | Performed | Tick | Activated | Pressed
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One input at its journal position. `at` is the writer's clock when it was written."""
+
+    position: int
+    at: Instant
+    input: Input
+
+
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decoder = msgspec.msgpack.Decoder(list[Input])
+
+
+def encode_inputs(inputs: Sequence[Input]) -> bytes:
+    """Inputs -> the body of one journal row."""
+    return _encoder.encode(inputs)
+
+
+def decode_inputs(body: bytes) -> list[Input]:
+    """The body of one journal row -> its inputs. Raises msgspec.DecodeError."""
+    return _decoder.decode(body)

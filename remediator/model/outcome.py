@@ -1,0 +1,41 @@
+"""Outcomes: what became of one call to the outside. Remote faults are values, never exceptions."""
+
+from __future__ import annotations
+
+import msgspec
+
+from remediator.model.time import Duration
+
+
+class Delivered(msgspec.Struct, frozen=True, tag="delivered", omit_defaults=True):
+    """It happened. `ref` names the result at the target, such as a message's channel and timestamp."""
+
+    ref: str = ""
+    detail: str = ""
+
+
+class RetryAfter(msgspec.Struct, frozen=True, tag="retry", omit_defaults=True):
+    """It may succeed later. Never journalled: the outbox waits and tries again.
+
+    uncertain: it may have happened, so the next try must look first.
+    """
+
+    after: Duration
+    reason: str
+    uncertain: bool = False
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused", omit_defaults=True):
+    """It did not happen and will not: the target, a brake or the clock said no."""
+
+    reason: str
+
+
+class Unknown(msgspec.Struct, frozen=True, tag="unknown", omit_defaults=True):
+    """It may have happened; looking could not tell. Counts as spent budget."""
+
+    reason: str
+
+
+Outcome = Delivered | RetryAfter | Refused | Unknown
+FinalOutcome = Delivered | Refused | Unknown

@@ -1,0 +1,90 @@
+"""Policy: the part of the configuration that decisions depend on. It travels inside the rule set, hashed with it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from remediator.model.time import DAY, HOUR, MINUTE, SECOND, Duration
+
+
+class Mode(StrEnum):
+    """How far a rule or a deployment lets remediator go. Order: observe < approve < act."""
+
+    OBSERVE = "observe"
+    APPROVE = "approve"
+    ACT = "act"
+
+
+MODE_RANK: dict[Mode, int] = {Mode.OBSERVE: 0, Mode.APPROVE: 1, Mode.ACT: 2}
+
+
+class Budget(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Changes allowed per (deployment, dag, task) and sliding period. None: the cap alone counts."""
+
+    per_hour: int | None = None
+    per_day: int | None = None
+
+
+class DeploymentPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One Airflow, as decisions see it.
+
+    log_hosts: hosts whose log links are this deployment's; a failure that links elsewhere is never acted on.
+    """
+
+    name: str
+    feed: str
+    ceiling: Mode = Mode.OBSERVE
+    has_api: bool = True
+    log_hosts: tuple[str, ...] = ()
+
+
+class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a route tells people. kind: an executor's name; receiver: whose credentials; channel: where there."""
+
+    kind: str
+    receiver: str = ""
+    channel: str = ""
+
+
+class Route(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A name that rules page or notify, with what is told there; `fallback` is used when it fails."""
+
+    name: str
+    destinations: tuple[Destination, ...] = ()
+    fallback: str = ""
+
+
+class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything outside the rules that a decision reads.
+
+    never_retry: globs over 'deployment/dag_id/task_id'; never_retry_tags: DAG tags with the same meaning.
+    budget_cap: what no rule can raise.
+    look_delay: Airflow announces a failure up to 5.1 s before recording it (measured), so asking at once is vain.
+    look_again: first wait before a look is repeated, doubled up to look_again_max.
+    behind_after: a feed whose watermark is older than this is catching up.
+    blind_after: a feed that was not read for this long is blind.
+    hold_max: the longest a verdict waits for a feed, a thaw or an unreachable scheduler.
+    """
+
+    deployments: dict[str, DeploymentPolicy] = {}
+    routes: dict[str, Route] = {}
+    unclassified_route: str = "default"
+    self_route: str = "default"
+    never_retry: tuple[str, ...] = ()
+    never_retry_tags: tuple[str, ...] = ("remediator:never",)
+    budget_cap: Budget = Budget(per_hour=6, per_day=20)
+    lateness: Duration = 10 * SECOND
+    look_delay: Duration = 2 * SECOND
+    look_again: Duration = 4 * SECOND
+    look_again_max: Duration = 60 * SECOND
+    behind_after: Duration = 45 * SECOND
+    blind_after: Duration = 5 * MINUTE
+    hold_max: Duration = 15 * MINUTE
+    sweep_every: Duration = 60 * SECOND
+    sweep_overlap: Duration = 60 * SECOND
+    action_expiry: Duration = 30 * MINUTE
+    incident_expiry: Duration = 7 * DAY
+    memory: Duration = 14 * DAY
+    self_alert_every: Duration = 6 * HOUR

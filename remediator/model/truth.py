@@ -1,0 +1,47 @@
+"""Truths: what the scheduler answered when it was asked."""
+
+from __future__ import annotations
+
+import msgspec
+
+from remediator.model.event import UNMAPPED_INDEX
+from remediator.model.time import Instant
+
+
+class TaskTruth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One task instance that is not finished well. `instance_id` changes at every try and clear."""
+
+    task_id: str
+    state: str
+    try_number: int
+    map_index: int = UNMAPPED_INDEX
+    instance_id: str = ""
+    max_tries: int = 0
+    ended_at: Instant | None = None
+    note: str = ""
+    operator: str = ""
+
+
+class DagRunTruth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One dagrun as the scheduler has it.
+
+    state: 'queued', 'running', 'success', 'failed', or '' if the scheduler does not know the dagrun.
+    tasks: every task instance that is neither success, skipped nor removed; one that is missing here is done.
+    complete: False if there were more task instances than the look may read.
+    """
+
+    deployment: str
+    dag_id: str
+    run_id: str
+    state: str
+    tasks: tuple[TaskTruth, ...] = ()
+    ended_at: Instant | None = None
+    complete: bool = True
+
+
+class DagRunRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A dagrun that a sweep found worth a look."""
+
+    dag_id: str
+    run_id: str
+    ended_at: Instant | None = None

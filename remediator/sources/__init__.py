@@ -1,0 +1,1 @@
+"""Sources: where records come from. One port; adapters know the model and this port only."""

@@ -1,0 +1,1 @@
+"""Stores: one port, three implementations (memory, SQLite, PostgreSQL) under one contract suite."""
