@@ -99,11 +99,10 @@ class Activated(msgspec.Struct, frozen=True, tag="activated"):
 
 
 class Pressed(msgspec.Struct, frozen=True, tag="pressed", omit_defaults=True):
-    """A person's command. command: 'freeze' | 'thaw' | 'acknowledge' | 'resolve'."""
+    """A person's command. command: 'freeze' | 'thaw'."""
 
     actor: str
     command: str
-    incident: str = ""
     reason: str = ""
 
 

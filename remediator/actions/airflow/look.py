@@ -1,0 +1,159 @@
+"""Answers looks: one call a dagrun, then one call for the task instances of them all. Changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from remediator.actions.airflow.client import AirflowClient, Position, next_position
+from remediator.actions.airflow.errors import Fault, is_about_deployment
+from remediator.actions.airflow.rows import DONE_STATES, DagRunRow, TaskInstanceRow, instant_of, task_truth
+from remediator.model.action import Action, Look
+from remediator.model.inputs import Looked, Swept
+from remediator.model.time import Instant
+from remediator.model.truth import DagRunTruth
+
+DagRunKey = tuple[str, str]
+"""(dag_id, run_id)"""
+
+
+class Instances(msgspec.Struct, frozen=True):
+    """The unfinished task instances of one dagrun. complete: no page was left unread."""
+
+    rows: tuple[TaskInstanceRow, ...]
+    complete: bool = True
+
+
+Heads = dict[DagRunKey, DagRunRow | Fault | None]
+Bodies = dict[DagRunKey, Instances | Fault]
+
+
+class LookExecutor:
+    """The Questioner of 'airflow.look'. clients: deployment -> its API."""
+
+    def __init__(self, clients: Mapping[str, AirflowClient]) -> None:
+        self._clients = clients
+
+    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Looked | Swept]:
+        """One Looked for each action, in order, side by side for different deployments."""
+        wanted: dict[str, dict[DagRunKey, None]] = {}
+        for action in actions:
+            wanted.setdefault(action.target, {})[_key(action)] = None
+        found = await asyncio.gather(*(self._deployment(name, tuple(keys)) for name, keys in wanted.items()))
+        truths = dict(zip(wanted, found, strict=True))
+        return [_looked(action, truths[action.target][_key(action)]) for action in actions]
+
+    async def _deployment(self, name: str, keys: Sequence[DagRunKey]) -> dict[DagRunKey, DagRunTruth | str]:
+        client = self._clients.get(name)
+        if client is None:
+            return dict.fromkeys(keys, f"no API is configured for deployment {name!r}")
+        # Task instances are read after their dagrun: the other way round a task that fails in between
+        # would look healed in a dagrun that looks failed.
+        heads = await _heads(client, keys)
+        bodies: Bodies = {}
+        known = [key for key, head in heads.items() if isinstance(head, DagRunRow)]
+        for batch in _batches(known, client.settings.batch_size):
+            bodies |= await _bodies(client, batch)
+        return {key: _truth(name, key, heads[key], bodies.get(key)) for key in keys}
+
+
+async def _heads(client: AirflowClient, keys: Sequence[DagRunKey]) -> Heads:
+    """The first alone: while the deployment is away, one call waits for it and not hundreds."""
+    first = await _head(client, keys[0])
+    if isinstance(first, Fault) and is_about_deployment(first):
+        return dict.fromkeys(keys, first)
+    rest = await asyncio.gather(*(_head(client, key) for key in keys[1:]))
+    return dict(zip(keys, (first, *rest), strict=True))
+
+
+async def _head(client: AirflowClient, key: DagRunKey) -> DagRunRow | Fault | None:
+    try:
+        return await client.dagrun(*key)
+    except Fault as fault:
+        return fault
+
+
+async def _bodies(client: AirflowClient, keys: Sequence[DagRunKey]) -> Bodies:
+    """All in one call; one by one if that is refused or does not fit a page, so that one dagrun spoils no other."""
+    limit = client.settings.page_size * client.settings.max_pages
+    dags, dagruns = (sorted({key[part] for key in keys}) for part in (0, 1))
+    try:
+        page = await client.unfinished(dags, dagruns, limit)
+    except Fault as fault:
+        if is_about_deployment(fault):
+            return dict.fromkeys(keys, fault)
+        return await _one_by_one(client, keys)
+    if (page.total_entries or 0) > len(page.task_instances):
+        return await _one_by_one(client, keys)
+    return _by_dagrun(keys, page.task_instances)
+
+
+async def _one_by_one(client: AirflowClient, keys: Sequence[DagRunKey]) -> Bodies:
+    found = await asyncio.gather(*(_body(client, key) for key in keys))
+    return dict(zip(keys, found, strict=True))
+
+
+async def _body(client: AirflowClient, key: DagRunKey) -> Instances | Fault:
+    """Without a state filter: an Airflow that does not know one of our states refuses the whole question."""
+    rows: list[TaskInstanceRow] = []
+    at: Position | None = Position()
+    try:
+        for _ in range(client.settings.max_pages):
+            page = await client.task_instances(*key, at or Position())
+            rows += [row for row in page.task_instances if row.state not in DONE_STATES]
+            at = next_position(page, at or Position())
+            if at is None:
+                break
+    except Fault as fault:
+        return fault
+    return Instances(tuple(rows), complete=at is None)
+
+
+def _by_dagrun(keys: Sequence[DagRunKey], rows: Sequence[TaskInstanceRow]) -> Bodies:
+    """Rows of combinations that nobody asked for are dropped."""
+    grouped: dict[DagRunKey, list[TaskInstanceRow]] = {key: [] for key in keys}
+    for row in rows:
+        mine = grouped.get((row.dag_id, row.dag_run_id))
+        if mine is not None and row.state not in DONE_STATES:
+            mine.append(row)
+    return {key: Instances(tuple(mine)) for key, mine in grouped.items()}
+
+
+def _truth(
+    deployment: str, key: DagRunKey, head: DagRunRow | Fault | None, body: Instances | Fault | None
+) -> DagRunTruth | str:
+    dag_id, run_id = key
+    if isinstance(head, Fault):
+        return str(head)
+    if head is None or body is None:
+        return DagRunTruth(deployment=deployment, dag_id=dag_id, run_id=run_id, state="")
+    if isinstance(body, Fault):
+        return str(body)
+    tasks = sorted((task_truth(row) for row in body.rows), key=lambda task: (task.task_id, task.map_index))
+    return DagRunTruth(
+        deployment=deployment,
+        dag_id=dag_id,
+        run_id=run_id,
+        state=head.state,
+        tasks=tuple(tasks),
+        ended_at=instant_of(head.end_date),
+        complete=body.complete,
+    )
+
+
+def _key(action: Action) -> DagRunKey:
+    assert isinstance(action.params, Look)  # noqa: S101  (the dispatcher picks the executor by kind)
+    return action.params.dag_id, action.params.run_id
+
+
+def _looked(action: Action, truth: DagRunTruth | str) -> Looked:
+    _, run_id = _key(action)
+    if isinstance(truth, str):
+        return Looked(action_id=action.id, key=action.key, run_id=run_id, error=truth)
+    return Looked(action_id=action.id, key=action.key, run_id=run_id, truth=truth)
+
+
+def _batches(keys: Sequence[DagRunKey], size: int) -> list[tuple[DagRunKey, ...]]:
+    return [tuple(keys[start : start + size]) for start in range(0, len(keys), size)]

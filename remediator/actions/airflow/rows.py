@@ -1,0 +1,147 @@
+"""Rows of API v2 as typed values, and what they mean as truths. Unknown fields are ignored, wrong types refused."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+from remediator.actions.airflow.errors import TEXT_LIMIT
+from remediator.model.event import UNMAPPED_INDEX
+from remediator.model.time import Instant, parse_instant
+from remediator.model.truth import TaskTruth
+
+NO_STATE = "none"
+"""How a truth spells Airflow's null state: known to the scheduler, not scheduled yet."""
+DONE_STATES = frozenset({"success", "skipped", "removed"})
+UNFINISHED_STATES: tuple[str | None, ...] = (
+    None,
+    "scheduled",
+    "queued",
+    "running",
+    "restarting",
+    "failed",
+    "up_for_retry",
+    "up_for_reschedule",
+    "upstream_failed",
+    "deferred",
+    "awaiting_input",
+)
+"""Every state of Airflow 3.3 that is not in DONE_STATES, null among them."""
+
+
+class TaskInstanceRow(msgspec.Struct, frozen=True):
+    """A task instance as the API has it. `id` changes at every try and at every clear."""
+
+    id: str
+    task_id: str
+    dag_id: str
+    dag_run_id: str
+    map_index: int = UNMAPPED_INDEX
+    state: str | None = None
+    try_number: int = 0
+    max_tries: int = 0
+    end_date: str | None = None
+    note: str | None = None
+    operator: str | None = None
+
+
+class DagRunRow(msgspec.Struct, frozen=True):
+    """A dagrun as the API has it."""
+
+    dag_run_id: str
+    dag_id: str
+    state: str
+    end_date: str | None = None
+
+
+class TaskInstancePage(msgspec.Struct, frozen=True):
+    """One page. total_entries counts all pages; next_cursor is None on the last one."""
+
+    task_instances: tuple[TaskInstanceRow, ...]
+    total_entries: int | None = None
+    next_cursor: str | None = None
+
+    @property
+    def rows(self) -> tuple[TaskInstanceRow, ...]:
+        """The page's rows, under the name that both kinds of page share."""
+        return self.task_instances
+
+
+class DagRunPage(msgspec.Struct, frozen=True):
+    """One page of dagruns."""
+
+    dag_runs: tuple[DagRunRow, ...]
+    total_entries: int | None = None
+    next_cursor: str | None = None
+
+    @property
+    def rows(self) -> tuple[DagRunRow, ...]:
+        """The page's rows, under the name that both kinds of page share."""
+        return self.dag_runs
+
+
+class TokenAnswer(msgspec.Struct, frozen=True):
+    """What /auth/token answers."""
+
+    access_token: str
+
+
+class _ErrorAnswer(msgspec.Struct, frozen=True):
+    detail: Any = None
+
+
+def instant_of(text: str | None) -> Instant | None:
+    """An API timestamp -> Instant; None if it is absent or unreadable."""
+    try:
+        return parse_instant(text) if text else None
+    except ValueError:
+        return None
+
+
+def instant_of_date(header: str | None) -> Instant | None:
+    """An HTTP Date header -> Instant at whole seconds; None if it is absent or unreadable."""
+    try:
+        return parse_instant(parsedate_to_datetime(header).isoformat()) if header else None
+    except ValueError:
+        return None
+
+
+def task_truth(row: TaskInstanceRow) -> TaskTruth:
+    """What the row says, in our words."""
+    return TaskTruth(
+        task_id=row.task_id,
+        state=row.state or NO_STATE,
+        try_number=row.try_number,
+        map_index=row.map_index,
+        instance_id=row.id,
+        max_tries=row.max_tries,
+        ended_at=instant_of(row.end_date),
+        note=row.note or "",
+        operator=row.operator or "",
+    )
+
+
+def error_text(body: bytes) -> str:
+    """The reason in an error answer, one bounded line. What was sent is never repeated (it may hold secrets)."""
+    try:
+        detail = msgspec.json.decode(body, type=_ErrorAnswer).detail
+    except msgspec.MsgspecError:
+        return ""
+    return " ".join(_detail_text(detail).split())[:TEXT_LIMIT]
+
+
+def _detail_text(detail: Any) -> str:
+    if isinstance(detail, str):
+        return detail
+    if isinstance(detail, dict):
+        return str(detail.get("reason") or detail.get("message") or "")
+    if isinstance(detail, list):
+        return "; ".join(_fault_text(item) for item in detail if isinstance(item, dict))
+    return ""
+
+
+def _fault_text(item: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in item.get("loc") or ())
+    return f"{place}: {item.get('msg', '')}"

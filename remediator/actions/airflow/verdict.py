@@ -1,0 +1,132 @@
+"""What to make of what was found around a clear. Pure: every branch of the retry executor is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from remediator.actions.airflow.errors import Answered, Fault, Lost, NotSent
+from remediator.actions.airflow.note import is_ours, merged
+from remediator.actions.airflow.rows import NO_STATE, TaskInstancePage, TaskInstanceRow
+from remediator.model.action import Retry, RetryTarget
+from remediator.model.event import UNMAPPED_INDEX
+from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter
+from remediator.model.time import SECOND, Duration
+
+SOON: Duration = 5 * SECOND
+LATER: Duration = 15 * SECOND
+RUNNING: Duration = 10 * SECOND
+NAMED_LIMIT = 3
+"""How many task instances a reason names."""
+
+Found = tuple[RetryTarget, TaskInstanceRow | None]
+
+
+class Clear(msgspec.Struct, frozen=True):
+    """The targets that are still the expected attempts, and the note to leave on them."""
+
+    tasks: tuple[RetryTarget, ...]
+    note: str
+
+
+class LookAgain(msgspec.Struct, frozen=True):
+    """The clear's answer does not tell what happened.
+
+    unchanged: what holds if the look finds the same failure. moved: what holds if it finds another attempt
+    without our note; None: somebody else's clear, so ours is refused.
+    """
+
+    unchanged: Outcome
+    moved: Outcome | None = None
+
+
+def before(found: Sequence[Found], action_id: str, retry: Retry) -> Clear | Outcome:
+    """Shall these targets be cleared now?"""
+    if any(row is not None and is_ours(row.note, action_id) for _, row in found):
+        return Delivered(ref=action_id, detail="found by its note")
+    same = [(target, row) for target, row in found if _is_expected(target, row)]
+    if not same:
+        return Refused(f"attempt moved on: {_named(found)}")
+    notes = [row.note for _, row in same if row is not None]
+    return Clear(tuple(target for target, _ in same), merged(notes, action_id, retry.why))
+
+
+def look_failed(fault: Fault, *, uncertain: bool) -> Outcome:
+    """The look before the clear failed; nothing was sent by this call."""
+    if isinstance(fault, Answered) and not uncertain and _is_final(fault):
+        return Refused(str(fault))
+    return RetryAfter(_wait(fault, LATER), str(fault), uncertain=uncertain)
+
+
+def answered(page: TaskInstancePage, clear: Clear, action_id: str) -> Outcome | LookAgain:
+    """The clear was answered with 200: did it touch a target? (It may have touched only what failed downstream.)"""
+    cleared = {(row.task_id, row.map_index) for row in page.task_instances}
+    if any((task.task_id, task.map_index) in cleared for task in clear.tasks):
+        return Delivered(ref=action_id, detail=f"cleared {len(cleared)} task instances")
+    return LookAgain(Refused("the scheduler cleared nothing, though the attempt is still failed"))
+
+
+def refused(fault: Fault, *, uncertain: bool) -> Outcome | LookAgain:
+    """The clear was not answered with 200."""
+    if isinstance(fault, NotSent):
+        return RetryAfter(LATER, str(fault), uncertain=uncertain)
+    if isinstance(fault, Lost):
+        return LookAgain(RetryAfter(SOON, str(fault), uncertain=True))
+    assert isinstance(fault, Answered)  # noqa: S101  (the tree has three leaves)
+    if fault.status == 409:
+        return _conflict(fault, uncertain=uncertain)
+    if fault.status >= 500:
+        # A proxy answers for a server that may have acted all the same.
+        return LookAgain(RetryAfter(_wait(fault, LATER), str(fault), uncertain=True))
+    if _is_final(fault):
+        return Refused(str(fault))
+    return RetryAfter(_wait(fault, LATER), str(fault), uncertain=uncertain)
+
+
+def after(found: Sequence[Found] | Fault, again: LookAgain, action_id: str) -> Outcome:
+    """The look after a clear whose answer did not tell."""
+    if isinstance(found, Fault):
+        return RetryAfter(SOON, f"cannot tell whether it was cleared: {found}", uncertain=True)
+    if any(row is not None and is_ours(row.note, action_id) for _, row in found):
+        return Delivered(ref=action_id, detail="found by its note")
+    if any(_is_expected(target, row) for target, row in found):
+        return again.unchanged
+    return again.moved or Refused(f"attempt moved on: {_named(found)}")
+
+
+def _conflict(fault: Answered, *, uncertain: bool) -> Outcome | LookAgain:
+    if "running" in fault.text.lower():
+        return RetryAfter(RUNNING, str(fault), uncertain=uncertain)
+    # Clears collided: the winner's note may not be visible yet, so the next try judges, not this one.
+    later = RetryAfter(SOON, f"clears collided: {fault}", uncertain=True)
+    return LookAgain(later, moved=later)
+
+
+def _is_final(fault: Answered) -> bool:
+    """Would the same call be refused for ever?"""
+    return fault.status < 500 and fault.status not in (408, 409, 425, 429)
+
+
+def _wait(fault: Fault, otherwise: Duration) -> Duration:
+    asked = fault.retry_after_s if isinstance(fault, Answered) else None
+    return otherwise if asked is None else min(round(asked * SECOND), 60 * SECOND)
+
+
+def _is_expected(target: RetryTarget, row: TaskInstanceRow | None) -> bool:
+    if row is None or row.state != "failed" or row.try_number != target.try_number:
+        return False
+    return not target.instance_id or row.id == target.instance_id
+
+
+def _named(found: Sequence[Found]) -> str:
+    named = "; ".join(_one(target, row) for target, row in found[:NAMED_LIMIT])
+    return named if len(found) <= NAMED_LIMIT else f"{named}; and {len(found) - NAMED_LIMIT} more"
+
+
+def _one(target: RetryTarget, row: TaskInstanceRow | None) -> str:
+    index = "" if target.map_index == UNMAPPED_INDEX else f"[{target.map_index}]"
+    name = f"{target.task_id}{index}"
+    if row is None:
+        return f"the scheduler does not know {name}"
+    return f"{name} is {row.state or NO_STATE} at try {row.try_number}"

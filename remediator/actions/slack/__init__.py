@@ -1,0 +1,1 @@
+"""Slack: one message per incident, posted once and edited in place."""

@@ -1,0 +1,98 @@
+"""[[deployment]]: which Airflows there are, what is theirs, and how far each may be touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from remediator.config.names import Names, check_known
+from remediator.config.secrets import SecretReader
+from remediator.config.settings import AirflowApi, Deployment, Feed
+from remediator.model.policy import DeploymentPolicy, Mode
+from remediator.model.time import MINUTE, SECOND
+from remediator.rules.toml import Table, show
+
+
+def read_deployments(root: Table, secrets: SecretReader, feeds: Sequence[Feed]) -> tuple[Deployment, ...]:
+    """Every [[deployment]], each with a feed that is defined."""
+    names = Names()
+    known = [feed.name for feed in feeds]
+    return tuple(_read_deployment(table, names, secrets, known) for table in root.tables("deployment"))
+
+
+def _read_deployment(table: Table, names: Names, secrets: SecretReader, feeds: list[str]) -> Deployment:
+    name = names.read(table, "deployment")
+    table.require("feed")
+    feed = table.text("feed")
+    api = _read_api(table.table("api"), secrets) if "api" in table else None
+    hosts = (urlsplit(api.url).hostname or "",) if api is not None and api.url else ()
+    deployment = Deployment(
+        name=name,
+        feed=feed,
+        namespaces=table.texts("namespaces"),
+        topics=table.texts("topics"),
+        ceiling=table.enum("ceiling", Mode.OBSERVE),
+        api=api,
+        log_hosts=table.texts("log_hosts", hosts),
+    )
+    if api is None:
+        table.raw("api")
+    table.close()
+    if feed:
+        check_known(table, "feed", feed, feeds, "feed")
+    if not deployment.namespaces and not deployment.topics:
+        table.fault("", "neither namespaces nor topics", 'what is its own; namespaces = ["*"] takes everything')
+    if deployment.ceiling is not Mode.OBSERVE and "api" not in table:
+        found = f'"{deployment.ceiling.value}" without [deployment.api]'
+        table.fault("ceiling", found, '"observe", or an api: what cannot be asked must not be changed')
+    return deployment
+
+
+def _read_api(table: Table, secrets: SecretReader) -> AirflowApi:
+    table.require("url")
+    api = AirflowApi(
+        url=check_url(table, "url", table.text("url", secret=True)),
+        username=table.text("username"),
+        password=secrets.read(table, "password"),
+        token=secrets.read(table, "token"),
+        verify_tls=table.boolean("verify_tls", True),
+        max_concurrency=table.integer("max_concurrency", 4, 1, 64),
+        timeout=table.duration("timeout", 20 * SECOND, 1 * SECOND, 5 * MINUTE),
+    )
+    table.close()
+    with_password = "username" in table or "password" in table
+    if with_password == ("token" in table):
+        found = "a token as well as username and password" if with_password else "no credentials"
+        table.fault("", found, "either token, or username and password")
+    elif with_password:
+        table.require("username", "password")
+    return api
+
+
+def check_url(table: Table, key: str, url: str) -> str:
+    """Fault unless `url` is an http(s) address without credentials in it."""
+    if key not in table:
+        return url
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        table.fault(key, "an address that is not valid", "http://host:port or https://host")
+        return ""
+    if parts.username is not None or parts.password is not None:
+        table.fault(key, "credentials written into the address", "an address without them")
+        return ""
+    if not usable:
+        table.fault(key, show(url), "http://host:port or https://host")
+    return url if usable else ""
+
+
+def deployment_policy(deployment: Deployment) -> DeploymentPolicy:
+    """The part of a deployment that decisions read."""
+    return DeploymentPolicy(
+        name=deployment.name,
+        feed=deployment.feed,
+        ceiling=deployment.ceiling,
+        has_api=deployment.api is not None,
+        log_hosts=deployment.log_hosts,
+    )

@@ -1,0 +1,59 @@
+"""Reads the configuration file: everything, or every fault."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from remediator.config.deployments import read_deployments
+from remediator.config.feeds import read_feeds
+from remediator.config.people import read_receivers, read_routes
+from remediator.config.policy import complete_policy, read_policy
+from remediator.config.secrets import SecretReader
+from remediator.config.sections import read_daemon, read_dispatcher, read_http, read_log, read_rules, read_store
+from remediator.config.settings import Config
+from remediator.rules.faults import Fault, Faults
+from remediator.rules.toml import Table, decode_document
+
+
+def load_config(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration in one file. Raises Faults with everything that is wrong, secrets that are missing too.
+
+    environ: where `{ env = … }` looks; the process's environment unless given.
+    """
+    path = Path(path)
+    try:
+        body = path.read_bytes()
+    except OSError as error:
+        found = error.strerror or type(error).__name__
+        raise Faults([Fault(str(path), 0, "", found.lower(), "a readable configuration file")]) from None
+    document = decode_document(body, str(path))
+    secrets = SecretReader(os.environ if environ is None else environ, path.parent)
+    config = _read(document.root(), secrets, path.parent)
+    document.check()
+    return config
+
+
+def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
+    policy_table = root.table("policy")
+    policy = read_policy(policy_table)
+    feeds = read_feeds(root, secrets, policy.lateness, base)
+    deployments = read_deployments(root, secrets, feeds)
+    receivers = read_receivers(root, secrets)
+    routes = read_routes(root, receivers)
+    config = Config(
+        base=base,
+        daemon=read_daemon(root),
+        store=read_store(root, secrets),
+        feeds=feeds,
+        deployments=deployments,
+        receivers=receivers,
+        decisions=complete_policy(policy_table, policy, deployments, routes),
+        rules=read_rules(root, base),
+        http=read_http(root, secrets),
+        log=read_log(root),
+        dispatcher=read_dispatcher(root),
+    )
+    root.close()
+    return config

@@ -1,0 +1,77 @@
+"""[policy]: what decisions depend on besides rules, deployments and routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from remediator.config.deployments import deployment_policy
+from remediator.config.names import check_known
+from remediator.config.settings import Deployment
+from remediator.model.policy import Budget, Policy, Route
+from remediator.model.time import DAY, HOUR, SECOND, Duration
+from remediator.rules.toml import Table
+
+RANGES: dict[str, tuple[Duration, Duration]] = {
+    "lateness": (0, 1 * HOUR),
+    "look_delay": (0, 10 * 60 * SECOND),
+    "look_again": (1 * SECOND, 1 * HOUR),
+    "look_again_max": (1 * SECOND, 1 * HOUR),
+    "behind_after": (1 * SECOND, 1 * DAY),
+    "blind_after": (1 * SECOND, 1 * DAY),
+    "hold_max": (1 * SECOND, 1 * DAY),
+    "sweep_every": (5 * SECOND, 1 * DAY),
+    "sweep_overlap": (0, 1 * DAY),
+    "action_expiry": (10 * SECOND, 7 * DAY),
+    "incident_expiry": (1 * HOUR, 365 * DAY),
+    "memory": (1 * HOUR, 365 * DAY),
+    "self_alert_every": (1 * 60 * SECOND, 7 * DAY),
+}
+"""Every duration of Policy, with the shortest and the longest that makes sense."""
+
+
+def read_policy(table: Table) -> Policy:
+    """[policy], without deployments and routes."""
+    default = Policy()
+    durations = {name: table.duration(name, getattr(default, name), low, high) for name, (low, high) in RANGES.items()}
+    policy = Policy(
+        unclassified_route=table.text("unclassified_route", default.unclassified_route),
+        self_route=table.text("self_route", default.self_route),
+        never_retry=table.texts("never_retry", default.never_retry),
+        never_retry_tags=table.texts("never_retry_tags", default.never_retry_tags),
+        budget_cap=_read_cap(table.table("budget_cap"), default.budget_cap),
+    )
+    policy = msgspec.structs.replace(policy, **durations)
+    table.close()
+    _check_order(table, policy)
+    return policy
+
+
+def _read_cap(table: Table, default: Budget) -> Budget:
+    cap = Budget(
+        per_hour=table.integer("per_hour", default.per_hour or 0, 0, 10_000),
+        per_day=table.integer("per_day", default.per_day or 0, 0, 100_000),
+    )
+    table.close()
+    return cap
+
+
+def _check_order(table: Table, policy: Policy) -> None:
+    if policy.look_again > policy.look_again_max:
+        table.fault("look_again", "more than look_again_max", "at most look_again_max")
+    if policy.behind_after > policy.blind_after:
+        table.fault("behind_after", "more than blind_after", "at most blind_after")
+
+
+def complete_policy(
+    table: Table, policy: Policy, deployments: Sequence[Deployment], routes: Mapping[str, Route]
+) -> Policy:
+    """The policy with its deployments and routes, after a check that it names routes that exist."""
+    for key in ("unclassified_route", "self_route"):
+        check_known(table, key, getattr(policy, key), routes, "route")
+    return msgspec.structs.replace(
+        policy,
+        deployments={deployment.name: deployment_policy(deployment) for deployment in deployments},
+        routes=dict(routes),
+    )

@@ -1,0 +1,123 @@
+"""The sections about the daemon itself: [daemon], [store], [rules], [http], [log], [dispatcher]."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from remediator.config.secrets import SecretReader
+from remediator.config.settings import (
+    Daemon,
+    DispatcherSettings,
+    HttpSettings,
+    LogSettings,
+    RulesSettings,
+    StoreSettings,
+)
+from remediator.model.time import DAY, HOUR, MILLISECOND, MINUTE, SECOND
+from remediator.rules.toml import Table
+
+LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("json", "console")
+STORE_URLS = "sqlite:///path/to/file or postgresql://user@host:port/database"
+
+
+def read_daemon(root: Table) -> Daemon:
+    """[daemon]"""
+    table, default = root.table("daemon"), Daemon()
+    settings = Daemon(
+        name=table.text("name", default.name, max_length=100),
+        data_dir=Path(table.text("data_dir", str(default.data_dir))),
+    )
+    if not settings.name:
+        table.fault("name", '""', "a name")
+    table.close()
+    return settings
+
+
+def read_store(root: Table, secrets: SecretReader) -> StoreSettings:
+    """[store]"""
+    table, default = root.table("store"), StoreSettings()
+    url = table.text("url", default.url, secret=True)
+    settings = StoreSettings(
+        url=url,
+        password=secrets.read(table, "password"),
+        synchronous=table.choice("synchronous", default.synchronous, ("FULL", "NORMAL")),
+        max_page_count=table.optional_integer("max_page_count", 1_000),
+        retention=table.duration("retention", default.retention, 1 * HOUR, 3_650 * DAY),
+        outbox_retention=table.duration("outbox_retention", default.outbox_retention, 1 * HOUR, 3_650 * DAY),
+        snapshot_every=table.integer("snapshot_every", default.snapshot_every, 100, 10_000_000),
+    )
+    table.close()
+    _check_store_url(table, url)
+    return settings
+
+
+def _check_store_url(table: Table, url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme == "postgresql" and parts.password is not None:
+        table.fault("url", "a password written into the url", 'no password here, but password = { env = "NAME" }')
+    elif parts.scheme == "sqlite":
+        if not url.startswith("sqlite:///") or url == "sqlite:///":
+            table.fault("url", f'"{url}"', STORE_URLS)
+    elif parts.scheme != "postgresql" or not parts.hostname:
+        table.fault("url", f"a url of kind {parts.scheme or 'none'!r}", STORE_URLS)
+
+
+def read_rules(root: Table, base: Path) -> RulesSettings:
+    """[rules]"""
+    table, default = root.table("rules"), RulesSettings()
+    paths = tuple(Path(path) for path in table.texts("paths", tuple(str(path) for path in default.paths)))
+    settings = RulesSettings(paths=paths, reload=table.boolean("reload", default.reload))
+    table.close()
+    for path in paths:
+        if not (base / path).exists():
+            table.fault("paths", f'"{path}", which does not exist', "files and folders, relative to this file")
+    return settings
+
+
+def read_http(root: Table, secrets: SecretReader) -> HttpSettings:
+    """[http]"""
+    table, default = root.table("http"), HttpSettings()
+    settings = HttpSettings(
+        enabled=table.boolean("enabled", default.enabled),
+        host=table.text("host", default.host),
+        port=table.integer("port", default.port, 0, 65_535),
+        token=secrets.read(table, "token"),
+    )
+    table.close()
+    if settings.enabled and not is_loopback(settings.host) and "token" not in table:
+        table.fault("host", f'"{settings.host}" without a token', 'a loopback address, or token = { env = "NAME" }')
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """Is the address reachable from this machine only?"""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def read_log(root: Table) -> LogSettings:
+    """[log]"""
+    table, default = root.table("log"), LogSettings()
+    settings = LogSettings(
+        level=table.choice("level", default.level, LEVELS), format=table.choice("format", default.format, FORMATS)
+    )
+    table.close()
+    return settings
+
+
+def read_dispatcher(root: Table) -> DispatcherSettings:
+    """[dispatcher]"""
+    table, default = root.table("dispatcher"), DispatcherSettings()
+    settings = DispatcherSettings(
+        changes_per_minute=table.integer("changes_per_minute", default.changes_per_minute, 0, 10_000),
+        concurrency=table.integer("concurrency", default.concurrency, 1, 256),
+        claim=table.duration("claim", default.claim, 5 * SECOND, 15 * MINUTE),
+        poll=table.duration("poll", default.poll, 10 * MILLISECOND, 1 * MINUTE),
+    )
+    table.close()
+    return settings

@@ -1,0 +1,191 @@
+"""What the configuration file says, as frozen values; field names are the file's own keys.
+
+Owns the defaults. Holds no reading, no checks; secrets stay wrapped in `Secret`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from remediator.codecs.deployments import DeploymentBinding
+from remediator.model.policy import Mode, Policy
+from remediator.model.secret import Secret
+from remediator.model.time import DAY, MILLISECOND, MINUTE, SECOND, Duration
+
+MIB = 1024 * 1024
+
+
+class Daemon(msgspec.Struct, frozen=True):
+    """name: what messages and pages call this remediator. data_dir: where it keeps files of its own."""
+
+    name: str = "remediator"
+    data_dir: Path = Path("var")
+
+
+class StoreSettings(msgspec.Struct, frozen=True):
+    """url: 'sqlite:///path' (relative to the working directory), 'sqlite:////path' or 'postgresql://…'.
+
+    password: of the PostgreSQL user, which never stands in the url. synchronous, max_page_count: SQLite only.
+    """
+
+    url: str = "sqlite:///var/remediator.db"
+    password: Secret | None = None
+    synchronous: str = "FULL"
+    max_page_count: int | None = None
+    retention: Duration = 14 * DAY
+    outbox_retention: Duration = 30 * DAY
+    snapshot_every: int = 10_000
+
+    @property
+    def backend(self) -> str:
+        """'sqlite' or 'postgresql'."""
+        return self.url.partition(":")[0]
+
+    @property
+    def path(self) -> Path:
+        """Where the SQLite file is. Meaningless for PostgreSQL."""
+        return Path(self.url.removeprefix("sqlite:///"))
+
+
+class KafkaSecurity(msgspec.Struct, frozen=True):
+    """How to reach the brokers. mechanism, username and password belong to the SASL protocols."""
+
+    protocol: str = "PLAINTEXT"
+    mechanism: str = "PLAIN"
+    username: str = ""
+    password: Secret | None = None
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+
+class FetchLimits(msgspec.Struct, frozen=True):
+    """How much one poll may hold in memory, and how long the broker may wait to fill it."""
+
+    max_records: int = 2_000
+    max_bytes: int = 32 * MIB
+    max_partition_bytes: int = 4 * MIB
+    max_wait: Duration = 500 * MILLISECOND
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """One set of topics whose completeness is judged together. Exactly one of topics and topic_pattern is set."""
+
+    name: str
+    bootstrap_servers: tuple[str, ...]
+    kind: str = "kafka"
+    topics: tuple[str, ...] = ()
+    topic_pattern: str = ""
+    group: str = "remediator"
+    codec: str = "auto"
+    start: str = "latest"
+    lateness: Duration = 10 * SECOND
+    security: KafkaSecurity = KafkaSecurity()
+    fetch: FetchLimits = FetchLimits()
+
+
+class AirflowApi(msgspec.Struct, frozen=True):
+    """Where the scheduler answers, as whom: username and password, or a token."""
+
+    url: str
+    username: str = ""
+    password: Secret | None = None
+    token: Secret | None = None
+    verify_tls: bool = True
+    max_concurrency: int = 4
+    timeout: Duration = 20 * SECOND
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """One Airflow. An event is its own if namespace and topic match their globs (an empty list matches all)."""
+
+    name: str
+    feed: str
+    namespaces: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    ceiling: Mode = Mode.OBSERVE
+    api: AirflowApi | None = None
+    log_hosts: tuple[str, ...] = ()
+
+
+class SlackReceiver(msgspec.Struct, frozen=True, tag="slack", tag_field="kind"):
+    """A workspace, by the bot token that posts into it."""
+
+    name: str
+    token: Secret
+    api_url: str = "https://slack.com/api/"
+    timeout: Duration = 20 * SECOND
+
+
+class PagerDutyReceiver(msgspec.Struct, frozen=True, tag="pagerduty", tag_field="kind"):
+    """A service, by the routing key of its Events API v2 integration."""
+
+    name: str
+    routing_key: Secret
+    api_url: str = "https://events.pagerduty.com"
+    timeout: Duration = 20 * SECOND
+
+
+Receiver = SlackReceiver | PagerDutyReceiver
+
+
+class RulesSettings(msgspec.Struct, frozen=True):
+    """paths: files and folders of rules, relative to the configuration file. reload: follow their changes."""
+
+    paths: tuple[Path, ...] = (Path("rules"),)
+    reload: bool = True
+
+
+class HttpSettings(msgspec.Struct, frozen=True):
+    """Where the daemon's own API listens. A token is compulsory on any address but loopback."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = 8321
+    token: Secret | None = None
+
+
+class LogSettings(msgspec.Struct, frozen=True):
+    """What is written to standard error, and how."""
+
+    level: str = "info"
+    format: str = "json"
+
+
+class DispatcherSettings(msgspec.Struct, frozen=True):
+    """changes_per_minute: over all deployments, kept in the store. claim: how long one worker owns an action."""
+
+    changes_per_minute: int = 60
+    concurrency: int = 16
+    claim: Duration = 1 * MINUTE
+    poll: Duration = 250 * MILLISECOND
+
+
+class Config(msgspec.Struct, frozen=True):
+    """The whole file. `base` is the folder it stands in: paths of rules are relative to it."""
+
+    base: Path
+    feeds: tuple[Feed, ...]
+    decisions: Policy
+    daemon: Daemon = Daemon()
+    store: StoreSettings = StoreSettings()
+    deployments: tuple[Deployment, ...] = ()
+    receivers: tuple[Receiver, ...] = ()
+    rules: RulesSettings = RulesSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+    dispatcher: DispatcherSettings = DispatcherSettings()
+
+    def policy(self) -> Policy:
+        """What decisions depend on: travels inside the rule set and is hashed with it."""
+        return self.decisions
+
+    def bindings(self) -> tuple[DeploymentBinding, ...]:
+        """Which namespaces and topics belong to which deployment."""
+        return tuple(DeploymentBinding(one.name, one.namespaces, one.topics) for one in self.deployments)
+
+    def rule_paths(self) -> tuple[Path, ...]:
+        """The rule files and folders, resolved against the configuration file's folder."""
+        return tuple(self.base / path for path in self.rules.paths)

@@ -1,0 +1,1 @@
+"""The demo: a simulated fleet whose schedulers answer like Airflow."""

@@ -1,0 +1,175 @@
+"""Rows as API v2 answers them, field by field (recorded from Airflow 3.3.2). Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid5
+
+from remediator.demo.fleet.plan import DagSpec
+from remediator.demo.fleet.state import Attempt, DagRun, FleetState, LogEntry, TaskInstance
+from remediator.model.event import UNMAPPED_INDEX
+from remediator.model.time import Instant, format_instant
+
+Json = dict[str, Any]
+_NAMESPACE = UUID("5f0f6f0e-3c53-4d3b-9d53-3a3b1f6a7c11")
+_CREATED = "2026-01-01T00:00:00Z"
+
+
+def at(moment: Instant | None) -> str | None:
+    """Instant -> the API's timestamp."""
+    return None if moment is None else format_instant(moment)
+
+
+def dag_version(dag: DagSpec) -> Json:
+    """The version that a dagrun or task instance ran with."""
+    return {
+        "id": str(uuid5(_NAMESPACE, f"{dag.dag_id}/{dag.version}")),
+        "version_number": dag.version,
+        "dag_id": dag.dag_id,
+        "bundle_name": "dags-folder",
+        "bundle_version": None,
+        "created_at": _CREATED,
+        "dag_display_name": dag.dag_id,
+        "bundle_url": None,
+    }
+
+
+def task_instance(state: FleetState, run: DagRun, instance: TaskInstance) -> Json:
+    """A TaskInstanceResponse."""
+    current = Attempt(
+        instance.try_number, instance.max_tries, instance.state, instance.start_date, instance.end_date
+    )
+    row = {"id": instance.id, **_common(state, run, instance, current)}
+    row |= {"logical_date": at(run.logical_date), "run_after": at(run.run_after), "note": instance.note}
+    row |= {
+        "rendered_map_index": None if instance.map_index == UNMAPPED_INDEX else str(instance.map_index),
+        "rendered_fields": {},
+        "trigger": None,
+        "triggerer_job": None,
+    }
+    return row
+
+
+def task_instance_try(state: FleetState, run: DagRun, instance: TaskInstance, attempt: Attempt) -> Json:
+    """A TaskInstanceHistoryResponse: without id and note."""
+    return _common(state, run, instance, attempt)
+
+
+def tries(state: FleetState, run: DagRun, instance: TaskInstance) -> list[Json]:
+    """Every try of it, the current one last unless it is already in the history."""
+    attempts = list(instance.history)
+    if instance.state != "up_for_retry":
+        attempts.append(
+            Attempt(instance.try_number, instance.max_tries, instance.state, instance.start_date, instance.end_date)
+        )
+    return [task_instance_try(state, run, instance, attempt) for attempt in attempts]
+
+
+def dag_run(state: FleetState, run: DagRun) -> Json:
+    """A DAGRunResponse."""
+    return {
+        "dag_run_id": run.run_id,
+        "dag_id": run.dag_id,
+        "logical_date": at(run.logical_date),
+        "queued_at": at(run.queued_at),
+        "start_date": at(run.start_date),
+        "end_date": at(run.end_date),
+        "duration": _duration(run.start_date, run.end_date),
+        "data_interval_start": at(run.logical_date),
+        "data_interval_end": at(run.logical_date),
+        "run_after": at(run.run_after),
+        "last_scheduling_decision": at(run.start_date),
+        "run_type": run.run_type,
+        "state": run.state,
+        "triggered_by": "timetable" if run.run_type == "scheduled" else "rest_api",
+        "triggering_user_name": None if run.run_type == "scheduled" else "admin",
+        "conf": run.conf,
+        "note": run.note,
+        "dag_versions": [dag_version(state.dags[run.dag_id])],
+        "bundle_version": None,
+        "dag_display_name": run.dag_id,
+        "partition_key": None,
+        "partition_date": None,
+    }
+
+
+def page(name: str, rows: list[Json], total: int, *, cursors: tuple[str | None, str | None, int | None]) -> Json:
+    """A collection: rows under `name`; cursors: (next, previous, total_entries_limit)."""
+    following, previous, limit = cursors
+    return {
+        name: rows,
+        "total_entries": total,
+        "total_entries_limit": limit,
+        "next_cursor": following,
+        "previous_cursor": previous,
+    }
+
+
+NO_CURSORS: tuple[None, None, None] = (None, None, None)
+
+
+def log_entry(entry: LogEntry) -> Json:
+    """An EventLogResponse."""
+    return {
+        "event_log_id": entry.id,
+        "when": at(entry.at),
+        "dag_id": entry.dag_id,
+        "task_id": None,
+        "run_id": entry.run_id,
+        "map_index": None,
+        "try_number": None,
+        "event": entry.event,
+        "logical_date": None,
+        "owner": entry.owner,
+        "extra": entry.extra,
+        "dag_display_name": entry.dag_id,
+        "task_display_name": None,
+    }
+
+
+def task_log(run: DagRun, instance: TaskInstance, try_number: int) -> Json:
+    """A TaskInstancesLogResponse with the lines that every task log starts with."""
+    path = f"/opt/airflow/logs/dag_id={run.dag_id}/run_id={run.run_id}/task_id={instance.task_id}"
+    return {
+        "content": [
+            {"event": "::group::Log message source details"},
+            {"event": f"{path}/attempt={try_number}.log"},
+            {"event": "::endgroup::"},
+        ],
+        "continuation_token": None,
+    }
+
+
+def _common(state: FleetState, run: DagRun, instance: TaskInstance, attempt: Attempt) -> Json:
+    return {
+        "task_id": instance.task_id,
+        "dag_id": run.dag_id,
+        "dag_run_id": run.run_id,
+        "map_index": instance.map_index,
+        "start_date": at(attempt.start_date),
+        "end_date": at(attempt.end_date),
+        "duration": _duration(attempt.start_date, attempt.end_date),
+        "state": attempt.state,
+        "try_number": attempt.try_number,
+        "max_tries": attempt.max_tries,
+        "task_display_name": instance.task_id,
+        "dag_display_name": run.dag_id,
+        "hostname": "worker-1" if attempt.try_number else "",
+        "unixname": "airflow",
+        "pool": "default_pool",
+        "pool_slots": 1,
+        "queue": "default",
+        "priority_weight": 1,
+        "operator": instance.operator,
+        "operator_name": "@task",
+        "queued_when": at(instance.queued_at),
+        "scheduled_when": at(instance.queued_at),
+        "pid": 4242 if attempt.try_number else None,
+        "executor": None,
+        "executor_config": "{}",
+        "dag_version": dag_version(state.dags[run.dag_id]),
+    }
+
+
+def _duration(start: Instant | None, end: Instant | None) -> float | None:
+    return None if start is None or end is None else (end - start) / 1_000_000

@@ -1,0 +1,201 @@
+"""One stand-in Airflow's database: DAGs, dagruns, task instances with every attempt, event log, counters. Pure.
+
+Reads no clock: `now` is an argument. Holds what Airflow's tables hold, and the counts that tests ask for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from remediator.demo.fleet.plan import DagSpec, TaskSpec
+from remediator.model.event import UNMAPPED_INDEX
+from remediator.model.time import Instant
+
+FINISHED = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
+TaskKey = tuple[str, int]
+"""(task_id, map_index)"""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One finished or abandoned try, as the history table keeps it."""
+
+    try_number: int
+    max_tries: int
+    state: str | None
+    start_date: Instant | None
+    end_date: Instant | None
+
+
+@dataclass(slots=True)
+class TaskInstance:
+    """The current try of one task instance. `id` is new at every try and every clear."""
+
+    id: str
+    task_id: str
+    map_index: int
+    max_tries: int
+    updated_at: Instant
+    operator: str = "_PythonDecoratedOperator"
+    state: str | None = None
+    try_number: int = 0
+    start_date: Instant | None = None
+    end_date: Instant | None = None
+    queued_at: Instant | None = None
+    note: str | None = None
+    clears: int = 0
+    not_before: Instant = 0
+    history: list[Attempt] = field(default_factory=list)
+
+    @property
+    def key(self) -> TaskKey:
+        """(task_id, map_index)"""
+        return self.task_id, self.map_index
+
+
+@dataclass(slots=True)
+class DagRun:
+    """One dagrun. clear_number is in its events, not in the API."""
+
+    id: int
+    dag_id: str
+    run_id: str
+    run_after: Instant
+    updated_at: Instant
+    run_type: str = "scheduled"
+    state: str = "queued"
+    logical_date: Instant | None = None
+    queued_at: Instant | None = None
+    start_date: Instant | None = None
+    end_date: Instant | None = None
+    note: str | None = None
+    conf: dict[str, object] = field(default_factory=dict)
+    clear_number: int = 0
+    tasks: dict[TaskKey, TaskInstance] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClearRecord:
+    """One clear that had an effect. failures: the failed attempts that it cleared, as (task_id, index, try)."""
+
+    at: Instant
+    dag_id: str
+    run_id: str
+    user: str
+    note: str | None
+    failures: tuple[tuple[str, int, int], ...]
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of the event log: somebody asked for something. It does not say that it happened."""
+
+    id: int
+    at: Instant
+    dag_id: str | None
+    run_id: str | None
+    event: str
+    owner: str
+    extra: str
+
+
+class FleetState:
+    """One deployment. clears: effective ones. duplicate_clears: failed attempts that were cleared more than once."""
+
+    def __init__(self, namespace: str = "fleet") -> None:
+        self.namespace = namespace
+        self.dags: dict[str, DagSpec] = {}
+        self.runs: dict[tuple[str, str], DagRun] = {}
+        self.log: list[LogEntry] = []
+        self.clear_records: list[ClearRecord] = []
+        self.cleared_attempts: Counter[tuple[str, str, str, int, int]] = Counter()
+        self.calls: Counter[str] = Counter()
+        self._serial = 0
+
+    @property
+    def clears(self) -> int:
+        """Clears that had an effect."""
+        return len(self.clear_records)
+
+    @property
+    def duplicate_clears(self) -> int:
+        """Clears of an attempt that had already been cleared."""
+        return sum(count - 1 for count in self.cleared_attempts.values())
+
+    def next_id(self, now: Instant) -> str:
+        """A UUID of version 7: ordered by time, unique, and the same in every replay."""
+        self._serial += 1
+        stamp = (now // 1000) & ((1 << 48) - 1)
+        return str(UUID(int=(stamp << 80) | (0x7 << 76) | (0x2 << 62) | (self._serial & ((1 << 62) - 1))))
+
+    def add_dag(self, dag: DagSpec) -> None:
+        """Make a DAG known, or replace it."""
+        self.dags[dag.dag_id] = dag
+
+    def add_run(
+        self, dag_id: str, run_id: str, now: Instant, *, run_type: str = "scheduled", logical_date: Instant | None = None
+    ) -> DagRun:
+        """A new queued dagrun with all its task instances. Raises KeyError for an unknown DAG."""
+        dag = self.dags[dag_id]
+        run = DagRun(len(self.runs) + 1, dag_id, run_id, now, now, run_type, "queued", logical_date, queued_at=now)
+        for task in dag.tasks:
+            for index in _indexes(task):
+                instance = TaskInstance(self.next_id(now), task.task_id, index, task.retries, now, task.operator)
+                run.tasks[instance.key] = instance
+        self.runs[dag_id, run_id] = run
+        return run
+
+    def run(self, dag_id: str, run_id: str) -> DagRun | None:
+        """None if it is not known."""
+        return self.runs.get((dag_id, run_id))
+
+    def instance(self, dag_id: str, run_id: str, task_id: str, map_index: int = UNMAPPED_INDEX) -> TaskInstance | None:
+        """None if it is not known."""
+        run = self.run(dag_id, run_id)
+        return run.tasks.get((task_id, map_index)) if run else None
+
+    def instances(self) -> Iterator[tuple[DagRun, TaskInstance]]:
+        """Every task instance with its dagrun."""
+        return ((run, instance) for run in self.runs.values() for instance in run.tasks.values())
+
+    def begin_try(self, instance: TaskInstance, now: Instant) -> None:
+        """Queued -> running, with the next try number."""
+        instance.try_number += 1
+        instance.state, instance.start_date, instance.end_date = "running", now, None
+        instance.queued_at = instance.queued_at or now
+        instance.updated_at = now
+
+    def end_try(self, instance: TaskInstance, state: str, now: Instant) -> None:
+        """Record the end of a try. 'up_for_retry' moves the try to the history and gives a new id, as Airflow does."""
+        instance.end_date, instance.updated_at = now, now
+        if state == "up_for_retry":
+            self.shelve(instance, "failed", now)
+        instance.state = state
+
+    def shelve(self, instance: TaskInstance, state: str | None, now: Instant) -> None:
+        """Keep the current try in the history and take a new id for what comes."""
+        instance.history.append(
+            Attempt(instance.try_number, instance.max_tries, state, instance.start_date, instance.end_date)
+        )
+        instance.id = self.next_id(now)
+        instance.queued_at = None
+
+    def set_run_state(self, run: DagRun, state: str, now: Instant) -> None:
+        """Move a dagrun to a state, with the times that belong to it."""
+        run.state, run.updated_at = state, now
+        if state == "running":
+            run.start_date, run.end_date = now, None
+        elif state in FINISHED:
+            run.end_date = now
+
+    def record(self, now: Instant, event: str, owner: str, dag_id: str | None, run_id: str | None, extra: str) -> None:
+        """Append to the event log."""
+        self.log.append(LogEntry(len(self.log) + 1, now, dag_id, run_id, event, owner, extra))
+
+
+def _indexes(task: TaskSpec) -> range | tuple[int]:
+    return range(task.indexes) if task.indexes else (UNMAPPED_INDEX,)

@@ -1,0 +1,313 @@
+"""The step of a DAG's key: facts, truths, outcomes and timers in; looks, retries, pages and reasons out."""
+
+from __future__ import annotations
+
+from remediator.engine import budget, feeds, firing, incident, judge, looks, response, tell
+from remediator.engine.context import Context
+from remediator.engine.state import Case, CasePhase, DagRunState, DagState, task_key
+from remediator.model.event import DAGRUN_TERMINAL, Event
+from remediator.model.inputs import Fact, Looked, Performed
+from remediator.model.outcome import Delivered, Refused
+from remediator.model.reasons import Reason
+from remediator.model.time import Instant
+from remediator.model.truth import DagRunRef
+from remediator.rules.spec import Step
+
+MAX_DAGRUNS = 2_000
+"""Dagruns remembered per DAG; the longest untouched ones without trouble go first."""
+
+
+# -- facts --------------------------------------------------------------------------------------------------------
+
+
+def concerns(state: DagState | None, event: Event) -> bool:
+    """Can this fact change anything? Successes of a DAG without trouble are most of the traffic."""
+    if event.type not in ("task.success", "task.skipped", "dagrun.success"):
+        return True
+    return state is not None and bool(state.dagruns or state.incidents)
+
+
+def on_fact(context: Context, state: DagState, fact: Fact) -> None:
+    """Take an event in."""
+    event = fact.event
+    if fact.rules:
+        firing.on_match(context, state, event)
+    if event.run_id is None:
+        return
+    if event.type == "task.failed" and event.task_id is not None:
+        _on_task_failed(context, state, event, event.run_id)
+    elif event.type in DAGRUN_TERMINAL:
+        _on_dagrun_ended(context, state, event, event.run_id)
+    elif event.type == "task.success" and event.task_id is not None:
+        _on_task_success(context, state, event, event.run_id)
+    _advance(context, state)
+
+
+def _on_task_failed(context: Context, state: DagState, event: Event, run_id: str) -> None:
+    run = _run(context, state, run_id)
+    name, claimed = task_key(event.task_id or "", event.map_index), event.try_number or 0
+    identity = incident.incident_id(state.deployment, state.dag_id, event.task_id or "")
+    known = run.suspects.get(name)
+    if run.judged.get(name, 0) >= claimed or (known is not None and (known.try_number or 0) >= claimed):
+        context.decide(Reason.DUPLICATE, f"{name} try {claimed} is known", incident=identity)
+        return
+    run.suspects[name] = event
+    context.decide(Reason.SUSPECTED, f"{name} try {claimed} of dagrun {run_id} is said to have failed",
+                   incident=identity)  # fmt: skip
+    if _has_api(context, state):
+        found = run.unaccounted.pop(name, None)
+        looks.want(run, context.now + (0 if found else context.policy.look_delay))
+    elif event.retries is not None and claimed > event.retries:
+        _infer_final(context, state, run_id, run, name)
+
+
+def _on_dagrun_ended(context: Context, state: DagState, event: Event, run_id: str) -> None:
+    run = state.dagruns.get(run_id)
+    failed = event.type == "dagrun.failed"
+    if run is None and not failed:
+        return
+    run = _run(context, state, run_id)
+    ended = event.ended_at or event.time
+    if run.ended is not None and ended <= run.ended and not run.is_open:
+        return
+    run.ended = max(run.ended or 0, ended)
+    if _has_api(context, state):
+        looks.want_fresh(run, context.now)
+        return
+    for name in list(run.suspects) if failed else ():
+        _infer_final(context, state, run_id, run, name)
+    for name in [] if failed else list(run.cases):
+        judge.end_case(context, state, run, name, Reason.RECOVERED, "the dagrun succeeded (unverified)")
+
+
+def _infer_final(context: Context, state: DagState, run_id: str, run: DagRunState, name: str) -> None:
+    """Without an API the scheduler cannot be asked: finality is inferred, and marked so."""
+    event = run.suspects.pop(name)
+    judge.final(context, state, run_id, run, name, event, "", unverified=True)
+
+
+def _on_task_success(context: Context, state: DagState, event: Event, run_id: str) -> None:
+    name = task_key(event.task_id or "", event.map_index)
+    for other_id, run in state.dagruns.items():
+        case = run.cases.get(name)
+        if other_id == run_id and (case is not None or name in run.suspects) and _has_api(context, state):
+            looks.want_fresh(run, context.now)
+        elif case is not None and case.phase is CasePhase.TOLD and event.time > case.event.time:
+            text = f"{name} succeeded in {'this' if other_id == run_id else 'a later'} dagrun"
+            judge.end_case(context, state, run, name, Reason.RECOVERED, text)
+
+
+def _has_api(context: Context, state: DagState) -> bool:
+    deployment = context.deployment(state.deployment)
+    return deployment is not None and deployment.has_api
+
+
+def _run(context: Context, state: DagState, run_id: str) -> DagRunState:
+    run = state.dagruns.setdefault(run_id, DagRunState())
+    run.touched = context.now
+    return run
+
+
+def on_nudge(context: Context, state: DagState, ref: DagRunRef) -> None:
+    """A sweep found failures in the dagrun: look at it, unless its end is known and judged."""
+    run = _run(context, state, ref.run_id)
+    if ref.ended_at is not None and run.ended is not None and ref.ended_at <= run.ended:
+        return
+    looks.want(run, context.now)
+    _advance(context, state)
+
+
+# -- answers ------------------------------------------------------------------------------------------------------
+
+
+def on_looked(context: Context, state: DagState, looked: Looked) -> None:
+    """Take a look's answer in; one that is not the latest question's is older than what happened since."""
+    run = state.dagruns.get(looked.run_id)
+    if run is None or run.look != looked.action_id:
+        return
+    run.look = ""
+    run.touched = context.now
+    if looked.truth is not None:
+        judge.judge(context, state, looked.run_id, run, looked.truth)
+    else:
+        _on_unreachable(context, state, looked.run_id, run, looked.error)
+    _advance(context, state)
+
+
+def _on_unreachable(context: Context, state: DagState, run_id: str, run: DagRunState, error: str) -> None:
+    if run.unreachable_since is None:
+        run.unreachable_since = context.now
+        context.decide(Reason.UNREACHABLE, error)
+    looks.want_again(context, run)
+    if context.now - run.unreachable_since < context.policy.hold_max:
+        return
+    for name, event in list(run.suspects.items()):
+        del run.suspects[name]
+        judge.final(context, state, run_id, run, name, event, "", unverified=True)
+    for case in list(run.cases.values()):
+        if case.phase in (CasePhase.VERIFYING, CasePhase.CHECKING, CasePhase.HELD, CasePhase.PLANNED):
+            case.unverified = case.hold_over = True
+            response.refuse_step(context, case, Reason.UNVERIFIED, f"the scheduler could not be asked: {error}")
+            response.proceed(context, state, run_id, run, case)
+    run.look_due = None
+
+
+def on_performed(context: Context, state: DagState, performed: Performed) -> None:
+    """Take an action's outcome in."""
+    if performed.kind == response.RETRY:
+        _on_retry_outcome(context, state, performed)
+    else:
+        _on_telling_outcome(context, state, performed)
+    _advance(context, state)
+
+
+def _on_retry_outcome(context: Context, state: DagState, performed: Performed) -> None:
+    for run in state.dagruns.values():
+        cases = [case for case in run.cases.values() if case.action_id == performed.action_id]
+        for case in cases:
+            if case.phase is CasePhase.ISSUED:
+                _take_outcome(context, state, run, case, performed)
+
+
+def _take_outcome(context: Context, state: DagState, run: DagRunState, case: Case, performed: Performed) -> None:
+    outcome = performed.outcome
+    if isinstance(outcome, Refused):
+        _take_refusal(context, state, run, case, outcome, performed.action_id)
+        return
+    step = response.next_step(context, case) or Step(action=response.RETRY)
+    case.phase, case.due = CasePhase.VERIFYING, context.now + step.verify
+    known = isinstance(outcome, Delivered)
+    text = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
+    reason = Reason.DELIVERED if known else Reason.OUTCOME_UNKNOWN
+    context.decide(reason, text or "cleared", incident=case.incident, action_id=performed.action_id)
+    run.looks_in_vain = 0
+    looks.want_fresh(run, context.now + context.policy.look_again)
+
+
+def _take_refusal(
+    context: Context, state: DagState, run: DagRunState, case: Case, outcome: Refused, action_id: str
+) -> None:
+    response.refund(context, state, case)
+    _uncount(run, case)
+    context.decide(Reason.REFUSED, outcome.reason, incident=case.incident, action_id=action_id)
+    if context.world.frozen:
+        response.hold(context, case, "frozen", thaw=True)
+        return
+    case.phase, case.why = CasePhase.CHECKING, outcome.reason
+    looks.want_fresh(run, context.now)
+
+
+def _uncount(run: DagRunState, case: Case) -> None:
+    name = task_key(case.event.task_id or "", case.event.map_index)
+    counts = run.attempts.get(name, {})
+    if counts.get(case.rule, 0) > 0:
+        counts[case.rule] -= 1
+
+
+def _on_telling_outcome(context: Context, state: DagState, performed: Performed) -> None:
+    for held in state.incidents.values():
+        told = tell.find(held, performed.action_id)
+        if told is not None:
+            tell.delivered(context, held, told, performed.outcome)
+
+
+# -- time ---------------------------------------------------------------------------------------------------------
+
+
+def on_wake(context: Context, state: DagState, *, thawed: bool = False) -> None:
+    """A timer is due, a watermark has passed, or a thaw has come."""
+    for run_id, run in list(state.dagruns.items()):
+        _wake_cases(context, state, run_id, run, thawed=thawed)
+    _advance(context, state)
+    _forget(context, state)
+
+
+def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState, *, thawed: bool) -> None:
+    mark = _watermark(context, state)
+    judge.settle_unaccounted(context, state, run_id, run, mark)
+    for case in run.cases.values():
+        timed_out = case.due is not None and case.due <= context.now
+        released = (case.feed_due is not None and mark >= case.feed_due) or (thawed and case.thaw)
+        if case.phase is CasePhase.HELD and (timed_out or released):
+            _release(context, state, run, case, timed_out=timed_out)
+        elif case.phase is CasePhase.VERIFYING and timed_out:
+            looks.want(run, context.now)
+
+
+def _release(context: Context, state: DagState, run: DagRunState, case: Case, *, timed_out: bool) -> None:
+    """What was held is decided anew, on a fresh truth."""
+    case.feed_due, case.thaw = None, False
+    case.hold_over = case.hold_over or timed_out
+    if _has_api(context, state) and not case.unverified:
+        looks.want_fresh(run, context.now)
+    else:
+        response.proceed(context, state, case.event.run_id or "", run, case)
+
+
+def _watermark(context: Context, state: DagState) -> Instant:
+    deployment = context.deployment(state.deployment)
+    return feeds.watermark(context.world.feeds.get(deployment.feed), context.policy) if deployment else 0
+
+
+def _advance(context: Context, state: DagState) -> None:
+    """What is due now is issued, whatever led here."""
+    for run_id, run in state.dagruns.items():
+        response.issue_retries(context, state, run_id, run)
+        looks.issue_due(context, state, run_id, run)
+
+
+def _forget(context: Context, state: DagState) -> None:
+    """What can no longer matter goes: memory is bounded by time and number."""
+    _expire_incidents(context, state)
+    old = context.now - context.policy.memory
+    idle = sorted((run.touched, run_id) for run_id, run in state.dagruns.items() if not run.is_open)
+    surplus = max(0, len(state.dagruns) - MAX_DAGRUNS)
+    for rank, (touched, run_id) in enumerate(idle):
+        if touched <= old or rank < surplus:
+            del state.dagruns[run_id]
+    for task_id in list(state.budgets):
+        state.budgets[task_id] = budget.pruned(state.budgets[task_id], context.now)
+        if not state.budgets[task_id]:
+            del state.budgets[task_id]
+    if not state.dagruns and not state.incidents:
+        state.episodes.clear()
+
+
+def _expire_incidents(context: Context, state: DagState) -> None:
+    for identity, held in list(state.incidents.items()):
+        if held.incident.updated_at + context.policy.incident_expiry > context.now:
+            continue
+        for run in state.dagruns.values():
+            run.cases = {name: case for name, case in run.cases.items() if case.incident != identity}
+        closed = incident.close(context, state, identity, Reason.INCIDENT_EXPIRED, "nothing happened for too long")
+        if closed is not None:
+            tell.update(context, closed)
+
+
+def timers(context: Context, state: DagState) -> dict[str, Instant]:
+    """When the state must be woken, by clock: 'now', the feed's watermark, 'thaw'.
+
+    A case whose time has passed waits for a look, not for another tick.
+    """
+    deployment = context.deployment(state.deployment)
+    feed = f"feed:{deployment.feed}" if deployment is not None else ""
+    found: dict[str, Instant] = {}
+
+    def add(clock: str, at: Instant | None) -> None:
+        if at is not None and clock:
+            found[clock] = min(at, found.get(clock, at))
+
+    for run in state.dagruns.values():
+        add("now", run.look_due if not run.look else None)
+        for case in run.cases.values():
+            add("now", case.due if case.due is not None and case.due > context.now else None)
+            add(feed, case.feed_due)
+            add("thaw", 0 if case.thaw else None)
+        for waiting in run.unaccounted.values():
+            add("now", waiting.due)
+            add(feed, waiting.feed_due)
+        if not run.is_open:
+            add("now", run.touched + context.policy.memory)
+    for held in state.incidents.values():
+        add("now", held.incident.updated_at + context.policy.incident_expiry)
+    return found

@@ -1,0 +1,40 @@
+"""Firings of rules on events that need no look: checks, infrastructure, anything of any producer.
+
+Such an event is its own truth. Its case hangs on no dagrun, can be told but never retried, and ends by expiry.
+"""
+
+from __future__ import annotations
+
+from remediator.engine import incident, judge, response, tell
+from remediator.engine.context import Context
+from remediator.engine.state import Case, CasePhase, DagRunState, DagState
+from remediator.model.event import Event
+from remediator.model.ids import stable_id
+from remediator.model.reasons import Reason
+
+NO_DAGRUN = ""
+"""The pseudo dagrun under which such cases are kept."""
+
+
+def on_match(context: Context, state: DagState, event: Event) -> None:
+    """A rule met the event: open or join its incident and respond, unless the event is one that was seen."""
+    subject = event.subject or event.task_id or event.dag_id or event.type
+    identity = stable_id("incident", state.deployment, event.type, event.dag_id or "", subject)
+    rule = response.choose(context, event, identity)
+    if rule.id == response.UNCLASSIFIED:
+        return  # only final failures are told when no acting rule knows them
+    run = state.dagruns.setdefault(NO_DAGRUN, DagRunState())
+    run.touched = context.now
+    name = f"{event.type}:{subject}"
+    if run.judged.get(name, 0) >= event.time:
+        context.decide(Reason.DUPLICATE, f"{name} of that time is known", incident=identity)
+        return
+    run.judged[name] = event.time
+    before = run.cases.get(name)
+    case = Case(judge.slim(event), CasePhase.TOLD, rule.id, identity, 0, unverified=True)
+    case.told = before.told if before is not None else False
+    run.cases[name] = case
+    title = f"{state.deployment}: {event.type} {subject}"
+    held = incident.open_or_join(context, state, event, rule, event.run_id or NO_DAGRUN, identity, title)
+    tell.update(context, held)
+    response.proceed(context, state, NO_DAGRUN, run, case)

@@ -1,0 +1,93 @@
+"""Incidents: opening, joining, changing and resolving them. Who is told is tell.py's; why is the caller's."""
+
+from __future__ import annotations
+
+import msgspec
+
+from remediator.engine.context import Context
+from remediator.engine.state import DagState, OpenIncident, WorldState
+from remediator.model.event import Event
+from remediator.model.ids import stable_id
+from remediator.model.incident import Handling, Incident, Phase
+from remediator.model.reasons import Reason
+from remediator.rules.spec import Rule
+
+MAX_DAGRUNS_LISTED = 20
+MAX_ERROR_SHOWN = 500
+
+
+def incident_id(deployment: str, dag_id: str, task_id: str) -> str:
+    """The identity of a task's incident: all dagruns of one failing task are one problem."""
+    return stable_id("incident", deployment, dag_id, task_id)
+
+
+def open_or_join(
+    context: Context, state: DagState, event: Event, rule: Rule, run_id: str, identity: str, title: str
+) -> OpenIncident:
+    """The failure belongs to the incident of this identity, which is opened if it is not open."""
+    task_id = event.task_id or ""
+    found = state.incidents.get(identity)
+    if found is not None:
+        old = found.incident
+        runs = old.dagruns if run_id in old.dagruns else (*old.dagruns, run_id)[-MAX_DAGRUNS_LISTED:]
+        change(context, found, dagruns=runs, failures=old.failures + 1, rule=rule.id, error=_error_of(event),
+               log_url=event.log_url or old.log_url, severity=rule.severity)  # fmt: skip
+        context.decide(Reason.INCIDENT_JOINED, f"failure {old.failures + 1} of this incident", incident=identity)
+        return found
+    episode = state.episodes.get(identity, 0) + 1
+    state.episodes[identity] = episode
+    incident = Incident(
+        id=identity,
+        episode=episode,
+        title=title,
+        severity=rule.severity,
+        deployment=state.deployment,
+        phase=Phase.FIRING,
+        handling=Handling.NONE,
+        opened_at=context.now,
+        updated_at=context.now,
+        dag_id=state.dag_id,
+        task_id=task_id,
+        rule=rule.id,
+        owner=rule.owner or event.owner or "",
+        error=_error_of(event),
+        log_url=event.log_url or "",
+        dagruns=(run_id,),
+        failures=1,
+    )
+    state.incidents[identity] = held = OpenIncident(incident)
+    context.effects.incidents[identity] = incident
+    context.decide(Reason.INCIDENT_OPENED, f"episode {episode}: {incident.title}", incident=identity, rule=rule.id)
+    return held
+
+
+def _error_of(event: Event) -> str:
+    if event.error is None:
+        return ""
+    parts = [part for part in (event.error.type, event.error.message) if part]
+    return ": ".join(parts)[:MAX_ERROR_SHOWN]
+
+
+def change(context: Context, held: OpenIncident, **fields: object) -> None:
+    """Change the incident's fields; it becomes visible with the commit."""
+    held.incident = msgspec.structs.replace(held.incident, updated_at=context.now, **fields)
+    context.effects.incidents[held.incident.id] = held.incident
+
+
+def close(
+    context: Context,
+    state: DagState | WorldState,
+    identity: str,
+    reason: Reason,
+    text: str,
+    *,
+    helped: bool = False,
+) -> OpenIncident | None:
+    """Resolve the incident and forget it, but for its number of episodes. Returns what was open."""
+    held = state.incidents.pop(identity, None)
+    if held is None:
+        return None
+    change(context, held, phase=Phase.RESOLVED, handling=Handling.NONE, status=text, resolution=reason.value,
+           resolved_at=context.now, helped=helped)  # fmt: skip
+    context.decide(Reason.INCIDENT_RESOLVED, f"{reason.value}: {text}", incident=identity)
+    return held

@@ -1,0 +1,248 @@
+"""Judging: what the scheduler's answer means for suspects, unaccounted failures and open cases of one dagrun.
+
+Owns the comparison of claims with truth. Leaves what to do about it to response.py.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from remediator.engine import incident, looks, response, tell
+from remediator.engine.context import Context
+from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Unaccounted, task_key
+from remediator.model.event import Event
+from remediator.model.incident import Handling
+from remediator.model.reasons import Reason
+from remediator.model.truth import DagRunTruth, TaskTruth
+
+WILL_RUN_AGAIN = frozenset({"up_for_retry", "scheduled", "queued", "none", "", "restarting", "up_for_reschedule"})
+"""States of a task instance whose next try needs nobody's help."""
+DAGRUN_OVER = frozenset({"success", "failed"})
+
+
+def judge(context: Context, state: DagState, run_id: str, run: DagRunState, truth: DagRunTruth) -> None:
+    """Take a truth in: every claim about the dagrun is settled, dropped, or asked about again."""
+    run.unreachable_since = None
+    run.looks_in_vain = 0 if truth.state in DAGRUN_OVER else run.looks_in_vain
+    if not truth.state:
+        _gone(context, state, run)
+        return
+    if truth.state in DAGRUN_OVER and truth.ended_at is not None:
+        run.ended = max(run.ended or 0, truth.ended_at)
+    tasks = {task_key(task.task_id, task.map_index): task for task in truth.tasks}
+    _judge_cases(context, state, run_id, run, truth, tasks)
+    _judge_suspects(context, state, run_id, run, truth, tasks)
+    _find_unaccounted(context, state, run_id, run, tasks)
+    if _needs_another_look(run, truth):
+        looks.want_again(context, run)
+
+
+def _needs_another_look(run: DagRunState, truth: DagRunTruth) -> bool:
+    waiting = any(case.phase in (CasePhase.VERIFYING, CasePhase.CHECKING) for case in run.cases.values())
+    return bool(run.suspects) or waiting or (not truth.complete and bool(run.cases))
+
+
+def _gone(context: Context, state: DagState, run: DagRunState) -> None:
+    run.suspects.clear()
+    run.unaccounted.clear()
+    for name in list(run.cases):
+        end_case(context, state, run, name, Reason.GONE, "the scheduler no longer knows the dagrun")
+
+
+# -- suspects -----------------------------------------------------------------------------------------------------
+
+
+def _judge_suspects(
+    context: Context, state: DagState, run_id: str, run: DagRunState, truth: DagRunTruth, tasks: dict[str, TaskTruth]
+) -> None:
+    for name, event in list(run.suspects.items()):
+        task = tasks.get(name)
+        identity = incident.incident_id(state.deployment, state.dag_id, event.task_id or "")
+        claimed = event.try_number or 0
+        if task is None:
+            if truth.complete:
+                del run.suspects[name]
+                context.decide(Reason.RECOVERED, f"{name} is not failing any more", incident=identity)
+        elif task.state == "failed" and task.try_number == claimed:
+            del run.suspects[name]
+            final(context, state, run_id, run, name, event, task.instance_id)
+        elif task.try_number > claimed or task.state in WILL_RUN_AGAIN:
+            del run.suspects[name]
+            text = f"{name} try {claimed} failed; now {task.state} at try {task.try_number}"
+            context.decide(Reason.AIRFLOW_RETRIES, text, incident=identity)
+        else:
+            text = f"{name} try {claimed} is still {task.state!r} at the scheduler"
+            context.decide(Reason.STILL_RUNNING, text, incident=identity)
+
+
+def _find_unaccounted(
+    context: Context, state: DagState, run_id: str, run: DagRunState, tasks: dict[str, TaskTruth]
+) -> None:
+    feed_due = context.now
+    for name, task in tasks.items():
+        if task.state != "failed" or run.judged.get(name, 0) >= task.try_number or name in run.suspects:
+            continue
+        if name in run.unaccounted and run.unaccounted[name].try_number >= task.try_number:
+            continue
+        due = context.now + context.policy.hold_max
+        run.unaccounted[name] = Unaccounted(task.try_number, task.instance_id, task.operator, feed_due, due)
+        identity = incident.incident_id(state.deployment, state.dag_id, task.task_id)
+        text = f"{name} try {task.try_number} failed at the scheduler, and no event said so; waiting for a late one"
+        context.decide(Reason.FOUND_BY_LOOK, text, incident=identity)
+
+
+def settle_unaccounted(context: Context, state: DagState, run_id: str, run: DagRunState, watermark: int) -> None:
+    """The feed has passed the finding, or it waited long enough: the event is lost, the failure is not."""
+    for name, found in list(run.unaccounted.items()):
+        if watermark < found.feed_due and context.now < found.due:
+            continue
+        del run.unaccounted[name]
+        if run.judged.get(name, 0) >= found.try_number:
+            continue
+        final(context, state, run_id, run, name, _bare_event(context, state, run_id, name, found), found.instance_id)
+
+
+def _bare_event(context: Context, state: DagState, run_id: str, name: str, found: Unaccounted) -> Event:
+    task_id, _, index = name.partition("[")
+    return Event(
+        type="task.failed",
+        time=context.now,
+        source="scheduler",
+        deployment=state.deployment,
+        dag_id=state.dag_id,
+        run_id=run_id,
+        task_id=task_id,
+        map_index=int(index[:-1]) if index else -1,
+        try_number=found.try_number,
+        operator=found.operator or None,
+    )
+
+
+def final(
+    context: Context,
+    state: DagState,
+    run_id: str,
+    run: DagRunState,
+    name: str,
+    event: Event,
+    instance_id: str,
+    *,
+    unverified: bool = False,
+) -> None:
+    """Airflow's retries are spent: the failure becomes a case, and a rule answers for it."""
+    run.judged[name] = max(run.judged.get(name, 0), event.try_number or 0)
+    run.unaccounted.pop(name, None)
+    identity = incident.incident_id(state.deployment, state.dag_id, event.task_id or "")
+    before = run.cases.pop(name, None)
+    if before is not None and before.phase in (CasePhase.VERIFYING, CasePhase.ISSUED, CasePhase.CHECKING):
+        did_not_help(context, state, before, f"{name} failed again at try {event.try_number}")
+    derived = msgspec.structs.replace(event, type="task.failed_finally")
+    told = "unverified: the scheduler could not be asked" if unverified else "Airflow's retries are spent"
+    context.decide(Reason.FAILED_FINALLY, f"{name} try {event.try_number} of dagrun {run_id}: {told}",
+                   incident=identity)  # fmt: skip
+    rule = response.choose(context, derived, identity)
+    case = Case(
+        _slim(derived), CasePhase.TOLD, rule.id, identity, event.try_number or 0, instance_id, unverified=unverified
+    )
+    case.told = before.told if before is not None else False
+    run.cases[name] = case
+    title = f"{state.deployment}: {state.dag_id}.{event.task_id} failed"
+    held = incident.open_or_join(context, state, derived, rule, run_id, identity, title)
+    tell.update(context, held)
+    response.proceed(context, state, run_id, run, case)
+
+
+def slim(event: Event) -> Event:
+    """The trace has been matched; the state is read and written at every step, so it goes without."""
+    if event.error is None or event.error.trace is None:
+        return event
+    return msgspec.structs.replace(event, error=msgspec.structs.replace(event.error, trace=None))
+
+
+# -- cases --------------------------------------------------------------------------------------------------------
+
+
+def _judge_cases(
+    context: Context, state: DagState, run_id: str, run: DagRunState, truth: DagRunTruth, tasks: dict[str, TaskTruth]
+) -> None:
+    for name, case in list(run.cases.items()):
+        task = tasks.get(name)
+        if task is None:
+            if truth.complete:
+                _case_task_is_well(context, state, run, name, case, truth)
+        elif task.state == "failed" and task.try_number <= case.try_number:
+            _case_still_failed(context, state, run_id, run, name, case)
+        elif task.state == "failed":
+            continue  # a later try: a suspect or an unaccounted failure, judged as such
+        else:
+            _case_moves(context, state, run, name, case, task)
+
+
+def _case_task_is_well(
+    context: Context, state: DagState, run: DagRunState, name: str, case: Case, truth: DagRunTruth
+) -> None:
+    if case.phase in (CasePhase.VERIFYING, CasePhase.ISSUED):
+        over = truth.state in DAGRUN_OVER
+        if over or (case.due is not None and case.due <= context.now):
+            end_case(context, state, run, name, Reason.HELPED, f"{name} succeeded after the retry; the dagrun is "
+                     f"{truth.state}", helped=True)  # fmt: skip
+        return
+    end_case(context, state, run, name, Reason.RECOVERED, f"{name} was fixed by somebody else")
+
+
+def _case_still_failed(context: Context, state: DagState, run_id: str, run: DagRunState, name: str, case: Case) -> None:
+    if case.phase is CasePhase.VERIFYING:
+        did_not_help(context, state, case, f"{name} is failed at try {case.try_number} although it was cleared")
+        response.proceed(context, state, run_id, run, case)
+    elif case.phase is CasePhase.CHECKING:
+        response.refuse_step(context, case, Reason.REFUSED, case.why)
+        response.proceed(context, state, run_id, run, case)
+    elif case.phase is CasePhase.HELD:
+        _end_hold(context, state, run_id, run, case)
+
+
+def _end_hold(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case) -> None:
+    if case.due is not None and case.due <= context.now:
+        case.hold_over = True
+        context.decide(Reason.HELD_TOO_LONG, case.why, incident=case.incident, rule=case.rule)
+    response.proceed(context, state, run_id, run, case)
+
+
+def _case_moves(context: Context, state: DagState, run: DagRunState, name: str, case: Case, task: TaskTruth) -> None:
+    """The task instance is on its way to another end: ours to prove, or somebody else's doing."""
+    if case.phase in (CasePhase.VERIFYING, CasePhase.ISSUED):
+        if case.due is not None and case.due <= context.now:
+            case.due = context.now + context.policy.look_again_max
+            text = f"{name} is {task.state} at try {task.try_number}: the proof waits for the scheduler"
+            context.decide(Reason.STILL_RUNNING, text, incident=case.incident)
+        return
+    if case.phase is CasePhase.TOLD:
+        return
+    end_case(context, state, run, name, Reason.RECOVERED, f"{name} was cleared by somebody else ({task.state})")
+
+
+def did_not_help(context: Context, state: DagState, case: Case, text: str) -> None:
+    """The retry was in vain: it stays counted."""
+    case.why = f"{Reason.DID_NOT_HELP.value}: {text}"
+    context.decide(Reason.DID_NOT_HELP, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
+    response.update_incident(context, state, case.incident, Handling.NONE, "a retry did not help")
+
+
+def end_case(
+    context: Context,
+    state: DagState,
+    run: DagRunState,
+    name: str,
+    reason: Reason,
+    text: str,
+    *,
+    helped: bool = False,
+) -> None:
+    """The failure is over. The incident ends with its last case."""
+    case = run.cases.pop(name)
+    context.decide(reason, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
+    if any(other.incident == case.incident for each in state.dagruns.values() for other in each.cases.values()):
+        return
+    held = incident.close(context, state, case.incident, reason, text, helped=helped)
+    if held is not None:
+        tell.update(context, held)

@@ -1,0 +1,195 @@
+"""Key state: what the engine remembers, in the one shape in which it is saved.
+
+Steps own the state they are given and change it in place; the controller drops every state whose commit failed.
+Nothing here decides.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from remediator.model.event import UNMAPPED_INDEX, Event
+from remediator.model.incident import Incident
+from remediator.model.policy import Destination
+from remediator.model.time import Instant
+
+
+class CasePhase(StrEnum):
+    """Where the response to one final failure stands."""
+
+    PLANNED = "planned"
+    """A retry waits for its backoff."""
+    ISSUED = "issued"
+    """A retry is in the outbox."""
+    VERIFYING = "verifying"
+    """The retry was delivered; its proof is awaited."""
+    CHECKING = "checking"
+    """The retry was refused; a look tells what is left to do."""
+    HELD = "held"
+    """Telling people, or acting, waits for a feed, a thaw or a look."""
+    TOLD = "told"
+    """Nothing is left to do but to wait for the end."""
+
+
+class Case(msgspec.Struct, omit_defaults=True):
+    """One final failure and the response to it.
+
+    stage, index: the step of the rule being followed ('do' or 'otherwise'; index past the end: none left).
+    due: journalled now at which the phase ends by itself. feed_due: watermark that ends a hold. thaw: a thaw ends it.
+    hold_over: holds no longer apply to this case.
+    """
+
+    event: Event
+    phase: CasePhase
+    rule: str
+    incident: str
+    try_number: int
+    instance_id: str = ""
+    unverified: bool = False
+    stage: str = "do"
+    index: int = 0
+    action_id: str = ""
+    due: Instant | None = None
+    feed_due: Instant | None = None
+    thaw: bool = False
+    hold_over: bool = False
+    told: bool = False
+    why: str = ""
+
+
+class Unaccounted(msgspec.Struct, omit_defaults=True):
+    """A final failure that a look found and no event announced yet."""
+
+    try_number: int
+    instance_id: str
+    operator: str
+    feed_due: Instant
+    due: Instant
+
+
+class DagRunState(msgspec.Struct, omit_defaults=True):
+    """One dagrun with trouble, now or lately.
+
+    Task instances are keyed 'task_id' or 'task_id[index]'.
+    suspects: announced failures that no look has judged, the highest try of each.
+    judged: the highest try that was judged final: what makes a repeated or late fact change nothing.
+    attempts: retries issued, by task and rule; counted here, never by Airflow's try_number.
+    ended: the latest end of the dagrun that was told or found.
+    """
+
+    suspects: dict[str, Event] = {}
+    unaccounted: dict[str, Unaccounted] = {}
+    cases: dict[str, Case] = {}
+    judged: dict[str, int] = {}
+    attempts: dict[str, dict[str, int]] = {}
+    look: str = ""
+    look_due: Instant | None = None
+    looks: int = 0
+    looks_in_vain: int = 0
+    unreachable_since: Instant | None = None
+    ended: Instant | None = None
+    touched: Instant = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Is anything left to be decided or awaited?"""
+        return bool(self.suspects or self.unaccounted or self.cases or self.look or self.look_due is not None)
+
+
+class Told(msgspec.Struct, omit_defaults=True):
+    """One destination that was told of an incident. state: 'pending', 'done', 'failed'."""
+
+    destination: Destination
+    route: str
+    action_id: str
+    paged: bool
+    state: str = "pending"
+    ref: str = ""
+    stale: bool = False
+
+
+class OpenIncident(msgspec.Struct, omit_defaults=True):
+    """An incident and who has been told of it. `edits` numbers the changes told since."""
+
+    incident: Incident
+    told: list[Told] = []
+    edits: int = 0
+
+
+class DagState(msgspec.Struct, omit_defaults=True):
+    """All that is decided together for one DAG of one deployment.
+
+    budgets: spent changes by task, as instants, oldest first. episodes: how often each incident was opened.
+    """
+
+    deployment: str
+    dag_id: str
+    dagruns: dict[str, DagRunState] = {}
+    budgets: dict[str, list[Instant]] = {}
+    incidents: dict[str, OpenIncident] = {}
+    episodes: dict[str, int] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing worth a row."""
+        return not (self.dagruns or self.budgets or self.incidents or self.episodes)
+
+
+class FeedState(msgspec.Struct, omit_defaults=True):
+    """How complete a feed is. partitions: 'topic/partition' -> read up to; topics: topic -> number of partitions."""
+
+    partitions: dict[str, Instant] = {}
+    topics: dict[str, int] = {}
+    heard_at: Instant = 0
+    blind: bool = False
+
+
+class SweepState(msgspec.Struct, omit_defaults=True):
+    """Where the reconciler stands with one deployment."""
+
+    since: Instant
+    due: Instant
+    number: int = 0
+    pending: str = ""
+    failing_since: Instant | None = None
+
+
+class WorldState(msgspec.Struct, omit_defaults=True):
+    """What is not one DAG's. `now` never goes back; `armed_at` is when this program last began to decide."""
+
+    now: Instant = 0
+    armed_at: Instant = 0
+    frozen: bool = False
+    rule_set: str = ""
+    feeds: dict[str, FeedState] = {}
+    sweeps: dict[str, SweepState] = {}
+    incidents: dict[str, OpenIncident] = {}
+    episodes: dict[str, int] = {}
+    alert_due: dict[str, Instant] = {}
+
+
+def task_key(task_id: str, map_index: int) -> str:
+    """How a task instance is keyed inside its dagrun."""
+    return task_id if map_index == UNMAPPED_INDEX else f"{task_id}[{map_index}]"
+
+
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_dag_decoder = msgspec.msgpack.Decoder(DagState)
+_world_decoder = msgspec.msgpack.Decoder(WorldState)
+
+
+def encode_state(state: DagState | WorldState) -> bytes:
+    """State -> the bytes that are saved."""
+    return _encoder.encode(state)
+
+
+def decode_dag_state(body: bytes) -> DagState:
+    """The inverse, for a DAG's key."""
+    return _dag_decoder.decode(body)
+
+
+def decode_world_state(body: bytes) -> WorldState:
+    """The inverse, for the world's key."""
+    return _world_decoder.decode(body)

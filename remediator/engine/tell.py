@@ -1,0 +1,128 @@
+"""Telling people: a route's destinations are told once per episode, and the same message is edited as things change.
+
+Owns the life of notifications. Decides neither whether to tell nor whether an incident is over.
+"""
+
+from __future__ import annotations
+
+from remediator.engine.context import Alert, Context
+from remediator.engine.state import OpenIncident, Told
+from remediator.model.action import Action, LogLine, Message, Page, Params
+from remediator.model.ids import stable_id
+from remediator.model.incident import Incident, Phase
+from remediator.model.outcome import Delivered, Refused, Unknown
+from remediator.model.policy import Destination
+from remediator.model.reasons import Reason
+
+PAGERDUTY = "pagerduty.page"
+SLACK = "slack.message"
+LOG = "log"
+
+
+def tell(context: Context, held: OpenIncident, route_name: str, *, paged: bool) -> None:
+    """Tell every destination of the route that was not told in this episode yet."""
+    incident = held.incident
+    route = context.policy.routes.get(route_name)
+    if route is None or not route.destinations:
+        context.decide(Reason.REFUSED, f"route {route_name!r} has no destination", incident=incident.id)
+        return
+    new = [item for item in route.destinations if all(told.destination != item for told in held.told)]
+    if not new:
+        context.decide(Reason.ALREADY_TOLD, f"route {route_name!r} knows of this episode", incident=incident.id)
+    for destination in new:
+        action = _first(context, incident, destination)
+        held.told.append(Told(destination, route_name, action.id, paged))
+        context.act(action)
+        reason = Reason.PAGED if paged else Reason.NOTIFIED
+        text = f"{destination.kind} {destination.channel or destination.receiver}".strip() + f" by route {route_name!r}"
+        context.decide(reason, text, incident=incident.id, action_id=action.id)
+
+
+def update(context: Context, held: OpenIncident) -> None:
+    """The incident has changed: edit what was posted, resolve what was triggered, drop what is still waiting."""
+    for told in held.told:
+        if told.destination.kind == SLACK:
+            _edit(context, held, told)
+        elif held.incident.phase is Phase.RESOLVED:
+            _end(context, held, told)
+
+
+def _edit(context: Context, held: OpenIncident, told: Told) -> None:
+    if told.state != "done":
+        told.stale = True
+        return
+    held.edits += 1
+    _act(context, held.incident, told.destination, f"edit-{held.edits}", told.ref)
+
+
+def _end(context: Context, held: OpenIncident, told: Told) -> None:
+    if told.state == "pending":
+        context.effects.cancels.append((told.action_id, "the incident is resolved"))
+    if told.destination.kind == PAGERDUTY or (told.destination.kind == LOG and told.state == "done"):
+        _act(context, held.incident, told.destination, "resolve", told.ref)
+
+
+def delivered(context: Context, held: OpenIncident, told: Told, outcome: Delivered | Refused | Unknown) -> None:
+    """A first telling has ended: remember where it is, or use the fallback."""
+    if isinstance(outcome, Delivered):
+        told.state, told.ref = "done", outcome.ref
+        context.decide(
+            Reason.DELIVERED, f"{told.destination.kind}", incident=held.incident.id, action_id=told.action_id
+        )
+        if told.stale:
+            told.stale = False
+            _edit(context, held, told)
+        return
+    told.state = "failed"
+    name = type(outcome).__name__.lower()
+    reason = Reason.REFUSED if isinstance(outcome, Refused) else Reason.OUTCOME_UNKNOWN
+    text = f"{told.destination.kind} {told.destination.receiver or told.destination.channel}: {outcome.reason}"
+    context.decide(reason, text, incident=held.incident.id, action_id=told.action_id)
+    _fall_back(context, held, told, f"{name}: {outcome.reason}")
+
+
+def _fall_back(context: Context, held: OpenIncident, told: Told, text: str) -> None:
+    route = context.policy.routes.get(told.route)
+    if route is not None and route.fallback:
+        context.decide(Reason.FALLBACK_ROUTE, f"{told.route!r} failed, using {route.fallback!r}",
+                       incident=held.incident.id)  # fmt: skip
+        tell(context, held, route.fallback, paged=told.paged)
+    context.effects.alerts.append(Alert("notification_failed", told.route, f"{told.destination.kind}: {text}"))
+
+
+def find(held: OpenIncident, action_id: str) -> Told | None:
+    """Which telling the action was."""
+    return next((told for told in held.told if told.action_id == action_id), None)
+
+
+def _first(context: Context, incident: Incident, destination: Destination) -> Action:
+    return _action(context, incident, destination, "tell", "")
+
+
+def _act(context: Context, incident: Incident, destination: Destination, what: str, ref: str) -> None:
+    context.act(_action(context, incident, destination, what, ref))
+
+
+def _action(context: Context, incident: Incident, destination: Destination, what: str, ref: str) -> Action:
+    place = f"{destination.kind}:{destination.receiver}:{destination.channel}"
+    is_first = what == "tell"
+    return Action(
+        id=stable_id("tell", incident.id, incident.episode, place, what),
+        lane=f"tell:{place}:{incident.id}",
+        key=context.key,
+        target=destination.receiver,
+        params=_params(incident, destination, ref),
+        not_before=context.now,
+        not_after=context.now + context.policy.action_expiry,
+        incident=incident.id,
+        replaces="" if is_first or destination.kind != SLACK else f"edit:{incident.id}",
+    )
+
+
+def _params(incident: Incident, destination: Destination, ref: str) -> Params:
+    if destination.kind == SLACK:
+        return Message(incident=incident, channel=destination.channel, ref=ref)
+    if destination.kind == PAGERDUTY:
+        verb = "resolve" if incident.phase is Phase.RESOLVED else "trigger"
+        return Page(incident=incident, event_action=verb, dedup_key=f"{incident.id}-{incident.episode}")
+    return LogLine(incident=incident, text=incident.status or incident.title)

@@ -1,0 +1,208 @@
+"""The step of the world's key: feeds, freeze, sweeps, and the daemon's alerts about itself.
+
+Owns what is not one DAG's. Never looks into a DAG's state: it reaches DAGs by nudges and clocks only.
+"""
+
+from __future__ import annotations
+
+from remediator.engine import feeds, incident, tell
+from remediator.engine.context import Alert, Context
+from remediator.engine.state import FeedState, OpenIncident, SweepState, WorldState
+from remediator.model.action import Action, Sweep
+from remediator.model.ids import stable_id
+from remediator.model.incident import Handling, Incident, Phase
+from remediator.model.inputs import Activated, Gap, Performed, Pressed, Swept, Unmapped, Watermark
+from remediator.model.reasons import Reason
+from remediator.model.time import Instant, format_duration
+
+NEVER: Instant = 2**62
+MAX_ALERTS = 500
+"""Open self-alerts; more of them say nothing new."""
+
+
+# -- rules and the freeze -----------------------------------------------------------------------------------------
+
+
+def on_activated(context: Context, world: WorldState, activated: Activated) -> None:
+    """A rule set decides from here on, and this program has just begun or reloaded."""
+    world.rule_set = activated.rule_set
+    world.armed_at = context.now
+    for name, deployment in context.policy.deployments.items():
+        if deployment.has_api and name not in world.sweeps:
+            world.sweeps[name] = SweepState(since=context.now, due=context.now + context.policy.sweep_every)
+    for name in list(world.sweeps):
+        if name not in context.policy.deployments:
+            del world.sweeps[name]
+
+
+def on_pressed(context: Context, world: WorldState, pressed: Pressed) -> None:
+    """The freeze is pressed on or off."""
+    world.frozen = pressed.command == "freeze"
+    context.effects.frozen = world.frozen
+    text = f"{pressed.command} by {pressed.actor}" + (f": {pressed.reason}" if pressed.reason else "")
+    context.decide(Reason.FROZEN if world.frozen else Reason.THAWED, text)
+
+
+# -- feeds --------------------------------------------------------------------------------------------------------
+
+
+def on_watermark(context: Context, world: WorldState, mark: Watermark) -> None:
+    """A partition was read further."""
+    feed = world.feeds.setdefault(mark.feed, FeedState())
+    feeds.hear(feed, mark, context.now)
+    if feed.blind:
+        feed.blind = False
+        context.decide(Reason.FEED_BACK, f"feed {mark.feed!r} is read again")
+        _end_alert(context, world, "feed_blind", mark.feed, "the feed is read again")
+
+
+def on_gap(context: Context, world: WorldState, gap: Gap) -> None:
+    """The broker dropped records: sweep the feed's deployments from before the gap."""
+    for name, deployment in context.policy.deployments.items():
+        sweep = world.sweeps.get(name)
+        if deployment.feed == gap.feed and sweep is not None:
+            sweep.since = min(sweep.since, gap.since)
+            sweep.due = context.now
+    text = f"{gap.topic}/{gap.partition}: offsets {gap.first} to {gap.last} are gone; sweeping for what they said"
+    on_alert(context, world, Alert("gap", f"{gap.feed}/{gap.topic}/{gap.partition}", text, Reason.GAP_FOUND))
+
+
+def on_unmapped(context: Context, world: WorldState, found: Unmapped) -> None:
+    """Events came that no deployment claims, or several do."""
+    claims = f"claimed by {', '.join(found.claimed_by)}" if found.claimed_by else "claimed by no deployment"
+    text = f"events of namespace {found.namespace!r} on topic {found.topic!r} are {claims}: observed only"
+    on_alert(context, world, Alert("unmapped", f"{found.feed}/{found.topic}/{found.namespace}", text))
+
+
+# -- sweeps -------------------------------------------------------------------------------------------------------
+
+
+def on_swept(context: Context, world: WorldState, swept: Swept) -> None:
+    """The reconciler answered: nudge the dagruns it found, and go on from there."""
+    sweep = world.sweeps.get(swept.deployment)
+    if sweep is None or sweep.pending != swept.action_id:
+        return
+    sweep.pending = ""
+    if swept.error:
+        _on_sweep_failed(context, world, swept, sweep)
+        return
+    if sweep.failing_since is not None:
+        sweep.failing_since = None
+        _end_alert(context, world, "deployment_unreachable", swept.deployment, "the deployment answers again")
+    sweep.since = max(sweep.since, swept.until - context.policy.sweep_overlap)
+    context.effects.nudges.extend((swept.deployment, ref) for ref in swept.dagruns)
+
+
+def _on_sweep_failed(context: Context, world: WorldState, swept: Swept, sweep: SweepState) -> None:
+    if sweep.failing_since is None:
+        sweep.failing_since = context.now
+    down = context.now - sweep.failing_since
+    if down >= context.policy.blind_after:
+        text = f"deployment {swept.deployment!r} has not answered for {format_duration(down)}: {swept.error}"
+        on_alert(context, world, Alert("deployment_unreachable", swept.deployment, text, Reason.UNREACHABLE))
+
+
+def _issue_sweeps(context: Context, world: WorldState) -> None:
+    for name, sweep in world.sweeps.items():
+        if sweep.pending or sweep.due > context.now:
+            continue
+        sweep.number += 1
+        sweep.due = context.now + context.policy.sweep_every
+        action = Action(
+            id=stable_id("sweep", name, sweep.number, context.position),
+            lane=f"sweep:{name}",
+            key=context.key,
+            target=name,
+            params=Sweep(since=sweep.since),
+            not_before=context.now,
+            not_after=context.now + context.policy.action_expiry,
+        )
+        sweep.pending = action.id
+        context.act(action)
+
+
+# -- self-alerts --------------------------------------------------------------------------------------------------
+
+
+def on_alert(context: Context, world: WorldState, alert: Alert) -> None:
+    """Open an incident about ourselves and tell the route for that; one that is open says nothing new."""
+    identity = stable_id("self", alert.kind, alert.subject)
+    if identity in world.incidents or len(world.incidents) >= MAX_ALERTS:
+        return
+    episode = world.episodes.get(identity, 0) + 1
+    world.episodes[identity] = episode
+    held = OpenIncident(
+        Incident(
+            id=identity,
+            episode=episode,
+            title=f"remediator: {alert.kind.replace('_', ' ')}: {alert.subject}",
+            severity="warning",
+            deployment="",
+            phase=Phase.FIRING,
+            handling=Handling.NONE,
+            opened_at=context.now,
+            updated_at=context.now,
+            rule=f"self.{alert.kind}",
+            error=alert.text,
+            status=alert.text,
+        )
+    )
+    world.incidents[identity] = held
+    world.alert_due[identity] = context.now + context.policy.self_alert_every
+    context.effects.incidents[identity] = held.incident
+    context.decide(alert.reason, alert.text, incident=identity)
+    tell.tell(context, held, context.policy.self_route, paged=False)
+
+
+def _end_alert(context: Context, world: WorldState, kind: str, subject: str, text: str) -> None:
+    _close_alert(context, world, stable_id("self", kind, subject), Reason.RECOVERED, text)
+
+
+def _close_alert(context: Context, world: WorldState, identity: str, reason: Reason, text: str) -> None:
+    world.alert_due.pop(identity, None)
+    held = incident.close(context, world, identity, reason, text)
+    if held is not None:
+        tell.update(context, held)
+
+
+def on_performed(context: Context, world: WorldState, performed: Performed) -> None:
+    """A telling about ourselves has ended. If that fails there is nobody left to tell but the log and the metrics."""
+    for held in list(world.incidents.values()):
+        told = tell.find(held, performed.action_id)
+        if told is not None:
+            tell.delivered(context, held, told, performed.outcome)
+
+
+# -- time ---------------------------------------------------------------------------------------------------------
+
+
+def on_wake(context: Context, world: WorldState) -> None:
+    """Time passed: sweep, expire alerts, and notice feeds that nobody reads."""
+    _issue_sweeps(context, world)
+    for name in _feeds(context):
+        feed = world.feeds.setdefault(name, FeedState())
+        if not feed.blind and context.now >= _blind_at(context, world, feed):
+            feed.blind = True
+            text = f"feed {name!r} has not been read for {format_duration(context.policy.blind_after)}"
+            on_alert(context, world, Alert("feed_blind", name, text, Reason.FEED_BLIND))
+    for identity, due in list(world.alert_due.items()):
+        if due <= context.now:
+            _close_alert(context, world, identity, Reason.INCIDENT_EXPIRED, "told long enough ago to be told again")
+
+
+def _feeds(context: Context) -> list[str]:
+    return sorted({deployment.feed for deployment in context.policy.deployments.values()})
+
+
+def _blind_at(context: Context, world: WorldState, feed: FeedState) -> Instant:
+    return max(feed.heard_at, world.armed_at) + context.policy.blind_after
+
+
+def timers(context: Context, world: WorldState) -> dict[str, Instant]:
+    """When the world must be woken."""
+    dues = [sweep.due for sweep in world.sweeps.values() if not sweep.pending]
+    dues += world.alert_due.values()
+    known = [world.feeds.get(name, FeedState()) for name in _feeds(context)]
+    dues += [_blind_at(context, world, feed) for feed in known if not feed.blind]
+    due = min(dues, default=NEVER)
+    return {} if due == NEVER else {"now": due}

@@ -1,0 +1,149 @@
+"""The controller: the one that decides. Reads the journal, steps the core, commits state and effects together.
+
+Owns the lease's use and the ticks. Decides nothing itself; drops all cached state whenever a commit failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from remediator.engine.core import Changes, Core
+from remediator.model.ids import WORLD_KEY
+from remediator.model.inputs import Activated, Entry, Tick
+from remediator.model.time import SECOND, Duration, Instant
+from remediator.rules.index import RuleSet
+from remediator.rules.spec import decode_rule_set
+from remediator.store.port import Fenced, Lease, StepCommit, Store, StoreError
+
+READ_LIMIT = 1_000
+LEASE_DURATION: Duration = 15 * SECOND
+CACHED_STATES = 20_000
+
+
+class Controller:
+    """One candidate for the lease. `decided` is told of every committed change."""
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        clock: Callable[[], Instant],
+        decided: Callable[[Changes, Sequence[Entry]], None] = lambda changes, entries: None,
+    ) -> None:
+        self._name = name
+        self._store = store
+        self._clock = clock
+        self._decided = decided
+        self._lease: Lease | None = None
+        self._renewed: Instant = 0
+        self._core: Core | None = None
+        self._rule_sets: dict[str, RuleSet] = {}
+        self._ticked = 0
+
+    @property
+    def is_leader(self) -> bool:
+        """Does it believe to hold the lease? A commit tells for sure."""
+        return self._lease is not None
+
+    @property
+    def lease(self) -> Lease | None:
+        """The lease it believes to hold."""
+        return self._lease
+
+    async def run_once(self) -> bool:
+        """Decide on what the journal has. True if anything was done. Raises StoreError; nothing is lost by it."""
+        try:
+            return await self._run_once()
+        except Fenced:
+            self._drop()
+            self._lease = None
+            return False
+        except StoreError:
+            self._drop()
+            raise
+
+    async def resign(self) -> None:
+        """Give the lease up, so that another takes over at once."""
+        lease, self._lease = self._lease, None
+        self._drop()
+        if lease is not None:
+            await self._store.release_lease(lease)
+
+    def _drop(self) -> None:
+        self._core = None
+        self._ticked = 0
+
+    async def _run_once(self) -> bool:
+        lease = await self._hold_lease()
+        if lease is None:
+            return False
+        core = self._core or await self._load()
+        await self._tick_if_due(core)
+        entries = await self._store.read_journal(core.position, READ_LIMIT)
+        if not entries:
+            return False
+        await self._provide(core, entries)
+        changes = core.apply(entries)
+        self._core = None  # until the commit has succeeded, what the core holds did not happen
+        await self._store.commit_step(lease, _commit_of(changes, self._clock()))
+        self._core = core
+        core.evict(CACHED_STATES)
+        self._decided(changes, entries)
+        return True
+
+    async def _hold_lease(self) -> Lease | None:
+        now = self._clock()
+        if self._lease is None:
+            self._lease = await self._store.acquire_lease(self._name, LEASE_DURATION)
+            self._renewed = now
+            self._drop()
+        elif now - self._renewed >= LEASE_DURATION // 3:
+            self._renewed = now
+            if not await self._store.renew_lease(self._lease, LEASE_DURATION):
+                raise Fenced
+        return self._lease
+
+    async def _load(self) -> Core:
+        start = await self._store.controller_start()
+        core = Core(start.position, start.timers, self._rule_sets.__getitem__)
+        found = await self._store.load_states([WORLD_KEY])
+        await self._provide_rule_set(core.rule_set_of(found))
+        core.load([WORLD_KEY], found)
+        self._core = core
+        return core
+
+    async def _tick_if_due(self, core: Core) -> None:
+        """Journal that time has passed, once: the next tick waits until this one was decided on."""
+        due, now = core.next_due(), self._clock()
+        if due is not None and due <= now and core.position >= self._ticked:
+            self._ticked = await self._store.append([Tick()], now)
+
+    async def _provide(self, core: Core, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if isinstance(entry.input, Activated):
+                await self._provide_rule_set(entry.input.rule_set)
+        needed = sorted(core.keys_needed(entries))
+        if needed:
+            core.load(needed, await self._store.load_states(needed))
+
+    async def _provide_rule_set(self, content_hash: str) -> None:
+        if not content_hash or content_hash in self._rule_sets:
+            return
+        body = await self._store.rule_set(content_hash)
+        if body is None:
+            raise StoreError(f"rule set {content_hash} is activated in the journal but missing in the store")
+        self._rule_sets[content_hash] = RuleSet(decode_rule_set(body))
+
+
+def _commit_of(changes: Changes, at: Instant) -> StepCommit:
+    return StepCommit(
+        position=changes.position,
+        at=at,
+        states=changes.states,
+        timers=changes.timers,
+        actions=changes.actions,
+        cancels=changes.cancels,
+        incidents=changes.incidents,
+        decisions=changes.decisions,
+        frozen=changes.frozen,
+    )

@@ -1,0 +1,156 @@
+"""The dispatcher: claims actions, checks the brakes right before the call, performs, and journals the outcome.
+
+Owns claims and their expiry. Decides nothing about pipelines: a refusal goes back to the controller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from remediator.actions.port import Executor, Questioner
+from remediator.model.action import QUESTIONS, Look
+from remediator.model.inputs import Input, Looked, Performed, Swept
+from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
+from remediator.model.time import MINUTE, SECOND, Duration, Instant
+from remediator.store.port import Claim, Go, Store
+
+CLAIM_DURATION: Duration = 90 * SECOND
+"""Longer than any executor's own time limits, so that a living dispatcher does not lose its claim."""
+CLAIM_LIMIT = 200
+MAX_TRIES = 50
+"""Calls of one action that may end in RetryAfter; `not_after` usually ends it earlier."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Claims that are performed in one go: one action, or questions of one kind to one target."""
+
+    kind: str
+    claims: tuple[Claim, ...]
+
+
+class Dispatcher:
+    """One of any number. `told` is told of every outcome that was written."""
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        clock: Callable[[], Instant],
+        executors: Mapping[str, Executor],
+        questioners: Mapping[str, Questioner],
+        changes_per_minute: int = 60,
+        told: Callable[[str, str], None] = lambda kind, state: None,
+    ) -> None:
+        self._name = name
+        self._store = store
+        self._clock = clock
+        self._executors = executors
+        self._questioners = questioners
+        self._changes_per_minute = changes_per_minute
+        self._told = told
+
+    async def claim(self, limit: int = CLAIM_LIMIT) -> list[Job]:
+        """What is to be done now; each job may be worked on beside the others."""
+        claims = await self._store.claim(self._name, self._clock(), CLAIM_DURATION, limit)
+        return jobs_of(claims)
+
+    async def work(self, job: Job) -> None:
+        """Perform the job's actions and write what came of them."""
+        if job.kind in QUESTIONS:
+            await self._ask(job)
+        else:
+            await self._act(job.claims[0])
+
+    # -- questions ----------------------------------------------------------------------------------------------
+
+    async def _ask(self, job: Job) -> None:
+        actions = [claim.action for claim in job.claims]
+        questioner = self._questioners.get(job.kind)
+        if questioner is None:
+            answers = [unanswered(claim, f"nothing answers {job.kind}") for claim in job.claims]
+        else:
+            answers = list(await questioner.ask(actions, self._clock()))
+        for claim, answer in zip(job.claims, answers, strict=True):
+            await self._finish(claim, answer, "delivered", answer.error)
+
+    # -- actions ------------------------------------------------------------------------------------------------
+
+    async def _act(self, claim: Claim) -> None:
+        go = await self._store.confirm(claim, self._clock(), self._changes_per_minute)
+        if go is Go.YES:
+            outcome = await self._perform(claim)
+        else:
+            outcome = outcome_of(go, claim, self._clock())
+        if outcome is not None:
+            await self._write(claim, outcome)
+
+    async def _perform(self, claim: Claim) -> Outcome:
+        executor = self._executors.get(claim.action.kind)
+        if executor is None:
+            return Refused(f"nothing performs {claim.action.kind}")
+        return await executor.perform(claim.action, uncertain=claim.uncertain)
+
+    async def _write(self, claim: Claim, outcome: Outcome) -> None:
+        final = at_last(claim, outcome)
+        if isinstance(final, RetryAfter):
+            until = self._clock() + final.after
+            await self._store.postpone(claim, until, uncertain=final.uncertain, detail=final.reason)
+            return
+        performed = Performed(claim.action.id, claim.action.key, claim.action.kind, final)
+        state, detail = state_of(final)
+        await self._finish(claim, performed, state, detail)
+
+    async def _finish(self, claim: Claim, result: Input, state: str, detail: str) -> None:
+        if await self._store.finish(claim, result, state, detail, self._clock()):
+            self._told(claim.action.kind, state)
+
+
+def jobs_of(claims: Sequence[Claim]) -> list[Job]:
+    """Questions of one kind to one target go together, everything else by itself."""
+    groups: dict[tuple[str, str], list[Claim]] = {}
+    jobs: list[Job] = []
+    for claim in claims:
+        kind = claim.action.kind
+        if kind in QUESTIONS:
+            groups.setdefault((kind, claim.action.target), []).append(claim)
+        else:
+            jobs.append(Job(kind, (claim,)))
+    return [*jobs, *(Job(kind, tuple(group)) for (kind, _), group in groups.items())]
+
+
+def outcome_of(go: Go, claim: Claim, now: Instant) -> Outcome | None:
+    """What a claim that may not be performed becomes; None: it is somebody else's."""
+    match go:
+        case Go.FROZEN:
+            return Unknown("frozen, and an earlier call may have acted") if claim.uncertain else Refused("frozen")
+        case Go.EXPIRED:
+            why = f"not done before {claim.action.kind} expired"
+            return Unknown(f"{why}, and an earlier call may have acted") if claim.uncertain else Refused(why)
+        case Go.RATE:
+            return RetryAfter(MINUTE - now % MINUTE, "the store-wide rate of this minute is used up")
+    return None
+
+
+def at_last(claim: Claim, outcome: Outcome) -> Outcome:
+    """A retry that would be one too many is an end."""
+    if not isinstance(outcome, RetryAfter) or claim.tries < MAX_TRIES:
+        return outcome
+    why = f"gave up after {claim.tries + 1} tries: {outcome.reason}"
+    return Unknown(why) if claim.uncertain or outcome.uncertain else Refused(why)
+
+
+def state_of(outcome: Delivered | Refused | Unknown) -> tuple[str, str]:
+    """The outbox row's state and detail."""
+    if isinstance(outcome, Delivered):
+        return "delivered", outcome.detail or outcome.ref
+    return ("refused" if isinstance(outcome, Refused) else "unknown"), outcome.reason
+
+
+def unanswered(claim: Claim, why: str) -> Looked | Swept:
+    """The answer to a question that nobody can ask."""
+    action = claim.action
+    if isinstance(action.params, Look):
+        return Looked(action.id, action.key, action.params.run_id, error=why)
+    return Swept(action.id, action.target, 0, 0, error=why)

@@ -1,0 +1,155 @@
+"""Good configurations: what the file says is what the settings hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from remediator.config.load import load_config
+from remediator.config.settings import Config, PagerDutyReceiver, SlackReceiver
+from remediator.model.policy import Budget, Destination, Mode
+from remediator.model.time import HOUR, SECOND
+from remediator.rules.faults import Faults
+
+FEED = '[[feed]]\nname = "main"\nbootstrap_servers = "a:9092, b:9092"\ntopics = ["t"]\n'
+
+FULL = (
+    """
+[policy]
+lateness = "20s"
+budget_cap = { per_hour = 2 }
+unclassified_route = "oncall"
+"""
+    + FEED
+    + """
+[[feed]]
+name = "second"
+bootstrap_servers = ["c:9092"]
+topic_pattern = "x.*"
+lateness = "5s"
+
+[[deployment]]
+name = "prod"
+feed = "main"
+namespaces = ["airflow-prod"]
+topics = ["t"]
+ceiling = "act"
+[deployment.api]
+url = "https://airflow.example.com:8443"
+username = "robot"
+password = { env = "AIRFLOW_PASSWORD" }
+
+[[deployment]]
+name = "lab"
+feed = "second"
+topics = ["x-*"]
+log_hosts = ["a", "b"]
+
+[[receiver]]
+name = "team"
+kind = "slack"
+token = { file = "slack.token" }
+
+[[receiver]]
+name = "pager"
+kind = "pagerduty"
+routing_key = { env = "ROUTING_KEY" }
+
+[routes.oncall]
+destinations = [{ kind = "pagerduty", receiver = "pager" }, { kind = "slack", receiver = "team", channel = "#data" }]
+fallback = "default"
+
+[http]
+host = "0.0.0.0"
+token = { env = "API_TOKEN" }
+"""
+)
+ENVIRON = {"AIRFLOW_PASSWORD": "hunter2", "ROUTING_KEY": "hunter3", "API_TOKEN": "hunter4"}
+
+
+def load(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> Config:
+    (tmp_path / "rules").mkdir(exist_ok=True)
+    path = tmp_path / "remediator.toml"
+    path.write_text(text)
+    return load_config(path, environ or {})
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    (tmp_path / "slack.token").write_text("xoxb-hunter5\n")
+    return load(tmp_path, FULL, ENVIRON)
+
+
+def test_a_feed_alone_is_enough(tmp_path: Path) -> None:
+    config = load(tmp_path, FEED)
+    assert config.feeds[0].bootstrap_servers == ("a:9092", "b:9092")
+    assert config.policy().routes["default"].destinations == (Destination(kind="log"),)
+
+
+def test_secrets_come_from_environment_and_file(config: Config) -> None:
+    slack, pager = config.receivers
+    assert isinstance(slack, SlackReceiver)
+    assert slack.token.reveal() == "xoxb-hunter5"
+    assert isinstance(pager, PagerDutyReceiver)
+    assert pager.routing_key.reveal() == "hunter3"
+    api = config.deployments[0].api
+    assert api is not None
+    assert api.password is not None
+    assert api.password.reveal() == "hunter2"
+
+
+def test_no_secret_is_in_the_repr(config: Config) -> None:
+    assert "hunter" not in repr(config)
+
+
+def test_the_policy_has_deployments_and_routes(config: Config) -> None:
+    policy = config.policy()
+    assert policy.deployments["prod"].ceiling is Mode.ACT
+    assert policy.deployments["prod"].log_hosts == ("airflow.example.com",)
+    assert policy.deployments["lab"].has_api is False
+    assert policy.deployments["lab"].log_hosts == ("a", "b")
+    assert policy.budget_cap == Budget(per_hour=2, per_day=20)
+    assert policy.routes["oncall"].fallback == "default"
+    assert [place.kind for place in policy.routes["oncall"].destinations] == ["pagerduty.page", "slack.message"]
+
+
+def test_lateness_of_a_feed_is_its_own_or_the_policys(config: Config) -> None:
+    assert [feed.lateness for feed in config.feeds] == [20 * SECOND, 5 * SECOND]
+
+
+def test_bindings_name_what_belongs_to_each_deployment(config: Config) -> None:
+    assert [(one.name, one.namespaces, one.topics) for one in config.bindings()] == [
+        ("prod", ("airflow-prod",), ("t",)),
+        ("lab", (), ("x-*",)),
+    ]
+
+
+def test_rule_paths_are_relative_to_the_file(config: Config, tmp_path: Path) -> None:
+    assert config.rule_paths() == (tmp_path / "rules",)
+
+
+def test_every_duration_of_the_policy_can_be_set(tmp_path: Path) -> None:
+    names = ("memory", "incident_expiry", "self_alert_every", "action_expiry")
+    text = FEED + "[policy]\n" + "".join(f'{name} = "2h"\n' for name in names)
+    policy = load(tmp_path, text).policy()
+    assert {getattr(policy, name) for name in names} == {2 * HOUR}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_loopback_needs_no_token(tmp_path: Path, host: str) -> None:
+    assert load(tmp_path, f'{FEED}[http]\nhost = "{host}"\n').http.token is None
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "remediator.example.com"])
+def test_any_other_address_needs_one(tmp_path: Path, host: str) -> None:
+    with pytest.raises(Faults, match="without a token"):
+        load(tmp_path, f'{FEED}[http]\nhost = "{host}"\n')
+
+
+def test_an_unreadable_secret_file_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("one\ntwo\n")
+    receiver = '[[receiver]]\nname = "p"\nkind = "pagerduty"\nrouting_key = { file = "key" }\n'
+    with pytest.raises(Faults, match="several lines") as caught:
+        load(tmp_path, FEED + receiver)
+    assert "two" not in str(caught.value)
