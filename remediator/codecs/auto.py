@@ -41,4 +41,6 @@ class AutoCodec:
             return self._cloudevents.decode(record)
         if msgspec.UNSET not in (probe.event_type, probe.run, probe.job):
             return self._openlineage.decode(record)
-        raise Undecodable("neither OpenLineage (eventType, run, job) nor CloudEvents (specversion): members missing at `$`")
+        raise Undecodable(
+            "neither OpenLineage (eventType, run, job) nor CloudEvents (specversion): members missing at `$`"
+        )

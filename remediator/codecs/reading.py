@@ -39,13 +39,17 @@ class JsonReader(Generic[T]):
         try:
             return self._decoder.decode(checked)
         except msgspec.ValidationError as error:
-            raise Undecodable("wrong type: " + str(error).replace("`$", f"`{place}", 1)) from None
+            raise Undecodable(f"wrong type: {_placed(str(error), place)}") from None
         except msgspec.DecodeError as error:
             raise Undecodable(f"not JSON: {error}, of {len(checked)} bytes") from None
         except RecursionError:
             raise Undecodable("nested too deeply") from None
         except ValueError as error:
             raise Undecodable(f"not JSON: {error}") from None
+
+
+def _placed(text: str, place: str) -> str:
+    return text.replace("`$", f"`{place}", 1) if "`$" in text else f"{text} - at `{place}`"
 
 
 def instant(moment: datetime | None, place: str) -> Instant | None:

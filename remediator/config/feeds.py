@@ -57,9 +57,11 @@ def _servers(table: Table) -> tuple[str, ...]:
 
 
 def _check_topics(table: Table, feed: Feed) -> None:
-    if bool(feed.topics) == bool(feed.topic_pattern):
-        found = "both topics and topic_pattern" if feed.topics else "neither topics nor topic_pattern"
+    if ("topics" in table) == ("topic_pattern" in table):
+        found = "both topics and topic_pattern" if "topics" in table else "neither topics nor topic_pattern"
         table.fault("", found, "exactly one of them")
+    if table.data.get("topics") == []:
+        table.fault("topics", "an empty list", "at least one topic")
     try:
         re.compile(feed.topic_pattern)
     except re.error as error:

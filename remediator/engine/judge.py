@@ -142,7 +142,7 @@ def final(
                    incident=identity)  # fmt: skip
     rule = response.choose(context, derived, identity)
     case = Case(
-        _slim(derived), CasePhase.TOLD, rule.id, identity, event.try_number or 0, instance_id, unverified=unverified
+        slim(derived), CasePhase.TOLD, rule.id, identity, event.try_number or 0, instance_id, unverified=unverified
     )
     case.told = before.told if before is not None else False
     run.cases[name] = case

@@ -79,10 +79,7 @@ class Dispatcher:
 
     async def _act(self, claim: Claim) -> None:
         go = await self._store.confirm(claim, self._clock(), self._changes_per_minute)
-        if go is Go.YES:
-            outcome = await self._perform(claim)
-        else:
-            outcome = outcome_of(go, claim, self._clock())
+        outcome = await self._perform(claim) if go is Go.YES else outcome_of(go, claim, self._clock())
         if outcome is not None:
             await self._write(claim, outcome)
 

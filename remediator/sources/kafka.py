@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
-    CorruptRecordException,
+    ConsumerStoppedError,
     IllegalStateError,
     KafkaError,
     NoOffsetForPartitionError,
@@ -21,7 +22,7 @@ from aiokafka.errors import (
 )
 
 from remediator.model.time import Instant
-from remediator.sources.kafka_careful import read_carefully
+from remediator.sources.kafka_careful import Undecodable, getmany, read_carefully
 from remediator.sources.kafka_heads import Heads
 from remediator.sources.kafka_link import Link
 from remediator.sources.kafka_opening import Opened, look
@@ -49,6 +50,7 @@ class KafkaSource:
         self._read: dict[TopicPartition, Partition] = {}
         self._opening: asyncio.Task[Opened] | None = None
         self._problem = ""
+        self._turn = 0
         self._stopped = False
 
     @property
@@ -78,20 +80,20 @@ class KafkaSource:
 
     async def poll(self) -> list[SourceBatch]:
         """The next batches, after at most about a second. Raises what the position reader raises."""
+        self._link.check()
         until = _now() + POLL_SECONDS
         consumer = self._link.consumer
         self._forget_old_assignment()
         if consumer is None or self._stopped:
             return await self._wait_for_change(until)
-        await self._replace_if_hopeless()
+        if await self._replace_if_hopeless():
+            return []
         self._heads.ask_if_due(consumer, self._read)
         try:
             return await self._open(consumer, until) or await self._poll_open(consumer, until)
-        except TimeoutError:
+        except (TimeoutError, ConsumerStoppedError):
             return []
-        except KafkaError as error:
-            await self._repair(consumer, error)
-        except (ArithmeticError, LookupError, OSError, EOFError, ValueError, TypeError) as error:
+        except (KafkaError, Undecodable) as error:
             await self._repair(consumer, error)
         return []
 
@@ -113,23 +115,23 @@ class KafkaSource:
 
     def _drop_opening(self) -> None:
         task, self._opening = self._opening, None
-        if task is not None:
-            task.cancel()
+        if task is not None and not task.cancel() and not task.cancelled():
+            task.exception()
 
     async def _wait_for_change(self, until: float) -> list[SourceBatch]:
         """Nothing can be read until something is connected or assigned."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await self._link.changed.wait()
-        except TimeoutError:
-            pass
         return []
 
-    async def _replace_if_hopeless(self) -> None:
+    async def _replace_if_hopeless(self) -> bool:
         since = self._heads.failing_since
-        if since is not None and _now() - since > REPLACE_AFTER_SECONDS:
-            self._heads.failing_since = None
-            await self._link.replace(self._heads.problem)
+        if since is None or _now() - since < REPLACE_AFTER_SECONDS:
+            return False
+        self._heads.failing_since = None
+        await self._link.replace(self._heads.problem)
+        return True
 
     # -- opening ------------------------------------------------------------------------------------------------
 
@@ -141,7 +143,8 @@ class KafkaSource:
         if self._opening is None:
             asking = look(consumer, self._settings, self._positions, wanted, self._link.late_topics)
             self._opening = asyncio.create_task(asking, name="kafka-opening")
-        await asyncio.wait({self._opening}, timeout=max(until - _now(), 0))
+        # What is open already is not held up by what cannot be opened.
+        await asyncio.wait({self._opening}, timeout=0 if self._read else max(until - _now(), 0))
         if not self._opening.done() or self._epoch != self._link.epoch:
             return []
         task, self._opening = self._opening, None
@@ -155,7 +158,7 @@ class KafkaSource:
                 continue
             if at in self._link.assigned:
                 consumer.seek(at, opening.position)
-                self._read[at] = Partition(*at, opened.counts[at.topic], opening.position)
+                self._read[at] = Partition(at.topic, at.partition, opened.counts[at.topic], opening.position)
             if opening.pins:
                 batches.append(_pin(at, opened.counts[at.topic], opening, self._clock()))
         return batches
@@ -165,17 +168,16 @@ class KafkaSource:
     async def _poll_open(self, consumer: AIOKafkaConsumer, until: float) -> list[SourceBatch]:
         if not self._read:
             return await self._wait_for_change(until)
-        careful = [at for at, partition in self._read.items() if partition.careful]
-        batches = [batch for at in careful for batch in await self._read_one(consumer, at)]
-        while not batches:
-            found = await self._fetch(consumer, until, at_once=bool(careful))
+        batches = await self._read_careful(consumer)
+        while True:
+            found = await self._fetch(consumer, until, at_once=bool(batches))
             if self._epoch != self._link.epoch:
                 return []
-            batches = self._batches(found) or await self._told_heads(consumer)
-            if _now() >= until or careful:
+            batches += self._batches(found)
+            batches = batches or await self._told_heads(consumer)
+            if batches or _now() >= until:
                 return batches
             self._heads.ask_if_due(consumer, self._read)
-        return batches
 
     async def _fetch(
         self, consumer: AIOKafkaConsumer, until: float, *, at_once: bool
@@ -187,26 +189,24 @@ class KafkaSource:
         if self._heads.task is not None:
             await asyncio.wait({self._heads.task}, timeout=max(until - _now(), 0))
             return {}
-        return await self._getmany(consumer, min(until - _now(), self._heads.seconds_to_next()))
+        return await self._getmany(consumer, max(min(until - _now(), self._heads.seconds_to_next()), 0))
 
     async def _getmany(self, consumer: AIOKafkaConsumer, seconds: float) -> Mapping[TopicPartition, Sequence[Any]]:
-        # The client waits for the end of a rebalance without a bound of its own.
         plain = [at for at, partition in self._read.items() if not partition.careful]
         if not plain:
+            await asyncio.sleep(min(seconds, AFTER_ERROR_SECONDS))
             return {}
         only = () if len(plain) == len(self._link.assigned) else plain
-        async with asyncio.timeout(POLL_SECONDS + max(seconds, 0)):
-            found: Mapping[TopicPartition, Sequence[Any]] = await consumer.getmany(
-                *only, timeout_ms=max(int(seconds * 1000), 0), max_records=self._settings.max_records
-            )
-        return found
+        return await getmany(consumer, only, seconds=seconds, max_records=self._settings.max_records)
 
     def _batches(self, found: Mapping[TopicPartition, Sequence[Any]]) -> list[SourceBatch]:
         if found:
             self._problem = ""
         heads = self._heads
         return [
-            self._read[at].batch(convert(*at, records), records[-1].offset + 1, heads.ends.get(at), heads.asked_at)
+            self._read[at].batch(
+                convert(at.topic, at.partition, records), records[-1].offset + 1, heads.ends.get(at), heads.asked_at
+            )
             for at, records in found.items()
             if at in self._read
         ]
@@ -226,43 +226,48 @@ class KafkaSource:
 
     # -- repair -------------------------------------------------------------------------------------------------
 
-    async def _read_one(self, consumer: AIOKafkaConsumer, at: TopicPartition) -> list[SourceBatch]:
+    async def _read_careful(self, consumer: AIOKafkaConsumer) -> list[SourceBatch]:
+        """One round on one of the partitions that hold something broken, each in its turn."""
+        careful = [at for at, partition in self._read.items() if partition.careful]
+        if not careful:
+            return []
+        self._turn += 1
+        at = careful[self._turn % len(careful)]
         partition = self._read[at]
         epoch = self._epoch
         reading = await read_carefully(consumer, at, partition, self._settings.max_records)
         self._problem = reading.problem or self._problem
         if epoch != self._link.epoch or not (reading.records or reading.lost):
             return []
-        records = convert(*at, reading.records)
+        records = convert(at.topic, at.partition, reading.records)
         heads = self._heads
         return [partition.batch(records, reading.next_offset, heads.ends.get(at), heads.asked_at, reading.lost)]
 
-    async def _repair(self, consumer: AIOKafkaConsumer, error: Exception) -> None:
+    async def _repair(self, consumer: AIOKafkaConsumer, error: KafkaError | Undecodable) -> None:
         """Whatever a failed read took from the client without handing it over is read again."""
-        self._problem = f"{type(error).__name__}: {error}"
-        if self._epoch != self._link.epoch or isinstance(error, IllegalStateError | NoOffsetForPartitionError):
-            return
-        if type(error) is KafkaError:
-            # The client's background task has died; it says so with the bare class only.
-            await self._link.replace(self._problem)
-        elif isinstance(error, OffsetOutOfRangeError):
-            self._reopen([at for at in self._read if at in error.args[0]])
-        else:
-            self._suspect(error)
-            self._seek_back(consumer)
+        if self._epoch == self._link.epoch and not isinstance(error, IllegalStateError | NoOffsetForPartitionError):
+            self._problem = f"{type(error).__name__}: {error}"
+            if type(error) is KafkaError:
+                # The client's background task has died; it says so with the bare class only.
+                await self._link.replace(self._problem)
+            elif isinstance(error, OffsetOutOfRangeError):
+                self._reopen([at for at in self._read if at in error.args[0]])
+            else:
+                self._suspect(error)
+                self._seek_back(consumer)
         await asyncio.sleep(AFTER_ERROR_SECONDS)
 
-    def _suspect(self, error: Exception) -> None:
+    def _suspect(self, error: KafkaError | Undecodable) -> None:
         """Read those record by record that may hold what cannot be decoded; a checksum error names its partition."""
-        if isinstance(error, KafkaError) and not isinstance(error, CorruptRecordException | UnsupportedCodecError):
-            return
-        named = [at for at in self._read if str(error).endswith(str(at))]
-        for at in named or self._read:
-            self._read[at].careful = True
+        if isinstance(error, Undecodable | UnsupportedCodecError):
+            named = [at for at in self._read if str(error).endswith(str(at))]
+            for at in named or self._read:
+                self._read[at].careful = True
 
     def _seek_back(self, consumer: AIOKafkaConsumer) -> None:
-        for at, partition in self._read.items():
-            consumer.seek(at, partition.position)
+        with suppress(IllegalStateError):
+            for at, partition in self._read.items():
+                consumer.seek(at, partition.cursor)
 
 
 def _now() -> float:
@@ -270,7 +275,8 @@ def _now() -> float:
 
 
 async def _position(consumer: AIOKafkaConsumer, at: TopicPartition) -> int:
-    position: int = await consumer.position(at)
+    async with asyncio.timeout(POLL_SECONDS):
+        position: int = await consumer.position(at)
     return position
 
 

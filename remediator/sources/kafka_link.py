@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
@@ -16,7 +17,7 @@ from remediator.sources.kafka_settings import KafkaSettings
 FIRST_BACKOFF_SECONDS = 0.1
 LAST_BACKOFF_SECONDS = 5.0
 MISSING_TOPICS_SECONDS = 3.0
-CLOSE_SECONDS = 4.0
+CLOSE_SECONDS = 3.0
 
 
 class Link(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -50,6 +51,11 @@ class Link(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no 
         """Connect in the background, for as long as it takes."""
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._keep_connecting(), name="kafka-link")
+
+    def check(self) -> None:
+        """Raise what ended the background task, if anything did."""
+        if self._keeper is not None and self._keeper.done() and not self._keeper.cancelled():
+            self._keeper.result()
 
     async def stop(self) -> None:
         """Leave the group and disconnect, within CLOSE_SECONDS even if nobody answers. Idempotent."""
@@ -142,6 +148,8 @@ class Link(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no 
             self._looked, self.late_topics = True, self._missing
         if found and self.consumer is not None:
             self.consumer.subscribe(topics=sorted(set(self._settings.topics) - self._missing), listener=self)
+            # The client drops the earlier assignment here without telling its listener.
+            self._note(frozenset())
         missing = ", ".join(sorted(self._missing))
         self.problem = f"waiting for topics that do not exist or may not be read: {missing}" if missing else ""
 
@@ -152,4 +160,19 @@ async def close_consumer(consumer: AIOKafkaConsumer) -> None:
         async with asyncio.timeout(CLOSE_SECONDS):
             await consumer.stop()
     except (TimeoutError, KafkaError, OSError):
-        return
+        await _close_parts(consumer)
+    except asyncio.CancelledError:
+        # The client cancels its heartbeat and, while the broker is away, lets that cancellation through to us.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        await _close_parts(consumer)
+
+
+async def _close_parts(consumer: AIOKafkaConsumer) -> None:
+    """The client closes its parts one after the other, and leaves out the rest when one of them fails."""
+    for part in (consumer._fetcher, consumer._client):
+        with suppress(TimeoutError, KafkaError, OSError):
+            async with asyncio.timeout(1.0):
+                if part is not None:
+                    await part.close()

@@ -73,7 +73,9 @@ def _to_pin(
     }
 
 
-def _decide(stored: Stored, starts: Mapping[str, Start], ranges: Mapping[TopicPartition, Range]) -> dict[TopicPartition, Opening]:  # fmt: skip
+def _decide(
+    stored: Stored, starts: Mapping[str, Start], ranges: Mapping[TopicPartition, Range]
+) -> dict[TopicPartition, Opening]:
     return {
         partition: open_partition(stored[partition.topic].get(partition.partition), starts[partition.topic], *range_)
         for partition, range_ in sorted(ranges.items())

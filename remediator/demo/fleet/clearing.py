@@ -106,7 +106,7 @@ def _clear_in_run(
     state: FleetState, run: DagRun, instances: list[TaskInstance], body: ClearBody, user: str, now: Instant
 ) -> None:
     failures = tuple(
-        (each.task_id, each.map_index, each.try_number) for each in instances if each.state == "failed" or each.try_number
+        (each.task_id, each.map_index, each.try_number) for each in instances if _is_failure(state, run, each)
     )
     for each in instances:
         _clear_one(state, run, each, body.note, now)
@@ -120,6 +120,12 @@ def _clear_in_run(
         run.queued_at = run.updated_at = now
         if run.state in FINISHED:
             run.state, run.start_date = "queued", None
+
+
+def _is_failure(state: FleetState, run: DagRun, instance: TaskInstance) -> bool:
+    """A failed attempt, or one that was cleared before and has not been tried again since."""
+    again = (run.dag_id, run.run_id, *instance.key, instance.try_number) in state.cleared_attempts
+    return instance.state == "failed" or (instance.state is None and again)
 
 
 def _clear_one(state: FleetState, run: DagRun, instance: TaskInstance, note: str | None, now: Instant) -> None:

@@ -36,9 +36,7 @@ def dag_version(dag: DagSpec) -> Json:
 
 def task_instance(state: FleetState, run: DagRun, instance: TaskInstance) -> Json:
     """A TaskInstanceResponse."""
-    current = Attempt(
-        instance.try_number, instance.max_tries, instance.state, instance.start_date, instance.end_date
-    )
+    current = Attempt(instance.try_number, instance.max_tries, instance.state, instance.start_date, instance.end_date)
     row = {"id": instance.id, **_common(state, run, instance, current)}
     row |= {"logical_date": at(run.logical_date), "run_after": at(run.run_after), "note": instance.note}
     row |= {

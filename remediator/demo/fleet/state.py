@@ -115,6 +115,7 @@ class FleetState:
         self.cleared_attempts: Counter[tuple[str, str, str, int, int]] = Counter()
         self.calls: Counter[str] = Counter()
         self._serial = 0
+        self._run_serial = 0
 
     @property
     def clears(self) -> int:
@@ -137,11 +138,18 @@ class FleetState:
         self.dags[dag.dag_id] = dag
 
     def add_run(
-        self, dag_id: str, run_id: str, now: Instant, *, run_type: str = "scheduled", logical_date: Instant | None = None
+        self,
+        dag_id: str,
+        run_id: str,
+        now: Instant,
+        *,
+        run_type: str = "scheduled",
+        logical_date: Instant | None = None,
     ) -> DagRun:
         """A new queued dagrun with all its task instances. Raises KeyError for an unknown DAG."""
         dag = self.dags[dag_id]
-        run = DagRun(len(self.runs) + 1, dag_id, run_id, now, now, run_type, "queued", logical_date, queued_at=now)
+        self._run_serial += 1
+        run = DagRun(self._run_serial, dag_id, run_id, now, now, run_type, "queued", logical_date, queued_at=now)
         for task in dag.tasks:
             for index in _indexes(task):
                 instance = TaskInstance(self.next_id(now), task.task_id, index, task.retries, now, task.operator)
@@ -183,6 +191,13 @@ class FleetState:
         )
         instance.id = self.next_id(now)
         instance.queued_at = None
+
+    def prune(self, keep: int) -> None:
+        """Forget the oldest finished dagruns beyond `keep` of all."""
+        surplus = len(self.runs) - keep
+        old = [key for key, run in self.runs.items() if run.state in FINISHED][: max(0, surplus)]
+        for key in old:
+            del self.runs[key]
 
     def set_run_state(self, run: DagRun, state: str, now: Instant) -> None:
         """Move a dagrun to a state, with the times that belong to it."""

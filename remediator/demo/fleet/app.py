@@ -1,0 +1,146 @@
+"""The stand-in's HTTP side: routes, tokens, faults. What the answers say is decided by the pure modules beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from remediator.demo.fleet import handlers
+from remediator.demo.fleet.auth import Accounts, Denied
+from remediator.demo.fleet.bodies import Invalid
+from remediator.demo.fleet.faults import Fault, Faults, Kind
+from remediator.demo.fleet.handlers import Call, NotFound, Refusal
+from remediator.demo.fleet.state import FleetState
+from remediator.model.time import Instant
+
+API = "/api/v2"
+RUN = f"{API}/dags/{{dag_id}}/dagRuns/{{dag_run_id}}"
+TASK = f"{RUN}/taskInstances/{{task_id}}"
+CLEAR_TAKES_S = 0.03
+"""Between choosing and writing (30-90 ms measured): what makes two clears collide."""
+
+Handler = Callable[[Call], Any]
+ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
+    ("version", "GET", f"{API}/version", handlers.version),
+    ("health", "GET", f"{API}/monitor/health", handlers.health),
+    ("event_log", "GET", f"{API}/eventLogs", handlers.event_log),
+    ("dag", "GET", f"{API}/dags/{{dag_id}}", handlers.dag),
+    ("list_runs", "GET", f"{API}/dags/{{dag_id}}/dagRuns", handlers.list_runs),
+    ("trigger", "POST", f"{API}/dags/{{dag_id}}/dagRuns", handlers.trigger),
+    ("get_run", "GET", RUN, handlers.get_run),
+    ("list_batch", "POST", f"{RUN}/taskInstances/list", handlers.list_batch),
+    ("list_tasks", "GET", f"{RUN}/taskInstances", handlers.list_tasks),
+    ("task_tries", "GET", f"{TASK}/tries", handlers.task_tries),
+    ("task_log", "GET", f"{TASK}/logs/{{try_number:int}}", handlers.task_log),
+    ("mapped_tries", "GET", f"{TASK}/{{map_index:int}}/tries", handlers.task_tries),
+    ("get_task", "GET", f"{TASK}/{{map_index:int}}", handlers.get_mapped_task),
+    ("get_task", "GET", TASK, handlers.get_task),
+    ("patch_task", "PATCH", TASK, handlers.patch_task),
+)
+OPEN = frozenset({"health", "version"})
+"""Routes that need no token."""
+
+
+@dataclass(slots=True)
+class FleetApi:
+    """One stand-in: its state, its accounts, its faults and its clock."""
+
+    state: FleetState
+    clock: Callable[[], Instant]
+    accounts: Accounts = field(default_factory=Accounts)
+    faults: Faults = field(default_factory=Faults)
+    clear_takes_s: float = CLEAR_TAKES_S
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        routes = [Route(path, self._endpoint(name, handler), methods=[verb]) for name, verb, path, handler in ROUTES]
+        routes.append(Route("/auth/token", self._endpoint("token", self._token), methods=["POST"]))
+        clear = f"{API}/dags/{{dag_id}}/clearTaskInstances"
+        routes.append(Route(clear, self._endpoint("clear", self._clear), methods=["POST"]))
+        return Starlette(routes=routes)
+
+    def _endpoint(self, name: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            self.state.calls[name] += 1
+            fault = self.faults.take(name)
+            if fault is not None and fault.kind in (Kind.LATENCY, Kind.STATUS):
+                await asyncio.sleep(fault.seconds)
+                if fault.kind is Kind.STATUS:
+                    return _status(fault)
+            answer = await self._answer(name, handler, request)
+            return answer if fault is None else _spoiled(answer, fault)
+
+        return endpoint
+
+    async def _answer(self, name: str, handler: Handler, request: Request) -> Response:
+        try:
+            user = "" if name in OPEN or name == "token" else self._user(request)
+            call = Call(self.state, request, await _json(request), user, self.clock())
+            found = handler(call)
+            content = await found if isinstance(found, Awaitable) else found
+        except (Denied, Refusal) as refusal:
+            return JSONResponse({"detail": refusal.detail}, refusal.status)
+        except NotFound as missing:
+            return JSONResponse({"detail": str(missing)}, 404)
+        except Invalid as invalid:
+            return JSONResponse({"detail": invalid.detail}, 422)
+        return JSONResponse(content, 201 if name == "token" else 200)
+
+    def _user(self, request: Request) -> str:
+        changes = request.method != "GET" and not request.url.path.endswith("/list")
+        return self.accounts.user_of(request.headers.get("authorization", ""), changes=changes)
+
+    def _token(self, call: Call) -> Any:
+        body = call.body if isinstance(call.body, dict) else {}
+        return {"access_token": self.accounts.login(body.get("username"), body.get("password"))}
+
+    async def _clear(self, call: Call) -> Any:
+        body, chosen = handlers.choose_clear(call)
+        if not body.dry_run:
+            await asyncio.sleep(self.clear_takes_s)
+        return handlers.finish_clear(call, body, chosen, self.clock())
+
+
+async def _json(request: Request) -> Any:
+    content = await request.body()
+    try:
+        return json.loads(content) if content else None
+    except ValueError:
+        raise Invalid([{"type": "json_invalid", "loc": ["body", 0], "msg": "JSON decode error", "input": {}}]) from None
+
+
+def _status(fault: Fault) -> Response:
+    headers = {"retry-after": fault.retry_after} if fault.retry_after else {}
+    return JSONResponse({"detail": fault.detail or "fault injected"}, fault.status, headers=headers)
+
+
+def _spoiled(answer: Response, fault: Fault) -> Response:
+    if fault.kind is Kind.STATUS_AFTER:
+        return _status(fault)
+    if fault.kind is Kind.GARBAGE:
+        return Response(b"<html>it works</html>", media_type="text/html")
+    return answer if fault.kind is Kind.LATENCY else _Broken(fault.kind)
+
+
+class _Broken(Response):
+    """Never answers, or answers half and breaks off."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        self._kind = kind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._kind is Kind.HANG:
+            while (await receive())["type"] != "http.disconnect":
+                continue
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"transfer-encoding", b"chunked")]})
+        await send({"type": "http.response.body", "body": b"{", "more_body": True})

@@ -1,0 +1,132 @@
+"""The daemon's metrics in a registry of their own, so that two daemons in one process do not share any.
+
+Owns names and labels. Labels hold configured names and our own words only, never a text from an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from remediator.model.time import SECOND, Duration
+from remediator.store.port import Counts
+
+PREFIX = "remediator"
+LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0)
+
+
+class Metrics:
+    """One method per happening. Durations are microseconds, as everywhere; exposed in seconds."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self, version: str = "") -> None:
+        self.registry = CollectorRegistry()
+        self._records = self._counter("records", "Records read", "feed")
+        self._facts = self._counter("facts", "Events journalled as facts")
+        self._matches = self._counter("matches", "Events that at least one rule met")
+        self._dead_letters = self._counter("dead_letters", "Records that no codec could read", "feed")
+        self._unmapped = self._counter("unmapped", "Events that no deployment, or more than one, claims")
+        self._actions = self._counter("actions", "Actions that ended", "kind", "outcome")
+        self._helped = self._counter("helped", "Verified changes, by whether they helped", "helped")
+        self._budget_refusals = self._counter("budget_refusals", "Changes that a budget refused")
+        self._journal_entries = self._gauge("journal_entries", "Rows in the journal")
+        self._journal_lag = self._gauge("journal_lag_entries", "Journal entries the controller has not decided on")
+        self._controller_lag = self._gauge("controller_lag_seconds", "Age of the oldest undecided journal entry")
+        self._watermark_age = self._gauge("feed_watermark_age_seconds", "Age of the feed's watermark", "feed")
+        self._blind = self._gauge("feed_blind", "1 if the feed cannot answer", "feed")
+        self._healthy = self._gauge("feed_healthy", "1 if the feed's source answers", "feed")
+        self._outbox = self._gauge("outbox", "Actions in the outbox", "kind", "state")
+        self._incidents = self._gauge("incidents_open", "Incidents that are not resolved")
+        self._frozen = self._gauge("frozen", "1 while changes are frozen")
+        self._lease = self._gauge("lease_held", "1 in the process that decides")
+        self._latency = Histogram(
+            f"{PREFIX}_decision_latency_seconds",
+            "From the journal entry to its decision",
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self._gauge("build_info", "Always 1", "version").labels(version=version).set(1)
+
+    def records(self, feed: str, count: int) -> None:
+        """So many records were read."""
+        self._records.labels(feed=feed).inc(count)
+
+    def facts(self, count: int) -> None:
+        """So many facts were journalled."""
+        self._facts.inc(count)
+
+    def matches(self, count: int) -> None:
+        """So many of them met a rule."""
+        self._matches.inc(count)
+
+    def dead_letters(self, feed: str, count: int) -> None:
+        """So many records could not be read."""
+        self._dead_letters.labels(feed=feed).inc(count)
+
+    def unmapped(self, count: int) -> None:
+        """So many events had no one deployment."""
+        self._unmapped.inc(count)
+
+    def action(self, kind: str, outcome: str) -> None:
+        """An action ended as 'delivered', 'refused' or 'unknown', or was postponed ('retry')."""
+        self._actions.labels(kind=kind, outcome=outcome).inc()
+
+    def helped(self, helped: bool) -> None:
+        """A change was verified."""
+        self._helped.labels(helped="yes" if helped else "no").inc()
+
+    def budget_refused(self, count: int = 1) -> None:
+        """A budget said no."""
+        self._budget_refusals.inc(count)
+
+    def decided(self, latency: Duration) -> None:
+        """A journal entry was decided on, so long after it was written."""
+        self._latency.observe(max(0, latency) / SECOND)
+
+    def controller_lag(self, lag: Duration) -> None:
+        """How old the oldest undecided entry is; 0 if there is none."""
+        self._controller_lag.set(max(0, lag) / SECOND)
+
+    def watermark_age(self, feed: str, age: Duration) -> None:
+        """How old the feed's watermark is."""
+        self._watermark_age.labels(feed=feed).set(max(0, age) / SECOND)
+
+    def blind(self, feed: str, is_blind: bool) -> None:
+        """Can the feed answer?"""
+        self._blind.labels(feed=feed).set(is_blind)
+
+    def healthy(self, feed: str, is_healthy: bool) -> None:
+        """Does the feed's source answer?"""
+        self._healthy.labels(feed=feed).set(is_healthy)
+
+    def lease(self, held: bool) -> None:
+        """Does this process decide?"""
+        self._lease.set(held)
+
+    def sizes(self, counts: Counts) -> None:
+        """What the store says of itself."""
+        self._journal_entries.set(counts.journal_rows)
+        self._journal_lag.set(max(0, counts.journal_head - counts.controller_position))
+        self._incidents.set(counts.incidents_open)
+        self._frozen.set(counts.frozen)
+        self.outbox(counts.outbox)
+
+    def outbox(self, counts: Mapping[str, Mapping[str, int]]) -> None:
+        """kind -> state -> how many; what is not there any more goes away."""
+        self._outbox.clear()
+        for kind, states in counts.items():
+            for state, count in states.items():
+                self._outbox.labels(kind=kind, state=state).set(count)
+
+    def exposition(self) -> bytes:
+        """Everything in Prometheus' text format, of `content_type`."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)

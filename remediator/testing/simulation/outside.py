@@ -1,0 +1,149 @@
+"""The executors of the simulation: looks, sweeps and clears on the scheduler, pages and messages to people.
+
+They fail as the network does: before acting, after acting, or for a while. Retries are judged by the real verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from remediator.actions.airflow import verdict
+from remediator.actions.airflow.errors import Lost, NotSent
+from remediator.actions.airflow.rows import TaskInstancePage
+from remediator.actions.airflow.verdict import Clear, Found, LookAgain
+from remediator.model.action import Action, Guarantee, Look, Message, Page, Retry, Sweep
+from remediator.model.inputs import Looked, Swept
+from remediator.model.outcome import Delivered, Outcome, RetryAfter
+from remediator.model.time import SECOND, Instant
+from remediator.testing.simulation.driver import switch
+from remediator.testing.simulation.scheduler import Scheduler
+
+
+class Network:
+    """When calls fail. down: deployments and receivers that do not answer now."""
+
+    def __init__(self, random: Random, rate: float) -> None:
+        self._random = random
+        self.rate = rate
+        self.down: set[str] = set()
+
+    def fails(self, target: str) -> bool:
+        """Does this one-way trip fail?"""
+        return target in self.down or self._random.random() < self.rate
+
+
+class SimulatedLooks:
+    """Questioner of 'airflow.look' and 'airflow.sweep'."""
+
+    def __init__(self, schedulers: dict[str, Scheduler], network: Network) -> None:
+        self._schedulers = schedulers
+        self._network = network
+
+    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Looked | Swept]:
+        await switch("look.asked")
+        answers = [self._answer(action, now) for action in actions]
+        await switch("look.answered")
+        return answers
+
+    def _answer(self, action: Action, now: Instant) -> Looked | Swept:
+        scheduler, failed = self._schedulers[action.target], self._network.fails(action.target)
+        error = "no answer" if failed else ""
+        if isinstance(action.params, Look):
+            dag_id, run_id = action.params.dag_id, action.params.run_id
+            truth = None if failed else scheduler.truth(dag_id, run_id)
+            return Looked(action.id, action.key, run_id, truth, error)
+        assert isinstance(action.params, Sweep)  # noqa: S101
+        since = action.params.since
+        found = () if failed else scheduler.changed_since(since)
+        return Swept(action.id, action.target, since, now, found, error)
+
+
+class SimulatedRetries:
+    """Executor of 'airflow.retry': the steps of the real one over the simulated API."""
+
+    guarantee = Guarantee.PROVABLE
+
+    def __init__(self, schedulers: dict[str, Scheduler], network: Network) -> None:
+        self._schedulers = schedulers
+        self._network = network
+
+    async def perform(self, action: Action, *, uncertain: bool) -> Outcome:
+        retry = action.params
+        assert isinstance(retry, Retry)  # noqa: S101
+        found = await self.look(action, retry)
+        if isinstance(found, NotSent):
+            return verdict.look_failed(found, uncertain=uncertain)
+        decided = self.judge(found, action, retry)
+        if not isinstance(decided, Clear):
+            return decided
+        await switch("clear.asked")
+        sent = self._send(action, retry, decided, uncertain)
+        await switch("clear.answered")
+        if not isinstance(sent, LookAgain):
+            return sent
+        again = await self.look(action, retry)
+        return verdict.after(again, sent, action.id)
+
+    def judge(self, found: list[Found], action: Action, retry: Retry) -> Clear | Outcome:
+        """Decides whether to clear; a deliberate fault replaces it."""
+        return verdict.before(found, action.id, retry)
+
+    async def look(self, action: Action, retry: Retry) -> list[Found] | NotSent:
+        await switch("retry.look")
+        if self._network.fails(action.target):
+            return NotSent("no answer")
+        scheduler = self._schedulers[action.target]
+        return [(target, scheduler.row(retry.dag_id, retry.run_id, target.task_id)) for target in retry.tasks]
+
+    def _send(self, action: Action, retry: Retry, clear: Clear, uncertain: bool) -> Outcome | LookAgain:
+        if self._network.fails(action.target):
+            return verdict.refused(NotSent("no answer"), uncertain=uncertain)
+        scheduler = self._schedulers[action.target]
+        tasks = [target.task_id for target in clear.tasks]
+        rows = scheduler.clear(retry.dag_id, retry.run_id, tasks, clear.note, action.id)
+        if self._network.fails(action.target):
+            return verdict.refused(Lost("timed out"), uncertain=uncertain)
+        return verdict.answered(TaskInstancePage(tuple(rows)), clear, action.id)
+
+
+class People:
+    """Executor of pages (keyed) and messages (provable): what was received, and how often."""
+
+    def __init__(self, network: Network, clock: Callable[[], Instant], guarantee: Guarantee) -> None:
+        self.guarantee = guarantee
+        self.triggered: dict[str, list[Instant]] = {}
+        """dedup key -> when it was received; the pager makes one page of each key."""
+        self.resolved: dict[str, Instant] = {}
+        self.messages: list[tuple[str, str]] = []
+        """(action id, incident id) of each posted message."""
+        self._network = network
+        self._clock = clock
+
+    async def perform(self, action: Action, *, uncertain: bool) -> Outcome:
+        await switch("tell.asked")
+        target = action.target or "people"
+        if self._network.fails(target):
+            return RetryAfter(5 * SECOND, "no answer", uncertain=uncertain)
+        outcome = self._take(action, uncertain)
+        await switch("tell.answered")
+        if self._network.fails(target):
+            return RetryAfter(5 * SECOND, "timed out", uncertain=True)
+        return outcome
+
+    def _take(self, action: Action, uncertain: bool) -> Outcome:
+        params = action.params
+        if isinstance(params, Page):
+            known = self.triggered if params.event_action == "trigger" else None
+            if known is not None:
+                known.setdefault(params.dedup_key, []).append(self._clock())
+            else:
+                self.resolved[params.dedup_key] = self._clock()
+            return Delivered(params.dedup_key)
+        assert isinstance(params, Message)  # noqa: S101
+        if params.ref:
+            return Delivered(params.ref)
+        if uncertain and any(action_id == action.id for action_id, _ in self.messages):
+            return Delivered(action.id)
+        self.messages.append((action.id, params.incident.id))
+        return Delivered(action.id)

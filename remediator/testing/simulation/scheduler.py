@@ -1,0 +1,274 @@
+"""A stand-in for Airflow: dagruns of chained task instances with per-attempt state, on the virtual clock.
+
+Owns the scheduler's truth and checks what is done to it. Knows nothing of remediator but the API's row types.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from random import Random
+
+import msgspec
+
+from remediator.actions.airflow.rows import NO_STATE, TaskInstanceRow
+from remediator.model.event import ErrorInfo, Event
+from remediator.model.time import MILLISECOND, SECOND, Duration, Instant, format_instant
+from remediator.model.truth import DagRunRef, DagRunTruth, TaskTruth
+
+DONE = frozenset({"success", "skipped", "removed"})
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """How a task behaves. fails: how many of its tries fail in all; error: '' is silent on the last try."""
+
+    fails: int
+    retries: int = 0
+    error: str = "ConnectionError: connection reset by peer"
+    silent: bool = False
+
+
+class Instance(msgspec.Struct):
+    """One task instance."""
+
+    task_id: str
+    plan: Plan
+    state: str = NO_STATE
+    try_number: int = 0
+    max_tries: int = 0
+    number: int = 0
+    note: str = ""
+    ended_at: Instant | None = None
+    updated_at: Instant = 0
+    cleared: dict[int, set[str]] = {}
+    """try -> who cleared it."""
+
+
+class DagRun(msgspec.Struct):
+    """One dagrun: a chain of task instances."""
+
+    deployment: str
+    dag_id: str
+    run_id: str
+    instances: list[Instance]
+    state: str = "running"
+    ended_at: Instant | None = None
+    updated_at: Instant = 0
+    clears: int = 0
+
+
+class Scheduler:
+    """All dagruns of one deployment. `emit` is called with each event, as the provider would."""
+
+    def __init__(self, deployment: str, random: Random, clock: Callable[[], Instant]) -> None:
+        self.deployment = deployment
+        self.dagruns: dict[tuple[str, str], DagRun] = {}
+        self.clears: list[tuple[Instant, str, str, str, int, str]] = []
+        """(at, dag_id, run_id, task_id, try, who) of every effective clear of a failed attempt."""
+        self.failed_finally: set[tuple[str, str, str, int]] = set()
+        self.emit: Callable[[Event], None] = lambda event: None
+        self._random = random
+        self._clock = clock
+        self._queue: list[tuple[Instant, int, Callable[[], None]]] = []
+        self._sequence = 0
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def next_at(self) -> Instant | None:
+        """When something happens next."""
+        return self._queue[0][0] if self._queue else None
+
+    def run_due(self) -> None:
+        """Let happen what is due."""
+        while self._queue and self._queue[0][0] <= self._clock():
+            heapq.heappop(self._queue)[2]()
+
+    def _later(self, wait: Duration, happen: Callable[[], None]) -> None:
+        self._sequence += 1
+        heapq.heappush(self._queue, (self._clock() + wait, self._sequence, happen))
+
+    def _between(self, low: Duration, high: Duration) -> Duration:
+        return self._random.randrange(low, high)
+
+    # -- running --------------------------------------------------------------------------------------------------
+
+    def trigger(self, dag_id: str, run_id: str, plans: list[Plan], wait: Duration) -> None:
+        """Start a dagrun after `wait`."""
+        instances = [Instance(f"t{number}", plan, max_tries=plan.retries) for number, plan in enumerate(plans)]
+        run = DagRun(self.deployment, dag_id, run_id, instances)
+        self.dagruns[dag_id, run_id] = run
+        self._later(wait, lambda: self._start_next(run))
+
+    def _start_next(self, run: DagRun) -> None:
+        for instance in run.instances:
+            if instance.state in DONE:
+                continue
+            if instance.state == NO_STATE:
+                self._start(run, instance)
+            return
+        self._later(self._between(50 * MILLISECOND, SECOND), lambda: self._end(run))
+
+    def _start(self, run: DagRun, instance: Instance) -> None:
+        instance.try_number += 1
+        instance.number += 1
+        self._set(instance, "running")
+        number = instance.number
+        self._emit_task(run, instance, "task.started")
+        self._later(self._between(SECOND, 8 * SECOND), lambda: self._finish(run, instance, number))
+
+    def _finish(self, run: DagRun, instance: Instance, number: int) -> None:
+        if instance.number != number or instance.state != "running":
+            return
+        if instance.try_number > instance.plan.fails:
+            self._set(instance, "success")
+            self._emit_task(run, instance, "task.success")
+            self._later(self._between(100 * MILLISECOND, 2 * SECOND), lambda: self._start_next(run))
+            return
+        last = instance.try_number > instance.max_tries
+        if not (last and instance.plan.silent):
+            self._emit_task(run, instance, "task.failed")
+        self._later(self._between(100 * MILLISECOND, 5 * SECOND), lambda: self._record(run, instance, number))
+
+    def _record(self, run: DagRun, instance: Instance, number: int) -> None:
+        if instance.number != number or instance.state != "running":
+            return
+        if instance.try_number <= instance.max_tries:
+            self._set(instance, "up_for_retry")
+            self._later(self._between(SECOND, 10 * SECOND), lambda: self._retry(run, instance, number))
+            return
+        self._set(instance, "failed")
+        self.failed_finally.add((run.dag_id, run.run_id, instance.task_id, instance.try_number))
+        for other in run.instances[run.instances.index(instance) + 1 :]:
+            self._set(other, "upstream_failed")
+        self._later(self._between(30 * MILLISECOND, 3 * SECOND), lambda: self._end(run))
+
+    def _retry(self, run: DagRun, instance: Instance, number: int) -> None:
+        if instance.number == number and instance.state == "up_for_retry":
+            self._start(run, instance)
+
+    def _set(self, instance: Instance, state: str) -> None:
+        instance.state = state
+        instance.updated_at = self._clock()
+        instance.ended_at = self._clock() if state in ("failed", "success") else None
+
+    def _end(self, run: DagRun) -> None:
+        states = {instance.state for instance in run.instances}
+        over = states <= DONE | {"failed", "upstream_failed"}
+        if run.state != "running" or not over:
+            return
+        run.state = "failed" if states - DONE else "success"
+        run.ended_at = run.updated_at = self._clock()
+        self._emit(run, f"dagrun.{run.state}", ended_at=run.ended_at, clear_number=run.clears)
+
+    # -- events ---------------------------------------------------------------------------------------------------
+
+    def _emit_task(self, run: DagRun, instance: Instance, kind: str) -> None:
+        failed = kind == "task.failed"
+        kind_of_error, _, message = instance.plan.error.partition(": ")
+        self._emit(
+            run,
+            kind,
+            task_id=instance.task_id,
+            try_number=instance.try_number,
+            retries=instance.plan.retries,
+            error=ErrorInfo(type=kind_of_error, message=message) if failed else None,
+        )
+
+    def _emit(self, run: DagRun, kind: str, **fields: object) -> None:
+        base = Event(kind, self._clock(), source="simulation", namespace=self.deployment)
+        self.emit(msgspec.structs.replace(base, dag_id=run.dag_id, run_id=run.run_id, **fields))
+
+    # -- the API --------------------------------------------------------------------------------------------------
+
+    def truth(self, dag_id: str, run_id: str) -> DagRunTruth:
+        """What a look answers."""
+        run = self.dagruns.get((dag_id, run_id))
+        if run is None:
+            return DagRunTruth(self.deployment, dag_id, run_id, "")
+        tasks = tuple(_task_truth(instance) for instance in run.instances if instance.state not in DONE)
+        return DagRunTruth(self.deployment, dag_id, run_id, run.state, tasks, run.ended_at)
+
+    def row(self, dag_id: str, run_id: str, task_id: str) -> TaskInstanceRow | None:
+        """What GET of a task instance answers."""
+        instance = self._instance(dag_id, run_id, task_id)
+        return None if instance is None else _row(dag_id, run_id, instance)
+
+    def changed_since(self, since: Instant) -> tuple[DagRunRef, ...]:
+        """What a sweep answers."""
+        found = []
+        for run in self.dagruns.values():
+            failed = any(one.state == "failed" and one.updated_at >= since for one in run.instances)
+            if failed or (run.state == "failed" and run.updated_at >= since):
+                found.append(DagRunRef(run.dag_id, run.run_id, run.ended_at))
+        return tuple(found)
+
+    def clear(self, dag_id: str, run_id: str, task_ids: list[str], note: str, who: str) -> list[TaskInstanceRow]:
+        """Clear failed instances and what failed downstream; returns the rows that changed."""
+        run = self.dagruns[dag_id, run_id]
+        first = min((n for n, one in enumerate(run.instances) if one.task_id in task_ids), default=len(run.instances))
+        changed = [one for one in run.instances[first:] if one.state in ("failed", "upstream_failed")]
+        for instance in changed:
+            if instance.state == "failed":
+                instance.cleared.setdefault(instance.try_number, set()).add(who)
+                self.clears.append((self._clock(), dag_id, run_id, instance.task_id, instance.try_number, who))
+            instance.number += 1
+            instance.max_tries = instance.try_number + instance.plan.retries
+            instance.note = note
+            self._set(instance, NO_STATE)
+        if changed:
+            run.state, run.ended_at, run.clears = "running", None, run.clears + 1
+            self._later(self._between(500 * MILLISECOND, 4 * SECOND), lambda: self._start_next(run))
+        return [_row(dag_id, run_id, instance) for instance in changed]
+
+    def mark_success(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """A person marks a failed task instance as success; its dagrun goes on."""
+        instance = self._instance(dag_id, run_id, task_id)
+        run = self.dagruns[dag_id, run_id]
+        if instance is None or instance.state != "failed":
+            return
+        instance.number += 1
+        self._set(instance, "success")
+        for other in run.instances:
+            if other.state == "upstream_failed":
+                self._set(other, NO_STATE)
+        run.state, run.ended_at = "running", None
+        self._later(SECOND, lambda: self._start_next(run))
+
+    def _instance(self, dag_id: str, run_id: str, task_id: str) -> Instance | None:
+        run = self.dagruns.get((dag_id, run_id))
+        return next((one for one in run.instances if one.task_id == task_id), None) if run is not None else None
+
+    def left(self) -> list[tuple[str, str, str, int]]:
+        """(dag_id, run_id, task_id, try) of what is failed now."""
+        return [
+            (run.dag_id, run.run_id, instance.task_id, instance.try_number)
+            for run in self.dagruns.values()
+            for instance in run.instances
+            if instance.state == "failed"
+        ]
+
+
+def _task_truth(instance: Instance) -> TaskTruth:
+    return TaskTruth(
+        instance.task_id,
+        instance.state,
+        instance.try_number,
+        instance_id=str(instance.number),
+        max_tries=instance.max_tries,
+        ended_at=instance.ended_at,
+        note=instance.note,
+    )
+
+
+def _row(dag_id: str, run_id: str, instance: Instance) -> TaskInstanceRow:
+    return TaskInstanceRow(
+        id=str(instance.number),
+        task_id=instance.task_id,
+        dag_id=dag_id,
+        dag_run_id=run_id,
+        state=None if instance.state == NO_STATE else instance.state,
+        try_number=instance.try_number,
+        max_tries=instance.max_tries,
+        end_date=format_instant(instance.ended_at) if instance.ended_at is not None else None,
+        note=instance.note or None,
+    )

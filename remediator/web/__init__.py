@@ -1,0 +1,1 @@
+"""The daemon's own HTTP surface: probes, metrics, and an API for the CLI. Decides nothing; asks a `Surface`."""

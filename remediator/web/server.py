@@ -1,0 +1,88 @@
+"""Serves an ASGI application inside a running event loop. Leaves signals and logging to whoever owns the process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+STOP_S = 3
+"""How long open requests may take to finish when the server stops."""
+BACKLOG = 128
+CONNECTIONS_MAX = 200
+
+
+class _Server(uvicorn.Server):
+    """A server that handles no signals and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+class Running:
+    """A server that listens. `task` ends only if the server does."""
+
+    def __init__(self, host: str, port: int, task: asyncio.Task[None]) -> None:
+        self.host = host
+        self.port = port
+        self.task = task
+
+    @property
+    def url(self) -> str:
+        """'http://host:port'."""
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+
+@contextlib.asynccontextmanager
+async def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Running]:
+    """Listen until the context ends. Port 0 takes a free one. Raises OSError if the address cannot be had."""
+    listener = _listen(host, port)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            limit_concurrency=CONNECTIONS_MAX,
+            timeout_graceful_shutdown=STOP_S,
+        )
+    )
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    try:
+        await _listening(server, task)
+        yield Running(host, listener.getsockname()[1], task)
+    finally:
+        server.should_exit = True
+        await asyncio.wait([task], timeout=2 * STOP_S)
+        task.cancel()
+        listener.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+async def _listening(server: _Server, task: asyncio.Task[None]) -> None:
+    started = asyncio.create_task(server.listening.wait())
+    try:
+        await asyncio.wait([started, task], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        started.cancel()
+    if task.done():
+        task.result()
+        raise OSError("the HTTP server ended before it listened")

@@ -1,0 +1,195 @@
+"""The index answers as trying every rule does, whatever the rules and the event; and no event makes it raise."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remediator.model.event import ErrorInfo, Event
+from remediator.model.policy import Policy
+from remediator.rules.faults import Faults
+from remediator.rules.index import RuleSet, naive_match
+from remediator.rules.lines import locate
+from remediator.rules.load import read_rules
+from remediator.rules.spec import Rule, RuleSetSpec
+from remediator.rules.toml import parse_document
+from remediator.rules.tree import FEW
+
+WORDS = ("a", "b", "ab", "A", "1", "prod-1", "connection reset", "timed out\nafter 3", "", "é\ud800")
+NUMBERS = (0, 1, 1.0, -1, 2.5, 10**15)
+GLOBS = ("a*", "*", "?", "[ab]", "[!a]*", "prod-*", "*out*3", "[")
+PATTERNS = ("a", "(?i)A", "^b$", "reset|timed ?out", "", r"\d", "^$", "é")
+TYPES = ("task.failed_finally", "task.failed", "check.failed", "x")
+
+words = st.sampled_from([word for word in WORDS if word.isprintable() and "\ud800" not in word])
+scalars = st.one_of(words, st.sampled_from(NUMBERS), st.booleans())
+bare = st.one_of(scalars, st.sampled_from(GLOBS), st.lists(scalars | st.sampled_from(GLOBS), min_size=1, max_size=4))
+operators = st.fixed_dictionaries(
+    {},
+    optional={
+        "equals": scalars,
+        "in": st.lists(scalars, min_size=1, max_size=3),
+        "glob": st.sampled_from(GLOBS),
+        "matches": st.sampled_from(PATTERNS),
+        "gt": st.sampled_from(NUMBERS),
+        "gte": st.sampled_from(NUMBERS),
+        "lt": st.sampled_from(NUMBERS),
+        "lte": st.sampled_from(NUMBERS),
+        "exists": st.booleans(),
+    },
+).filter(bool)
+conditions: st.SearchStrategy[Any] = st.recursive(
+    bare | operators, lambda inner: st.fixed_dictionaries({"not": inner}), max_leaves=2
+)
+FIELDS = (
+    "deployment",
+    "dag_id",
+    "task_id",
+    "try_number",
+    "map_index",
+    "owner",
+    "tags",
+    "outputs",
+    "error.type",
+    "error.message",
+    "attributes.k",
+    "attributes.deep.k",
+)
+wheres = st.dictionaries(st.sampled_from(FIELDS), conditions, max_size=4)
+ons = st.lists(st.sampled_from((*TYPES, "task.*", "*", "check.?ailed")), min_size=1, max_size=2).map(tuple)
+
+
+@st.composite
+def rule_sets(draw: st.DrawFn) -> RuleSetSpec:
+    parts = draw(st.lists(st.tuples(ons, wheres, st.integers(0, 3)), min_size=1, max_size=FEW * 4))
+    rules = (
+        Rule(id=f"r{number:03}", on=on, where=where, priority=priority)
+        for number, (on, where, priority) in enumerate(parts)
+    )
+    return RuleSetSpec(tuple(rules), Policy())
+
+
+texts = st.sampled_from(WORDS) | st.text(max_size=6)
+values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(("k", "x.y")), inner, max_size=2),
+    max_leaves=5,
+)
+lists = st.lists(texts, max_size=3).map(tuple)
+events = st.builds(
+    Event,
+    type=st.sampled_from((*TYPES, "task.", "checkXfailed")),
+    time=st.just(0),
+    deployment=st.sampled_from(WORDS),
+    dag_id=st.none() | texts,
+    task_id=st.none() | texts,
+    try_number=st.none() | st.integers(-1, 3),
+    map_index=st.integers(-1, 2),
+    owner=st.none() | texts,
+    tags=lists,
+    outputs=lists,
+    error=st.none() | st.builds(ErrorInfo, type=st.none() | texts, message=st.none() | texts),
+    attributes=st.dictionaries(st.sampled_from(("k", "deep", "deep.k")), values, max_size=3),
+)
+
+
+@given(rule_sets(), st.lists(events, min_size=1, max_size=5))
+def test_index_answers_as_trying_every_rule_does(spec: RuleSetSpec, some: list[Event]) -> None:
+    rule_set = RuleSet(spec)
+    for event in some:
+        assert rule_set.match(event) == naive_match(spec, event)
+        assert rule_set.wants(event.type) or not naive_match(spec, event).rules
+
+
+@given(rule_sets(), events, st.randoms())
+def test_order_of_rules_in_the_files_changes_no_answer(spec: RuleSetSpec, event: Event, chance: random.Random) -> None:
+    shuffled = list(spec.rules)
+    chance.shuffle(shuffled)
+    assert RuleSet(spec).match(event) == RuleSet(RuleSetSpec(tuple(shuffled), spec.policy)).match(event)
+
+
+@given(rule_sets(), events)
+def test_explanation_agrees_with_the_match(spec: RuleSetSpec, event: Event) -> None:
+    rule_set = RuleSet(spec)
+    matched = rule_set.match(event)
+    errors = dict(matched.errors)
+    for rule in spec.rules:
+        verdicts = [clause.verdict for clause in rule_set.explain(event, rule.id)]
+        assert (rule in matched.rules) == (set(verdicts) == {"yes"})
+        assert (rule.id in errors) == ("error" in verdicts and "no" not in verdicts)
+
+
+@given(rule_sets(), events)
+def test_hash_names_the_content(spec: RuleSetSpec, event: Event) -> None:
+    again = RuleSet(RuleSetSpec(tuple(spec.rules), Policy()))
+    again.match(event)
+    assert again.hash == RuleSet(spec).hash
+    other = RuleSetSpec(spec.rules, Policy(unclassified_route="elsewhere"))
+    assert RuleSet(other).hash != again.hash
+
+
+keys = st.sampled_from(("a", "b.c", "rule", "é", 'q"q', "with space"))
+leaves = st.integers() | st.booleans() | st.text(st.characters(codec="utf-8", exclude_categories=("C",)), max_size=8)
+toml_values: st.SearchStrategy[Any] = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=8
+)
+
+
+@given(st.dictionaries(keys, toml_values, max_size=4), st.lists(st.dictionaries(keys, leaves, max_size=3), max_size=3))
+def test_every_path_of_a_document_has_its_line(top: dict[str, Any], tables: list[dict[str, Any]]) -> None:
+    lines = [f"{_written(key)} = {_written(value)} # ]" for key, value in top.items()]
+    for table in tables:
+        lines += ["", "[[t.tables]]", *(f"{_written(key)} = {_written(value)}" for key, value in table.items())]
+    text = "\n".join(lines)
+    found = locate(text)
+    for number, key in enumerate(top, 1):
+        assert found[(key,)] == number
+    assert set(_paths(parse_document(text, "f").data, ())) <= set(found)
+
+
+def _written(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case list():
+            return "[" + ", ".join(map(_written, value)) + "]"
+        case dict():
+            return "{" + ", ".join(f"{_written(key)} = {_written(item)}" for key, item in value.items()) + "}"
+        case _:
+            return str(value)
+
+
+def _paths(value: Any, path: tuple[str | int, ...]) -> list[tuple[str | int, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = [found for key, item in items for found in _paths(item, (*path, key))]
+    return [path, *inner] if path and path != ("t",) else inner
+
+
+SNIPPETS = (
+    "[[rule]]",
+    "id = 'a'",
+    "on = 'x'",
+    "where = {",
+    "}",
+    "[rule.where]",
+    '"error.message" = "a"',
+    "[[rule.do]]",
+)
+garbage = st.lists(st.sampled_from(SNIPPETS) | st.text(max_size=12), max_size=12).map("\n".join)
+
+
+@given(garbage)
+def test_a_rule_file_is_read_or_faulted_but_never_raises_anything_else(text: str) -> None:
+    try:
+        document = parse_document(text, str(Path("f.toml")))
+        rules = read_rules(document, Policy(), "f.toml")
+    except Faults as faults:
+        assert faults.faults
+        return
+    assert document.faults or all(rule.id for rule in rules)
