@@ -12,27 +12,45 @@ from remediator.config.people import read_receivers, read_routes
 from remediator.config.policy import complete_policy, read_policy
 from remediator.config.secrets import SecretReader
 from remediator.config.sections import read_daemon, read_dispatcher, read_http, read_log, read_rules, read_store
-from remediator.config.settings import Config
+from remediator.config.settings import Config, HttpSettings
 from remediator.rules.faults import Fault, Faults
-from remediator.rules.toml import Table, decode_document
+from remediator.rules.toml import Document, Table, decode_document
 
 
-def load_config(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
+def load_config(path: Path | str, environ: Mapping[str, str] | None = None, *, resolve_secrets: bool = True) -> Config:
     """The configuration in one file. Raises Faults with everything that is wrong, secrets that are missing too.
 
     environ: where `{ env = … }` looks; the process's environment unless given.
+    resolve_secrets: False reads every secret as an empty one, for checks on a machine that must not have them.
     """
     path = Path(path)
+    document = _open(path)
+    secrets = SecretReader(_environ(environ) if resolve_secrets else None, path.parent)
+    config = _read(document.root(), secrets, path.parent)
+    document.check()
+    return config
+
+
+def load_http(path: Path | str, environ: Mapping[str, str] | None = None) -> HttpSettings:
+    """[http] alone: enough for a command that talks to the daemon. Raises Faults of that section."""
+    path = Path(path)
+    document = _open(path)
+    settings = read_http(document.root(), SecretReader(_environ(environ), path.parent))
+    document.check()
+    return settings
+
+
+def _environ(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    return os.environ if environ is None else environ
+
+
+def _open(path: Path) -> Document:
     try:
         body = path.read_bytes()
     except OSError as error:
         found = error.strerror or type(error).__name__
         raise Faults([Fault(str(path), 0, "", found.lower(), "a readable configuration file")]) from None
-    document = decode_document(body, str(path))
-    secrets = SecretReader(os.environ if environ is None else environ, path.parent)
-    config = _read(document.root(), secrets, path.parent)
-    document.check()
-    return config
+    return decode_document(body, str(path))
 
 
 def _read(root: Table, secrets: SecretReader, base: Path) -> Config:

@@ -18,6 +18,7 @@ RANGES: dict[str, tuple[Duration, Duration]] = {
     "look_delay": (0, 10 * 60 * SECOND),
     "look_again": (1 * SECOND, 1 * HOUR),
     "look_again_max": (1 * SECOND, 1 * HOUR),
+    "told_look_every": (1 * SECOND, 1 * DAY),
     "behind_after": (1 * SECOND, 1 * DAY),
     "blind_after": (1 * SECOND, 1 * DAY),
     "hold_max": (1 * SECOND, 1 * DAY),

@@ -184,7 +184,9 @@ class Core:
 
     def _apply(self, entry: Entry) -> None:
         self.position = entry.position
-        self.world.now = max(self.world.now, entry.at)
+        if entry.at > self.world.now:
+            self.world.now = entry.at
+            self._dirty.add(WORLD_KEY)
         given = entry.input
         if isinstance(given, Activated):
             self._rules = self._rule_set(given.rule_set)
@@ -234,14 +236,12 @@ class Core:
         self._step_world(world.on_pressed, pressed)
         if not self.world.frozen:
             for key in self._pop_due("thaw", self.world.now):
-                self._step(key, lambda context, state: dag.on_wake(context, state, thawed=True))
+                self._step(key, dag.on_thaw)
 
     def _wake(self, keys: list[str]) -> None:
         for key in keys:
             if key == WORLD_KEY:
-                context = self._context(WORLD_KEY)
-                world.on_wake(context, self.world)
-                self._after_world(context)
+                self._after_world(self._context(WORLD_KEY))
             else:
                 self._step(key, dag.on_wake)
 
@@ -255,6 +255,7 @@ class Core:
             return
         context = self._context(key)
         handler(context, state)
+        dag.settle(context, state)
         self._set_timers(key, dag.timers(context, state))
         if state.is_empty:
             self.dags[key] = None
@@ -275,6 +276,7 @@ class Core:
     def _after_world(self, context: Context) -> None:
         while self._effects.alerts:
             world.on_alert(context, self.world, self._effects.alerts.pop(0))
+        world.settle(context, self.world)
         self._set_timers(WORLD_KEY, world.timers(context, self.world))
         self._dirty.add(WORLD_KEY)
         nudges, self._effects.nudges = self._effects.nudges, []

@@ -40,7 +40,6 @@ def on_fact(context: Context, state: DagState, fact: Fact) -> None:
         _on_dagrun_ended(context, state, event, event.run_id)
     elif event.type == "task.success" and event.task_id is not None:
         _on_task_success(context, state, event, event.run_id)
-    _advance(context, state)
 
 
 def _on_task_failed(context: Context, state: DagState, event: Event, run_id: str) -> None:
@@ -114,7 +113,6 @@ def on_nudge(context: Context, state: DagState, ref: DagRunRef) -> None:
     if ref.ended_at is not None and run.ended is not None and ref.ended_at <= run.ended:
         return
     looks.want(run, context.now)
-    _advance(context, state)
 
 
 # -- answers ------------------------------------------------------------------------------------------------------
@@ -131,7 +129,6 @@ def on_looked(context: Context, state: DagState, looked: Looked) -> None:
         judge.judge(context, state, looked.run_id, run, looked.truth)
     else:
         _on_unreachable(context, state, looked.run_id, run, looked.error)
-    _advance(context, state)
 
 
 def _on_unreachable(context: Context, state: DagState, run_id: str, run: DagRunState, error: str) -> None:
@@ -158,7 +155,6 @@ def on_performed(context: Context, state: DagState, performed: Performed) -> Non
         _on_retry_outcome(context, state, performed)
     else:
         _on_telling_outcome(context, state, performed)
-    _advance(context, state)
 
 
 def _on_retry_outcome(context: Context, state: DagState, performed: Performed) -> None:
@@ -214,46 +210,60 @@ def _on_telling_outcome(context: Context, state: DagState, performed: Performed)
 # -- time ---------------------------------------------------------------------------------------------------------
 
 
-def on_wake(context: Context, state: DagState, *, thawed: bool = False) -> None:
-    """A timer is due, a watermark has passed, or a thaw has come."""
+def on_wake(context: Context, state: DagState) -> None:
+    """A timer is due or a watermark has passed: `settle` does what there is to do."""
+
+
+def on_thaw(context: Context, state: DagState) -> None:
+    """The freeze is over: what it held is decided anew."""
+    for run_id, run in state.dagruns.items():
+        for case in run.cases.values():
+            if case.phase is CasePhase.HELD and case.thaw:
+                _release(context, state, run_id, run, case, timed_out=False)
+
+
+def settle(context: Context, state: DagState) -> None:
+    """Ends every step: whatever is due by now is done, whatever led here. No timer is left in the past."""
     for run_id, run in list(state.dagruns.items()):
-        _wake_cases(context, state, run_id, run, thawed=thawed)
-    _advance(context, state)
+        _wake_cases(context, state, run_id, run)
+        response.issue_retries(context, state, run_id, run)
+        looks.issue_due(context, state, run_id, run)
     _forget(context, state)
 
 
-def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState, *, thawed: bool) -> None:
+def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState) -> None:
     mark = _watermark(context, state)
     judge.settle_unaccounted(context, state, run_id, run, mark)
-    for case in run.cases.values():
+    for case in list(run.cases.values()):
         timed_out = case.due is not None and case.due <= context.now
-        released = (case.feed_due is not None and mark >= case.feed_due) or (thawed and case.thaw)
+        released = case.feed_due is not None and mark >= case.feed_due
         if case.phase is CasePhase.HELD and (timed_out or released):
-            _release(context, state, run, case, timed_out=timed_out)
-        elif case.phase is CasePhase.VERIFYING and timed_out:
+            _release(context, state, run_id, run, case, timed_out=timed_out)
+        elif case.phase is CasePhase.VERIFYING and timed_out and not run.look and run.look_due is None:
             looks.want(run, context.now)
+        elif case.phase is CasePhase.TOLD and timed_out:
+            case.due = context.now + context.policy.told_look_every
+            if run_id != firing.NO_DAGRUN and _has_api(context, state):
+                looks.want(run, context.now)
 
 
-def _release(context: Context, state: DagState, run: DagRunState, case: Case, *, timed_out: bool) -> None:
+def _release(
+    context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, *, timed_out: bool
+) -> None:
     """What was held is decided anew, on a fresh truth."""
     case.feed_due, case.thaw = None, False
-    case.hold_over = case.hold_over or timed_out
+    if timed_out:
+        case.hold_over, case.due = True, None
+        context.decide(Reason.HELD_TOO_LONG, case.why, incident=case.incident, rule=case.rule)
     if _has_api(context, state) and not case.unverified:
         looks.want_fresh(run, context.now)
     else:
-        response.proceed(context, state, case.event.run_id or "", run, case)
+        response.proceed(context, state, run_id, run, case)
 
 
 def _watermark(context: Context, state: DagState) -> Instant:
     deployment = context.deployment(state.deployment)
     return feeds.watermark(context.world.feeds.get(deployment.feed), context.policy) if deployment else 0
-
-
-def _advance(context: Context, state: DagState) -> None:
-    """What is due now is issued, whatever led here."""
-    for run_id, run in state.dagruns.items():
-        response.issue_retries(context, state, run_id, run)
-        looks.issue_due(context, state, run_id, run)
 
 
 def _forget(context: Context, state: DagState) -> None:

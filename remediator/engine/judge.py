@@ -167,6 +167,8 @@ def _judge_cases(
 ) -> None:
     for name, case in list(run.cases.items()):
         task = tasks.get(name)
+        if case.phase is CasePhase.TOLD:
+            case.due = context.now + context.policy.told_look_every
         if task is None:
             if truth.complete:
                 _case_task_is_well(context, state, run, name, case, truth)
@@ -198,14 +200,7 @@ def _case_still_failed(context: Context, state: DagState, run_id: str, run: DagR
         response.refuse_step(context, case, Reason.REFUSED, case.why)
         response.proceed(context, state, run_id, run, case)
     elif case.phase is CasePhase.HELD:
-        _end_hold(context, state, run_id, run, case)
-
-
-def _end_hold(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case) -> None:
-    if case.due is not None and case.due <= context.now:
-        case.hold_over = True
-        context.decide(Reason.HELD_TOO_LONG, case.why, incident=case.incident, rule=case.rule)
-    response.proceed(context, state, run_id, run, case)
+        response.proceed(context, state, run_id, run, case)
 
 
 def _case_moves(context: Context, state: DagState, run: DagRunState, name: str, case: Case, task: TaskTruth) -> None:

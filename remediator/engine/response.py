@@ -102,8 +102,8 @@ def _settle(context: Context, state: DagState, case: Case) -> None:
             return
         _tell(context, state, case, Step(action="page", to=context.policy.unclassified_route))
     case.phase = CasePhase.TOLD
-    case.due = case.feed_due = None
-    case.thaw = False
+    case.due = context.now + context.policy.told_look_every
+    case.feed_due, case.thaw = None, False
 
 
 def _tell(context: Context, state: DagState, case: Case, step: Step) -> None:
@@ -260,17 +260,15 @@ def refund(context: Context, state: DagState, case: Case) -> None:
 
 
 def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, chosen: dict[str, Case]) -> None:
-    causes = [
-        (case.rule, case.stage, case.index, name, case.try_number, run.attempts[name][case.rule])
-        for name, case in sorted(chosen.items())
-    ]
+    run.issued += 1
+    causes = [(case.rule, case.stage, case.index, name, case.try_number) for name, case in sorted(chosen.items())]
     targets = tuple(
         RetryTarget(case.event.task_id or "", case.try_number, case.event.map_index, case.instance_id)
         for _, case in sorted(chosen.items())
     )
     first = next(iter(chosen.values()))
     action = Action(
-        id=stable_id(RETRY, state.deployment, state.dag_id, run_id, causes),
+        id=stable_id(RETRY, state.deployment, state.dag_id, run_id, causes, run.issued),
         lane=dagrun_lane(state.deployment, state.dag_id, run_id),
         key=context.key,
         target=state.deployment,

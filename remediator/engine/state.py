@@ -76,6 +76,7 @@ class DagRunState(msgspec.Struct, omit_defaults=True):
     suspects: announced failures that no look has judged, the highest try of each.
     judged: the highest try that was judged final: what makes a repeated or late fact change nothing.
     attempts: retries issued, by task and rule; counted here, never by Airflow's try_number.
+    issued: clears ever wanted, refused ones too: an action's id must never come again for another intent.
     ended: the latest end of the dagrun that was told or found.
     """
 
@@ -84,6 +85,7 @@ class DagRunState(msgspec.Struct, omit_defaults=True):
     cases: dict[str, Case] = {}
     judged: dict[str, int] = {}
     attempts: dict[str, dict[str, int]] = {}
+    issued: int = 0
     look: str = ""
     look_due: Instant | None = None
     looks: int = 0
@@ -175,7 +177,9 @@ def task_key(task_id: str, map_index: int) -> str:
     return task_id if map_index == UNMAPPED_INDEX else f"{task_id}[{map_index}]"
 
 
-_encoder = msgspec.msgpack.Encoder(order="deterministic")
+# In insertion order, which decoding keeps: a state that was saved and loaded is walked in the same order as one that
+# was not, or a replay would tell another story. Nothing in a state is a set.
+_encoder = msgspec.msgpack.Encoder()
 _dag_decoder = msgspec.msgpack.Decoder(DagState)
 _world_decoder = msgspec.msgpack.Decoder(WorldState)
 

@@ -176,8 +176,8 @@ def on_performed(context: Context, world: WorldState, performed: Performed) -> N
 # -- time ---------------------------------------------------------------------------------------------------------
 
 
-def on_wake(context: Context, world: WorldState) -> None:
-    """Time passed: sweep, expire alerts, and notice feeds that nobody reads."""
+def settle(context: Context, world: WorldState) -> None:
+    """Ends every step: whatever is due by now is done. Sweep, expire alerts, and notice feeds that nobody reads."""
     _issue_sweeps(context, world)
     for name in _feeds(context):
         feed = world.feeds.setdefault(name, FeedState())

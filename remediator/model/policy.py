@@ -65,6 +65,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     look_again: first wait before a look is repeated, doubled up to look_again_max.
     behind_after: a feed whose watermark is older than this is catching up.
     blind_after: a feed that was not read for this long is blind.
+    told_look_every: how often a dagrun that people were told of is looked at, in case its end was not announced.
     hold_max: the longest a verdict waits for a feed, a thaw or an unreachable scheduler.
     """
 
@@ -79,6 +80,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     look_delay: Duration = 2 * SECOND
     look_again: Duration = 4 * SECOND
     look_again_max: Duration = 60 * SECOND
+    told_look_every: Duration = 10 * MINUTE
     behind_after: Duration = 45 * SECOND
     blind_after: Duration = 5 * MINUTE
     hold_max: Duration = 15 * MINUTE

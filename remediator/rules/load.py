@@ -115,8 +115,8 @@ def _faults_together(rules: list[tuple[Rule, str]]) -> Iterator[Fault]:
 
 
 def _rule(table: Table, policy: Policy, label: str) -> Rule:
-    table.require("id", "on", "do")
     rule_id = _rule_id(table)
+    table.require("id", "on", "do")
     on = _on(table)
     rule = Rule(
         id=rule_id,

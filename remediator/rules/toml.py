@@ -280,7 +280,7 @@ def kind_of(value: Any) -> str:
             return "a date or time"
 
 
-def listing(words: Iterable[str], most: int = 30) -> str:
+def listing(words: Iterable[str], most: int = 40) -> str:
     """Words as a fault lists them."""
     shown = sorted(set(words))
     if len(shown) > most:

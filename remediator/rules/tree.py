@@ -111,7 +111,7 @@ class PatternSet:
             self._sets = list(_pattern_sets(self._patterns))
         hits: list[int] = []
         for start, size, patterns in self._sets:
-            matches = patterns.Match(text)
+            matches = patterns.Match(text) if patterns is not None else ()
             if size not in matches:  # the pattern that is always found is not: the set ran out of memory
                 return None
             hits += [start + match for match in matches if match != size]
@@ -119,15 +119,23 @@ class PatternSet:
 
 
 def _pattern_sets(patterns: list[str]) -> Iterator[tuple[int, int, Any]]:
-    """(first pattern, number of patterns, set); the empty pattern after them is found in any text."""
+    """(first pattern, number of patterns, set), None for a set that is too large to be compiled."""
     size = max(_SET_SIZE, -(-len(patterns) // _SETS))
     for start in range(0, len(patterns), size):
         some = patterns[start : start + size]
-        compiled = re2.Set.SearchSet(options(_SET_MEMORY + _PATTERN_MEMORY * len(some)))
-        for pattern in (*some, ""):
+        yield start, len(some), _compiled_set(some)
+
+
+def _compiled_set(patterns: list[str]) -> Any:
+    """The patterns and after them the empty one, which is found in any text."""
+    compiled = re2.Set.SearchSet(options(_SET_MEMORY + _PATTERN_MEMORY * len(patterns)))
+    try:
+        for pattern in (*patterns, ""):
             compiled.Add(pattern)
         compiled.Compile()
-        yield start, len(some), compiled
+    except re2.error:
+        return None
+    return compiled
 
 
 def build(rules: Iterable[Compiled]) -> Node:

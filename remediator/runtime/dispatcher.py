@@ -79,6 +79,8 @@ class Dispatcher:
 
     async def _act(self, claim: Claim) -> None:
         go = await self._store.confirm(claim, self._clock(), self._changes_per_minute)
+        if self._clock() >= claim.until:
+            return  # it stood still since it asked: the claim is somebody else's by now
         outcome = await self._perform(claim) if go is Go.YES else outcome_of(go, claim, self._clock())
         if outcome is not None:
             await self._write(claim, outcome)

@@ -83,13 +83,12 @@ def _renderer(format_: str, *, colors: bool) -> Processor:
 
 def bound(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Cut long texts and surplus fields, and say so: no event from outside can fill the disk with one line."""
-    surplus = len(event) - FIELDS_LIMIT
     kept = {key: _cut(value) for key, value in list(event.items())[:FIELDS_LIMIT]}
     for key in ("event", "level", "time"):
         if key in event:
             kept[key] = _cut(event[key])
-    if surplus > 0:
-        kept["fields_left_off"] = surplus
+    if len(kept) < len(event):
+        kept["fields_left_off"] = len(event) - len(kept)
     return kept
 
 

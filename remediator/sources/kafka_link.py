@@ -6,8 +6,8 @@ Owns connecting, subscribing and closing, and which partitions the group assigne
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
@@ -18,6 +18,7 @@ FIRST_BACKOFF_SECONDS = 0.1
 LAST_BACKOFF_SECONDS = 5.0
 MISSING_TOPICS_SECONDS = 3.0
 CLOSE_SECONDS = 3.0
+CLOSE_PART_SECONDS = 0.5
 
 
 class Link(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -156,23 +157,20 @@ class Link(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no 
 
 async def close_consumer(consumer: AIOKafkaConsumer) -> None:
     """Leave the group and disconnect; give up after CLOSE_SECONDS. Never raises what the client raises."""
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await consumer.stop()
-    except (TimeoutError, KafkaError, OSError):
-        await _close_parts(consumer)
-    except asyncio.CancelledError:
-        # The client cancels its heartbeat and, while the broker is away, lets that cancellation through to us.
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        await _close_parts(consumer)
-
-
-async def _close_parts(consumer: AIOKafkaConsumer) -> None:
-    """The client closes its parts one after the other, and leaves out the rest when one of them fails."""
+    if await _finish(consumer.stop(), CLOSE_SECONDS):
+        return
+    # The client closes its parts one after the other, and leaves out the rest when one of them fails.
     for part in (consumer._fetcher, consumer._client):
-        with suppress(TimeoutError, KafkaError, OSError):
-            async with asyncio.timeout(1.0):
-                if part is not None:
-                    await part.close()
+        if part is not None:
+            await _finish(part.close(), CLOSE_PART_SECONDS)
+
+
+async def _finish(closing: Coroutine[Any, Any, None], seconds: float) -> bool:
+    """Did it end well in time? In a task of its own: the client lets cancellations of its inner tasks through, which
+    must not look like ours."""
+    task = asyncio.create_task(closing, name="kafka-closing")
+    await asyncio.wait({task}, timeout=seconds)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CLOSE_PART_SECONDS)
+    return task.done() and not task.cancelled() and task.exception() is None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import NamedTuple
 
 NAME = "-- name: "
+PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 
 
 def _root() -> Traversable:
@@ -32,3 +35,23 @@ def load_migrations(dialect: str) -> list[tuple[int, list[str]]]:
 def _statements(text: str) -> list[str]:
     # A migration holds no trigger and no text constant with a semicolon, so a semicolon ends a statement.
     return [one.strip() for one in _without_comments(text).split(";") if one.strip()]
+
+
+class Positional(NamedTuple):
+    """A statement whose parameters have numbers: the n-th of `parameters` is $n."""
+
+    sql: str
+    parameters: tuple[str, ...]
+
+
+def positional(sql: str) -> Positional:
+    """':name' -> '$n'; '::type' stays."""
+    names: list[str] = []
+
+    def number(found: re.Match[str]) -> str:
+        if found[1] not in names:
+            names.append(found[1])
+        return f"${names.index(found[1]) + 1}"
+
+    numbered = PARAMETER.sub(number, sql)
+    return Positional(numbered, tuple(names))

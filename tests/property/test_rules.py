@@ -189,7 +189,6 @@ def test_a_rule_file_is_read_or_faulted_but_never_raises_anything_else(text: str
     try:
         document = parse_document(text, str(Path("f.toml")))
         rules = read_rules(document, Policy(), "f.toml")
-    except Faults as faults:
-        assert faults.faults
+    except Faults:
         return
     assert document.faults or all(rule.id for rule in rules)

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import msgspec
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from remediator.actions.airflow.errors import BUSY, Answered, Lost, NotSent, is_transient
 from remediator.actions.airflow.rows import TokenAnswer, error_text
@@ -23,7 +23,7 @@ from remediator.model.secret import Secret
 RETRY_AFTER_MAX_S = 5.0
 """The longest that a read waits because the answer said so; the budget of the read bounds it further."""
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-_backoff = wait_exponential_jitter(initial=0.2, max=2.0, jitter=0.2)
+_backoff = wait_random_exponential(multiplier=0.2, max=2.0)
 
 Params = Sequence[tuple[str, str]]
 

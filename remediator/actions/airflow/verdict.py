@@ -17,6 +17,8 @@ from remediator.model.time import SECOND, Duration
 SOON: Duration = 5 * SECOND
 LATER: Duration = 15 * SECOND
 RUNNING: Duration = 10 * SECOND
+LOOK_VALID: Duration = 10 * SECOND
+"""A process that stood still for longer since its look knows nothing any more: it looks again before it clears."""
 NAMED_LIMIT = 3
 """How many task instances a reason names."""
 
@@ -57,6 +59,11 @@ def look_failed(fault: Fault, *, uncertain: bool) -> Outcome:
     if isinstance(fault, Answered) and not uncertain and _is_final(fault):
         return Refused(str(fault))
     return RetryAfter(_wait(fault, LATER), str(fault), uncertain=uncertain)
+
+
+def look_too_old(*, uncertain: bool) -> Outcome:
+    """Too much time went by since the look; nothing was sent by this call."""
+    return RetryAfter(SECOND, "stood still between the look and the clear", uncertain=uncertain)
 
 
 def answered(page: TaskInstancePage, clear: Clear, action_id: str) -> Outcome | LookAgain:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,7 +21,7 @@ from remediator.demo.fleet.bodies import Invalid
 from remediator.demo.fleet.faults import Fault, Faults, Kind
 from remediator.demo.fleet.handlers import Call, NotFound, Refusal
 from remediator.demo.fleet.state import FleetState
-from remediator.model.time import Instant
+from remediator.model.time import SECOND, Instant
 
 API = "/api/v2"
 RUN = f"{API}/dags/{{dag_id}}/dagRuns/{{dag_run_id}}"
@@ -77,6 +78,8 @@ class FleetApi:
                 if fault.kind is Kind.STATUS:
                     return _status(fault)
             answer = await self._answer(name, handler, request)
+            # The stand-in's own clock, which may be virtual, and not the server's.
+            answer.headers["date"] = formatdate(self.clock() // SECOND, usegmt=True)
             return answer if fault is None else _spoiled(answer, fault)
 
         return endpoint

@@ -72,9 +72,8 @@ def apply(state: FleetState, chosen: Chosen, body: ClearBody, user: str, now: In
 
 
 def mark(state: FleetState, run: DagRun, instance: TaskInstance, new_state: str, now: Instant) -> None:
-    """A person sets a state by hand. Success on a failed dagrun re-queues it with what had failed below."""
+    """A person sets a state by hand; the id stays. Success in a failed dagrun re-queues it and what failed below."""
     instance.state, instance.end_date, instance.updated_at = new_state, now, now
-    instance.id = state.next_id(now)
     if new_state != "success" or run.state != "failed":
         return
     below = state.dags[run.dag_id].below(frozenset({instance.task_id}))

@@ -47,7 +47,7 @@ class _Recording:
 
 
 def load(values: Iterable[bytes | str], namespace: str) -> FleetState:
-    """The values of Kafka records, in any order -> the state that they ended in. What is no such event is passed over."""
+    """Values of Kafka records, in any order -> the state that they ended in. What is no such event is passed over."""
     recording = _Recording()
     for value in values:
         event = _decoded(value)

@@ -47,7 +47,14 @@ async def serving(api: FleetApi, port: int = 0) -> AsyncIterator[str]:
 
 def _config(api: FleetApi) -> uvicorn.Config:
     return uvicorn.Config(
-        api.app(), log_config=None, log_level="critical", access_log=False, lifespan="off", ws="none", http="h11"
+        api.app(),
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        http="h11",
+        date_header=False,
     )
 
 

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from remediator.demo.fleet import lineage
+from remediator.demo.fleet.clearing import ClearBody, apply, choose, mark
 from remediator.demo.fleet.plan import SUCCEEDS, Failure, Plan
 from remediator.demo.fleet.state import FINISHED, DagRun, FleetState, TaskInstance
+from remediator.model.event import UNMAPPED_INDEX
 from remediator.model.time import MILLISECOND, SECOND, Duration, Instant
 
 Emit = Callable[[bytes, bytes], None]
@@ -37,12 +39,22 @@ class _Due:
 
 
 class World:
-    """Drives one FleetState. plan_for: the life of each task instance; emit: where events go."""
+    """Drives one FleetState. plan_for: the life of each task instance; emit: where events go.
 
-    def __init__(self, state: FleetState, plan_for: PlanFor = lambda run, task: SUCCEEDS, emit: Emit | None = None):
+    loses: is the event of this number lost on the way? Airflow sends each at most once.
+    """
+
+    def __init__(
+        self,
+        state: FleetState,
+        plan_for: PlanFor = lambda run, task: SUCCEEDS,
+        emit: Emit = lambda key, value: None,
+        loses: Callable[[int], bool] = lambda number: False,
+    ) -> None:
         self.state = state
         self._plan_for = plan_for
-        self._emit = emit or (lambda key, value: None)
+        self._emit = emit
+        self._loses = loses
         self._due: list[_Due] = []
         self._serial = 0
         self.emitted = 0
@@ -56,6 +68,15 @@ class World:
         """Let a scheduled dagrun begin then."""
         self.at(moment, lambda now: self._new_run(dag_id, run_id, now))
 
+    def person_clears(self, dag_id: str, run_id: str, moment: Instant, note: str | None = None) -> None:
+        """Let a person clear what has failed in a dagrun then."""
+        body = ClearBody(dry_run=False, dag_run_id=run_id, note=note)
+        self.at(moment, lambda now: apply(self.state, choose(self.state, dag_id, body), body, "person", now))
+
+    def person_marks(self, dag_id: str, run_id: str, task_id: str, new_state: str, moment: Instant) -> None:
+        """Let a person set the state of a task that is not mapped then. Raises KeyError then if it is unknown."""
+        self.at(moment, lambda now: self._mark(dag_id, run_id, task_id, new_state, now))
+
     def advance(self, now: Instant) -> None:
         """Everything that is due until `now`, then what the API's callers have asked for meanwhile."""
         self._schedule_all(now)
@@ -68,6 +89,10 @@ class World:
     def next_at(self) -> Instant | None:
         """When something is due next, None if nothing is."""
         return self._due[0].at if self._due else None
+
+    def _mark(self, dag_id: str, run_id: str, task_id: str, new_state: str, now: Instant) -> None:
+        run = self.state.runs[dag_id, run_id]
+        mark(self.state, run, run.tasks[task_id, UNMAPPED_INDEX], new_state, now)
 
     def _new_run(self, dag_id: str, run_id: str, now: Instant) -> None:
         self.state.add_run(dag_id, run_id, now, logical_date=now)
@@ -167,7 +192,8 @@ class World:
 
     def _tell(self, run: DagRun, value: bytes) -> None:
         self.emitted += 1
-        self._emit(lineage.key(self.state, run.dag_id), value)
+        if not self._loses(self.emitted):
+            self._emit(lineage.key(self.state, run.dag_id), value)
 
 
 def _told(run: DagRun, instance: TaskInstance, failure: Failure | None, *, again: bool) -> Failure | None:

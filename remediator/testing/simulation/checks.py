@@ -109,6 +109,8 @@ def nothing_left(plant: Plant) -> list[str]:
             left.add(identity)
             incident = open_now.get(identity)
             if incident is None:
+                if scheduler.succeeded_later(dag_id, run_id, task_id):
+                    continue  # a later success of the same task ends its incident
                 found.append(f"nobody knows of {name}/{dag_id}/{run_id}/{task_id} try {tried}")
             elif f"{identity}-{incident.episode}" not in plant.pager.triggered:
                 found.append(f"nobody was paged for {name}/{dag_id}/{run_id}/{task_id} try {tried}")

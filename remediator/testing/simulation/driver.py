@@ -40,6 +40,7 @@ class Thread:
         self.name = name
         self.coroutine = coroutine
         self.idle = False
+        self.point = ""
 
 
 class Process:
@@ -108,6 +109,7 @@ class Driver:
         except StopIteration:
             process.threads.remove(thread)
             return
+        thread.point = str(point)
         if point == IDLE:
             thread.idle = True
         elif point == BUSY:

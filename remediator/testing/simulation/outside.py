@@ -64,13 +64,15 @@ class SimulatedRetries:
 
     guarantee = Guarantee.PROVABLE
 
-    def __init__(self, schedulers: dict[str, Scheduler], network: Network) -> None:
+    def __init__(self, schedulers: dict[str, Scheduler], network: Network, clock: Callable[[], Instant]) -> None:
         self._schedulers = schedulers
         self._network = network
+        self._clock = clock
 
     async def perform(self, action: Action, *, uncertain: bool) -> Outcome:
         retry = action.params
         assert isinstance(retry, Retry)  # noqa: S101
+        looked_at = self._clock()
         found = await self.look(action, retry)
         if isinstance(found, NotSent):
             return verdict.look_failed(found, uncertain=uncertain)
@@ -78,6 +80,8 @@ class SimulatedRetries:
         if not isinstance(decided, Clear):
             return decided
         await switch("clear.asked")
+        if self._clock() - looked_at > verdict.LOOK_VALID:
+            return verdict.look_too_old(uncertain=uncertain)
         sent = self._send(action, retry, decided, uncertain)
         await switch("clear.answered")
         if not isinstance(sent, LookAgain):

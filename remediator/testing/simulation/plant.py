@@ -41,8 +41,8 @@ TOPIC = "events"
 FEED = "feed"
 MAX_ATTEMPTS = 2
 PER_HOUR = 3
-NO_STALL = frozenset({"confirm:after", "tell.asked", "clear.asked"})
-"""Between the last check and the call no client can be protected from standing still."""
+NO_STALL = "tell.asked"
+"""Between the last check of a claim and the call no client can be protected from standing still."""
 
 
 def transient_rule() -> Rule:
@@ -75,6 +75,7 @@ def plant_policy(ceilings: dict[str, Mode]) -> Policy:
         hold_max=3 * MINUTE,
         blind_after=2 * MINUTE,
         sweep_every=30 * SECOND,
+        told_look_every=2 * MINUTE,
         sweep_overlap=30 * SECOND,
         action_expiry=6 * MINUTE,
         self_alert_every=5 * MINUTE,
@@ -175,7 +176,7 @@ class Plant:
             store,
             self.clock,
             {
-                "airflow.retry": LaneWatch(self.parts.retries(self.schedulers, self.network), self),
+                "airflow.retry": LaneWatch(self.parts.retries(self.schedulers, self.network, self.clock), self),
                 "pagerduty.page": LaneWatch(self.pager, self),
                 "slack.message": LaneWatch(self.chat, self),
             },
@@ -231,7 +232,7 @@ class Plant:
             return
         if self.random.random() < self.crash_rate:
             process.kill(self.clock.now + self.random.randrange(0, 40 * SECOND))
-        elif self.random.random() < self.stall_rate and point not in NO_STALL:
+        elif self.random.random() < self.stall_rate and all(each.point != NO_STALL for each in process.threads):
             process.stalled_until = self.clock.now + self.random.randrange(SECOND, 200 * SECOND)
 
     def _emit(self, event: Event) -> None:
@@ -354,6 +355,13 @@ class Plant:
             self._let_happen()
             self.driver.settle(50_000)
             self.clock.now = self._next_moment()
+        self._wind_down()
+
+    def _wind_down(self) -> None:
+        """Nothing new comes; the controller reads to the end."""
+        for process in self.driver.processes:
+            process.threads = [thread for thread in process.threads if thread.name == "controller"]
+        self.driver.settle(50_000)
 
     def _end_trouble(self) -> None:
         self.troubled = False

@@ -238,6 +238,15 @@ class Scheduler:
         run = self.dagruns.get((dag_id, run_id))
         return next((one for one in run.instances if one.task_id == task_id), None) if run is not None else None
 
+    def succeeded_later(self, dag_id: str, run_id: str, task_id: str) -> bool:
+        """Did the same task succeed in another dagrun after it failed in this one?"""
+        failed = self._instance(dag_id, run_id, task_id)
+        since = failed.ended_at if failed is not None else None
+        others = (self._instance(dag_id, run.run_id, task_id) for run in self.dagruns.values() if run.dag_id == dag_id)
+        return since is not None and any(
+            one is not None and one.state == "success" and (one.ended_at or 0) > since - 10 * SECOND for one in others
+        )
+
     def left(self) -> list[tuple[str, str, str, int]]:
         """(dag_id, run_id, task_id, try) of what is failed now."""
         return [

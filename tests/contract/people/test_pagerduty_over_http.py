@@ -74,9 +74,7 @@ async def test_too_many_events_wait(pagerduty: PagerDutyExecutor, receiver: Rece
 
 
 @pytest.mark.parametrize("fault", [faults.BAD_GATEWAY, faults.TIMEOUT, Fault(status=500)])
-async def test_its_own_trouble_is_tried_again(
-    pagerduty: PagerDutyExecutor, receiver: Receiver, fault: Fault
-) -> None:
+async def test_its_own_trouble_is_tried_again(pagerduty: PagerDutyExecutor, receiver: Receiver, fault: Fault) -> None:
     receiver.faults.add(ENQUEUE, fault)
     assert isinstance(await pagerduty.perform(page(), uncertain=False), RetryAfter)
     assert receiver.pagerduty.pages == 0

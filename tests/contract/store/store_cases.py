@@ -67,12 +67,12 @@ class SqliteBackend(Backend):
 class PostgresBackend(Backend):
     def __init__(self, url: str, schema: str) -> None:
         super().__init__()
-        self.server_url, self.schema = url, schema
         self.url = f"{url}{'&' if '?' in url else '?'}search_path={schema}"
 
     @classmethod
     async def make(cls, url: str) -> PostgresBackend:
         schema = f"t{uuid.uuid4().hex}"
+        # Not dropped: the server goes with the test session, and dropping takes longer than the test.
         await cls._execute(url, f"CREATE SCHEMA {schema}")
         return cls(url, schema)
 
@@ -90,10 +90,6 @@ class PostgresBackend(Backend):
         from remediator.store.postgres import PostgresStore
 
         return PostgresStore(self.url)
-
-    async def close(self) -> None:
-        await super().close()
-        await self._execute(self.server_url, f"DROP SCHEMA {self.schema} CASCADE")
 
 
 # -- builders ---------------------------------------------------------------------------------------------------

@@ -100,7 +100,9 @@ def test_shown_defaults_are_the_defaults(tmp_path: Path) -> None:
     """Opening a commented default changes nothing."""
     shutil.copytree(ROOT / "rules", tmp_path / "rules")
     text = EXAMPLE.read_text()
-    kept = re.compile(r"^# ((?!topic_pattern|max_page_count|log_hosts)[a-z_]+ = (?!\{ (?:env|file))[^#\n]*)", re.MULTILINE)
+    kept = re.compile(
+        r"^# ((?!topic_pattern|max_page_count|log_hosts)[a-z_]+ = (?!\{ (?:env|file))[^#\n]*)", re.MULTILINE
+    )
     secrets = re.compile(r"^# \[(deployment\.api|\[receiver\])\]\n(?:# .*\n)+", re.MULTILINE)
     opened = kept.sub(lambda match: match[1], secrets.sub("", text))
     copy = tmp_path / "defaults.toml"

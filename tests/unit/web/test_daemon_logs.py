@@ -45,7 +45,7 @@ def test_texts_and_fields_are_bounded(stream: io.StringIO) -> None:
     (line,) = lines(stream)
     assert len(line["text"]) < TEXT_LIMIT + 50
     assert len(line) <= FIELDS_LIMIT + 4
-    assert line["fields_left_off"] == 63
+    assert line["fields_left_off"] == 61
     assert line["event"] == "decision"
 
 

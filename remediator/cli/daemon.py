@@ -1,0 +1,98 @@
+"""How commands reach a running daemon: its address, its token, one call, one clear line when it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import msgspec
+import typer
+
+from remediator.cli.output import fail, safe
+from remediator.config.load import load_http
+from remediator.config.settings import HttpSettings
+from remediator.rules.faults import Faults
+
+TIMEOUT_S = 20.0
+TOKEN_VARIABLE = "REMEDIATOR_TOKEN"  # noqa: S105  (the name of a variable)
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  (compared with, not bound)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Take address and token from this configuration file.")
+]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url", envvar="REMEDIATOR_URL", help=f"The daemon's address; the token is read from {TOKEN_VARIABLE}."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Daemon(msgspec.Struct, frozen=True):
+    """Where the daemon listens, and what it asks for."""
+
+    url: str
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Daemon({self.url!r})"
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The JSON at a path of the API. Ends the command with one line if there is none."""
+        return self._call("GET", path, params=params)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """The JSON answer to a POST. Ends the command with one line if there is none."""
+        return self._call("POST", path, json=body)
+
+    def _call(self, method: str, path: str, **more: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
+                response = client.request(method, self.url.rstrip("/") + path, headers=headers, **more)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            fail(f"cannot reach remediator at {safe(self.url)}: {safe(error) or type(error).__name__}")
+        if response.status_code == 401:
+            fail(f"remediator at {safe(self.url)} asks for a token: set {TOKEN_VARIABLE}, or give --config")
+        if response.status_code != 200:
+            fail(f"remediator says: {safe(error_text(response))}")
+        return _json(response, self.url)
+
+
+def error_text(response: httpx.Response) -> str:
+    """The text of an error answer, bounded."""
+    try:
+        return str(response.json()["error"])[:1_000]
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError):
+        return f"HTTP {response.status_code}"
+
+
+def _json(response: httpx.Response, url: str) -> Any:
+    try:
+        return response.json()
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        fail(f"what answers at {safe(url)} is not remediator")
+
+
+def find_daemon(config: Path | None, url: str | None) -> Daemon:
+    """The daemon that --url or --config names, else the one at the default address."""
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    if url is not None:
+        return Daemon(url, token)
+    if config is None:
+        return Daemon(address_of(HttpSettings()), token)
+    try:
+        settings = load_http(config)
+    except Faults as faults:
+        fail(str(faults))
+    return Daemon(address_of(settings), settings.token.reveal() if settings.token else token)
+
+
+def address_of(settings: HttpSettings) -> str:
+    """The address at which a daemon on this machine answers."""
+    host = EVERYWHERE.get(settings.host, settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"

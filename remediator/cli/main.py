@@ -1,0 +1,39 @@
+"""The `remediator` command: puts the commands together. Entry point `main`."""
+
+from __future__ import annotations
+
+import typer
+
+from remediator.cli.config import config_app
+from remediator.cli.demo import demo
+from remediator.cli.explain import explain
+from remediator.cli.freeze import freeze
+from remediator.cli.incidents import incidents
+from remediator.cli.rules import rules_app
+from remediator.cli.run import run
+from remediator.cli.status import status
+from remediator.cli.version import version
+
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def build() -> typer.Typer:
+    """The application with all its commands."""
+    app = typer.Typer(
+        name="remediator",
+        help="Keeps data pipelines alive: watches, decides, acts, proves, and pages.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for command in (run, status, freeze, explain, incidents, version):
+        app.command()(command)
+    app.command(context_settings=PASS_ON)(demo)
+    app.add_typer(config_app(), name="config")
+    app.add_typer(rules_app(), name="rules")
+    return app
+
+
+def main() -> None:
+    """Run the command that the arguments name. Exit codes: 0 fine, 1 findings, 2 could not be done."""
+    build()()

@@ -1,0 +1,56 @@
+"""`remediator status`: the daemon at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from remediator.cli.daemon import ConfigOption, JsonOption, UrlOption, find_daemon
+from remediator.cli.output import safe, say, say_json
+
+KNOWN = {"time", "frozen", "incidents_open", "journal", "outbox", "dead_letters", "timers", "feeds"}
+
+
+def status(url: UrlOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show what the daemon is doing."""
+    view = find_daemon(config, url).get("/api/v1/status")
+    if as_json:
+        say_json(view)
+        return
+    for line in status_lines(view):
+        say(line)
+
+
+def status_lines(view: dict[str, Any]) -> Iterator[str]:
+    """The status as a person reads it."""
+    journal = view.get("journal", {})
+    yield "FROZEN: no change is made" if view.get("frozen") else "running"
+    yield f"incidents open   {view.get('incidents_open', 0)}"
+    yield (
+        f"journal          decided {journal.get('decided', 0):,} of {journal.get('head', 0):,}"
+        f" ({journal.get('lag_s', 0):.1f} s behind)"
+    )
+    for name, feed in view.get("feeds", {}).items():
+        yield f"feed {safe(name):<11} {feed_text(feed)}"
+    yield f"outbox           {outbox_text(view.get('outbox', {}))}"
+    yield f"dead letters     {view.get('dead_letters', 0):,}"
+    for name, value in view.items():
+        if name not in KNOWN:
+            yield f"{safe(name):<16} {safe(value)}"
+
+
+def feed_text(feed: dict[str, Any]) -> str:
+    """'healthy, 12.0 s behind', 'BLIND', …"""
+    state = "BLIND" if feed.get("blind") else "healthy" if feed.get("healthy", True) else "NOT ANSWERING"
+    age = feed.get("watermark_age_s")
+    return state if age is None else f"{state}, complete up to {age:.1f} s ago"
+
+
+def outbox_text(outbox: dict[str, dict[str, int]]) -> str:
+    """What is on its way, by kind."""
+    waiting = {
+        kind: sum(count for state, count in states.items() if state in ("pending", "claimed"))
+        for kind, states in outbox.items()
+    }
+    busy = [f"{safe(kind)} {count}" for kind, count in sorted(waiting.items()) if count]
+    return ", ".join(busy) or "nothing on its way"

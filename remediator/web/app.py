@@ -1,0 +1,169 @@
+"""The HTTP application: probes and metrics for anyone who reaches it, the API behind the token.
+
+Bounds every body and every wait; answers errors as {"error": text}. Knows no store and no journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+
+from remediator.model.secret import Secret
+from remediator.runtime.metrics import Metrics
+from remediator.store.port import StoreError
+from remediator.web.auth import objection
+from remediator.web.port import Surface
+
+BODY_LIMIT = 16_384
+WAIT_S = 15.0
+INCIDENTS_DEFAULT = 50
+INCIDENTS_MAX = 500
+T = TypeVar("T")
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class FreezeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /api/v1/freeze."""
+
+    on: bool
+    reason: str = ""
+    actor: str = "api"
+
+
+def build_app(surface: Surface, metrics: Metrics, token: Secret | None = None) -> Starlette:
+    """The ASGI application. token: what /api asks for; None for nothing."""
+    routes = _Routes(surface, metrics, token)
+    return Starlette(
+        routes=[
+            Route("/livez", routes.livez),
+            Route("/readyz", routes.readyz),
+            Route("/metrics", routes.metrics),
+            Mount(
+                "/api/v1",
+                routes=[
+                    Route("/status", routes.guarded(routes.status)),
+                    Route("/freeze", routes.guarded(routes.freeze), methods=["POST"]),
+                    Route("/incidents", routes.guarded(routes.incidents)),
+                    Route("/incidents/{incident_id}/explain", routes.guarded(routes.explain)),
+                ],
+            ),
+        ],
+        exception_handlers={HTTPException: _http_error, StoreError: _store_error, Exception: _bug},
+    )
+
+
+class _Routes:
+    def __init__(self, surface: Surface, metrics: Metrics, token: Secret | None) -> None:
+        self._surface = surface
+        self._metrics = metrics
+        self._token = token
+
+    def guarded(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint behind the token."""
+
+        async def guard(request: Request) -> Response:
+            refused = objection(request, self._token)
+            if refused is not None:
+                raise HTTPException(refused[0], refused[1], headers={"WWW-Authenticate": "Bearer"})
+            return await endpoint(request)
+
+        return guard
+
+    async def livez(self, request: Request) -> Response:
+        live = self._surface.live()
+        return PlainTextResponse("ok\n" if live else "stuck\n", status_code=200 if live else 503)
+
+    async def readyz(self, request: Request) -> Response:
+        try:
+            ready, reasons = await bounded(self._surface.ready())
+        except StoreError as error:
+            ready, reasons = False, [f"store: {error}"]
+        return JSONResponse({"ready": ready, "reasons": reasons}, status_code=200 if ready else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(self._metrics.exposition(), media_type=self._metrics.content_type)
+
+    async def status(self, request: Request) -> Response:
+        return JSONResponse(await bounded(self._surface.status()))
+
+    async def freeze(self, request: Request) -> Response:
+        body = parse_freeze(await limited_body(request))
+        return JSONResponse(await bounded(self._surface.freeze(body.on, body.actor[:200], body.reason[:1_000])))
+
+    async def incidents(self, request: Request) -> Response:
+        found = await bounded(
+            self._surface.incidents(
+                open_only=request.query_params.get("all", "false") != "true",
+                limit=parse_limit(request.query_params.get("limit")),
+            )
+        )
+        return JSONResponse({"incidents": found})
+
+    async def explain(self, request: Request) -> Response:
+        incident_id = request.path_params["incident_id"]
+        story = await bounded(self._surface.explain_incident(incident_id))
+        if story is None:
+            raise HTTPException(404, f"no incident has the id, or the unique prefix, {incident_id[:100]!r}")
+        return JSONResponse(story)
+
+
+async def bounded(answer: Awaitable[T]) -> T:
+    """The answer, or 503 when it takes too long."""
+    try:
+        async with asyncio.timeout(WAIT_S):
+            return await answer
+    except TimeoutError:
+        raise HTTPException(503, f"no answer within {WAIT_S:.0f} s") from None
+
+
+async def limited_body(request: Request) -> bytes:
+    """The body of a JSON request. Raises HTTPException: 413 if it is too long, 415 if it is not JSON.
+
+    Asking for JSON also keeps web forms of other sites out: browsers ask before they send it across.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(415, "the body must be application/json")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise HTTPException(413, f"the body may have {BODY_LIMIT:,} bytes")
+    return body
+
+
+def parse_freeze(body: bytes) -> FreezeBody:
+    """The body of a freeze. Raises HTTPException 400 with what is wrong."""
+    try:
+        return msgspec.json.decode(body, type=FreezeBody)
+    except msgspec.DecodeError as error:
+        raise HTTPException(400, f"{error}; allowed: {{'on': true | false, 'reason': text, 'actor': text}}") from None
+
+
+def parse_limit(text: str | None) -> int:
+    """How many incidents to show. Raises HTTPException 400."""
+    if text is None:
+        return INCIDENTS_DEFAULT
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= INCIDENTS_MAX:
+        raise HTTPException(400, f"limit must be a number from 1 to {INCIDENTS_MAX}")
+    return int(text)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  (the table above sends nothing else here)
+    return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)
+
+
+async def _store_error(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"the store cannot answer: {error}"}, status_code=503)
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "internal error; the log says more"}, status_code=500)

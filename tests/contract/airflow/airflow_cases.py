@@ -1,0 +1,141 @@
+"""What the Airflow contract runs over: the stand-in, driven in real time, or a real Airflow named by the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from remediator.actions.airflow.client import AirflowClient
+from remediator.actions.airflow.settings import AirflowSettings
+from remediator.demo.fleet.app import FleetApi
+from remediator.demo.fleet.plan import DagSpec, Failure, Plan, TaskSpec
+from remediator.demo.fleet.running import driving
+from remediator.demo.fleet.server import serving
+from remediator.demo.fleet.state import DagRun, FleetState, TaskInstance
+from remediator.demo.fleet.world import World
+from remediator.model.secret import Secret
+from remediator.model.time import MILLISECOND, SECOND, Instant
+
+DAG_ID = os.environ.get("AIRFLOW_DAG", "crm_sync")
+"""pull (one retry, always fails with a lost connection) -> merge -> publish."""
+LONG_DAG_ID = os.environ.get("AIRFLOW_LONG_DAG", "long_job")
+"""work: runs for at least ten seconds."""
+BACKENDS = ("stand-in", "real") if "AIRFLOW_URL" in os.environ else ("stand-in",)
+_FAILS = Failure("ConnectionError", "connection reset by peer")
+_DAGS = (
+    DagSpec(
+        DAG_ID,
+        (
+            TaskSpec("pull", ("merge",), 1, 10 * MILLISECOND),
+            TaskSpec("merge", ("publish",), 1),
+            TaskSpec("publish", (), 1),
+        ),
+    ),
+    DagSpec(LONG_DAG_ID, (TaskSpec("work"),)),
+)
+
+
+@dataclass
+class Airflow:
+    """One Airflow: its URL, an admin's credentials, a raw HTTP client with a token, and ours."""
+
+    url: str
+    username: str
+    password: str
+    http: httpx.AsyncClient
+    client: AirflowClient
+    patience_s: float
+
+    async def trigger(self, dag_id: str) -> str:
+        run_id = f"contract-{time.time_ns()}"
+        answer = await self.http.post(
+            f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "dag_run_id": run_id}
+        )
+        assert answer.status_code == 200, answer.text
+        return run_id
+
+    async def failed_run(self) -> str:
+        """A new dagrun of DAG_ID, waited for until it has failed."""
+        run_id = await self.trigger(DAG_ID)
+        await self.eventually(lambda: self._is_run(DAG_ID, run_id, "failed"))
+        return run_id
+
+    async def running_task(self) -> str:
+        """A new dagrun of LONG_DAG_ID whose task is running."""
+        if (await self.http.get(f"/api/v2/dags/{LONG_DAG_ID}")).status_code == 404:
+            pytest.skip(f"this Airflow has no DAG {LONG_DAG_ID}: name a long one in AIRFLOW_LONG_DAG")
+        run_id = await self.trigger(LONG_DAG_ID)
+        await self.eventually(lambda: self._is_task(LONG_DAG_ID, run_id, "work", "running"))
+        return run_id
+
+    async def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        answer = await self.http.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def clear(self, dag_id: str, **body: Any) -> httpx.Response:
+        return await self.http.post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json={"dry_run": False, **body})
+
+    async def eventually(self, holds: Any) -> None:
+        async with asyncio.timeout(self.patience_s):
+            while not await holds():  # noqa: ASYNC110  (a real scheduler raises no event here)
+                await asyncio.sleep(0.05)
+
+    async def _is_run(self, dag_id: str, run_id: str, state: str) -> bool:
+        run = await self.client.dagrun(dag_id, run_id)
+        return run is not None and run.state == state
+
+    async def _is_task(self, dag_id: str, run_id: str, task_id: str, state: str) -> bool:
+        task = await self.client.task_instance(dag_id, run_id, task_id, -1)
+        return task is not None and task.state == state
+
+
+@asynccontextmanager
+async def stand_in() -> AsyncIterator[Airflow]:
+    state = FleetState()
+    for dag in _DAGS:
+        state.add_dag(dag)
+    world = World(state, _plan)
+    async with serving(FleetApi(state, clock)) as url:
+        async with driving([world], clock), _connected(url, "admin", "admin", patience_s=20) as airflow:
+            yield airflow
+
+
+@asynccontextmanager
+async def real() -> AsyncIterator[Airflow]:
+    user, password = os.environ.get("AIRFLOW_USER", "admin"), os.environ.get("AIRFLOW_PASSWORD", "admin")
+    async with _connected(os.environ["AIRFLOW_URL"], user, password, patience_s=120) as airflow:
+        yield airflow
+
+
+def clock() -> Instant:
+    return time.time_ns() // 1000
+
+
+@asynccontextmanager
+async def _connected(url: str, username: str, password: str, patience_s: float) -> AsyncIterator[Airflow]:
+    settings = AirflowSettings(deployment="one", base_url=url, username=username, password=Secret(password))
+    client = AirflowClient(settings)
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        answer = await http.post("/auth/token", json={"username": username, "password": password})
+        assert answer.status_code == 201, answer.text
+        http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        try:
+            yield Airflow(url, username, password, http, client, patience_s)
+        finally:
+            await client.close()
+
+
+def _plan(run: DagRun, instance: TaskInstance) -> Plan:
+    if instance.task_id == "pull":
+        return Plan(_FAILS, duration=10 * MILLISECOND, announce=10 * MILLISECOND)
+    return Plan(duration=60 * SECOND if instance.task_id == "work" else 10 * MILLISECOND)

@@ -1,0 +1,150 @@
+"""Commands about files, and what every command does with bad arguments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from remediator import __version__
+from remediator.cli.main import build
+
+ROOT = Path(__file__).parents[3]
+FEED = '[[feed]]\nname = "main"\nbootstrap_servers = "a:9092"\ntopics = ["t"]\n'
+RULE = """
+[[rule]]
+id = "reset"
+summary = "Connection resets"
+on = "task.failed_finally"
+where = { "error.message" = { matches = "reset" } }
+[[rule.do]]
+action = "page"
+to = "oncall"
+"""
+CASES = """
+[[case]]
+name = "a reset"
+event = { type = "task.failed_finally", error = { message = "connection reset by peer" } }
+expect = "reset"
+"""
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(build(), [str(one) for one in arguments])
+
+
+def test_version() -> None:
+    assert __version__ in run("version").stdout
+    assert json.loads(run("version", "--json").stdout)["remediator"] == __version__
+
+
+def test_help_lists_every_command() -> None:
+    text = run("--help").stdout
+    for name in ("run", "status", "freeze", "explain", "incidents", "config", "rules", "demo", "version"):
+        assert f" {name} " in text
+
+
+def test_the_example_configuration_is_fine() -> None:
+    result = run("config", "check", ROOT / "config.example.toml")
+    assert result.exit_code == 0
+    assert "fine: 1 feeds, 1 deployments (0 may be changed)" in result.stdout
+
+
+def test_config_faults_are_all_printed(tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text("[http]\nport = 'x'\n[loge]\n")
+    result = run("config", "check", file)
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 4
+    assert f"{file}:2: http port" in result.stdout
+    body = json.loads(run("config", "check", file, "--json").stdout)
+    assert body["ok"] is False
+    assert {fault["line"] for fault in body["faults"]} == {1, 2, 3}
+
+
+def test_secrets_need_not_be_there_in_ci(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    file = tmp_path / "remediator.toml"
+    file.write_text(FEED + '[http]\ntoken = { env = "NO_SUCH_VARIABLE" }\n')
+    assert run("config", "check", file).exit_code == 1
+    assert run("config", "check", file, "--without-secrets").exit_code == 0
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    folder = tmp_path / "pack"
+    folder.mkdir()
+    (folder / "reset.toml").write_text(RULE)
+    (folder / "reset.test.toml").write_text(CASES)
+    return folder
+
+
+def test_rules_that_are_fine(rules: Path) -> None:
+    result = run("rules", "check", rules)
+    assert result.exit_code == 0
+    assert "1 rules, fine" in result.stdout
+    body = json.loads(run("rules", "check", rules, "--json").stdout)
+    assert (body["ok"], body["rules"]) == (True, 1)
+
+
+def test_rules_with_faults(rules: Path) -> None:
+    (rules / "bad.toml").write_text('[[rule]]\nid = "x"\nonn = "task.failed"\n')
+    result = run("rules", "check", rules)
+    assert result.exit_code == 1
+    assert "unknown key onn" in result.stdout
+
+
+def test_routes_are_checked_against_a_configuration(rules: Path, tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    config = tmp_path / "remediator.toml"
+    config.write_text(FEED)
+    result = run("rules", "check", rules, "--config", config)
+    assert result.exit_code == 1
+    assert "oncall" in result.stdout
+
+
+def test_rule_tests_that_pass(rules: Path) -> None:
+    result = run("rules", "test", rules)
+    assert (result.exit_code, result.stdout) == (0, "1 cases, 0 failed\n")
+    assert run("rules", "test", rules / "reset.toml").exit_code == 0
+
+
+def test_rule_tests_that_fail(rules: Path) -> None:
+    (rules / "reset.test.toml").write_text(CASES.replace('expect = "reset"', 'expect = "unclassified"'))
+    result = run("rules", "test", rules)
+    assert result.exit_code == 1
+    assert "a reset: expected unclassified, got reset" in result.stdout
+    assert "1 cases, 1 failed" in result.stdout
+
+
+def test_the_shipped_packs_pass_their_tests() -> None:
+    result = run("rules", "test", ROOT / "rules")
+    assert result.exit_code == 0, result.stdout
+
+
+@pytest.mark.parametrize("command", ["check", "test"])
+def test_nothing_to_look_at(tmp_path: Path, command: str) -> None:
+    assert run("rules", command, tmp_path).exit_code == 2
+    assert run("rules", command, tmp_path / "nowhere").exit_code == 1
+    assert run("rules", command).exit_code == 2
+
+
+def test_rules_without_tests(rules: Path) -> None:
+    (rules / "reset.test.toml").unlink()
+    assert run("rules", "test", rules).exit_code == 2
+
+
+def test_run_names_every_fault_and_starts_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text("[http]\nport = 'x'\n")
+    result = run("run", "--config", file)
+    assert result.exit_code == 2
+    assert "no [[feed]]" in result.stderr
+    assert "http port" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["freeze"], ["freeze", "maybe"], ["explain"], ["incidents", "--limit", "0"]])
+def test_bad_arguments_are_usage_errors(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2

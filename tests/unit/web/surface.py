@@ -1,0 +1,90 @@
+"""A daemon with one incident, for tests of what is in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from remediator.model.action import Action, Look, Retry
+from remediator.model.reasons import Decision, Reason
+from remediator.model.time import MINUTE, SECOND
+from remediator.store.port import ActionRow, Counts, StoreError
+from remediator.web.port import View
+from remediator.web.views import incident_view, status_view, story_view
+from tests.contract.people.told import NOW, OPEN
+
+COUNTS = Counts(
+    journal_head=12,
+    controller_position=11,
+    journal_rows=12,
+    dead_letters=0,
+    outbox={"slack.message": {"pending": 1}},
+    incidents_open=1,
+    timers=2,
+    frozen=False,
+    oldest_unprocessed_at=NOW - 2 * SECOND,
+)
+
+
+def row(params: Look | Retry, state: str, detail: str, name: str) -> ActionRow:
+    action = Action(id=name, lane="l", key="k", target="prod", params=params, not_before=NOW, not_after=NOW + MINUTE)
+    return ActionRow(action=action, state=state, tries=0, detail=detail, at=NOW + 3 * SECOND)
+
+
+DECISIONS = [
+    Decision(position=7, at=NOW, key="k", reason=Reason.SUSPECTED, text="task.failed of load, try 1"),
+    Decision(position=9, at=NOW + 2 * SECOND, key="k", reason=Reason.FAILED_FINALLY, text="Airflow has given up"),
+    Decision(
+        position=9,
+        at=NOW + 2 * SECOND,
+        key="k",
+        reason=Reason.RETRY_PLANNED,
+        text="attempt 1 of 3 in 30s",
+        rule="task-lost-connection",
+        action_id="act1",
+    ),
+]
+ACTIONS = [row(Retry(dag_id="orders", run_id="r1", tasks=()), "delivered", "1 task cleared", "act1")]
+
+
+class FakeDaemon:
+    """What a daemon would say. Set the attributes to make it say something else."""
+
+    def __init__(self) -> None:
+        self.is_live = True
+        self.reasons: list[str] = []
+        self.store_error = ""
+        self.bug = False
+        self.hang: asyncio.Event | None = None
+        self.pressed: list[tuple[bool, str, str]] = []
+        self.asked: list[tuple[bool, int]] = []
+
+    def live(self) -> bool:
+        return self.is_live
+
+    async def ready(self) -> tuple[bool, list[str]]:
+        await self._trouble()
+        return not self.reasons, self.reasons
+
+    async def status(self) -> View:
+        await self._trouble()
+        feeds: dict[str, View] = {"main": {"healthy": True, "blind": False, "watermark_age_s": 12.0}}
+        return status_view(COUNTS, feeds, NOW, version="0.1", rule_set="abc123", role="controller")
+
+    async def freeze(self, on: bool, actor: str, reason: str) -> View:
+        self.pressed.append((on, actor, reason))
+        return {"frozen": on, "position": 13}
+
+    async def incidents(self, *, open_only: bool, limit: int) -> list[View]:
+        self.asked.append((open_only, limit))
+        return [incident_view(OPEN)]
+
+    async def explain_incident(self, incident_id: str) -> View | None:
+        return story_view(OPEN, DECISIONS, ACTIONS) if OPEN.id.startswith(incident_id) else None
+
+    async def _trouble(self) -> None:
+        if self.store_error:
+            raise StoreError(self.store_error)
+        if self.bug:
+            raise RuntimeError("secret detail")
+        if self.hang is not None:
+            await self.hang.wait()
