@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from remediator.config.names import Names, check_known
+from remediator.config.names import Names, check_known, read_file_name
 from remediator.config.secrets import SecretReader
 from remediator.config.settings import AirflowApi, Deployment, Feed
 from remediator.model.policy import DeploymentPolicy, Mode
-from remediator.model.time import MINUTE, SECOND
+from remediator.model.time import SECOND
 from remediator.rules.toml import Table, show
 
 
-def read_deployments(root: Table, secrets: SecretReader, feeds: Sequence[Feed]) -> tuple[Deployment, ...]:
+def read_deployments(root: Table, secrets: SecretReader, feeds: Sequence[Feed], base: Path) -> tuple[Deployment, ...]:
     """Every [[deployment]], each with a feed that is defined."""
     names = Names()
     known = [feed.name for feed in feeds]
-    return tuple(_read_deployment(table, names, secrets, known) for table in root.tables("deployment"))
+    return tuple(_read_deployment(table, names, secrets, known, base) for table in root.tables("deployment"))
 
 
-def _read_deployment(table: Table, names: Names, secrets: SecretReader, feeds: list[str]) -> Deployment:
+def _read_deployment(table: Table, names: Names, secrets: SecretReader, feeds: list[str], base: Path) -> Deployment:
     name = names.read(table, "deployment")
     table.require("feed")
     feed = table.text("feed")
-    api = _read_api(table.table("api"), secrets) if "api" in table else None
+    api = _read_api(table.table("api"), secrets, base) if "api" in table else None
     hosts = (urlsplit(api.url).hostname or "",) if api is not None and api.url else ()
     deployment = Deployment(
         name=name,
@@ -48,16 +49,16 @@ def _read_deployment(table: Table, names: Names, secrets: SecretReader, feeds: l
     return deployment
 
 
-def _read_api(table: Table, secrets: SecretReader) -> AirflowApi:
+def _read_api(table: Table, secrets: SecretReader, base: Path) -> AirflowApi:
     table.require("url")
     api = AirflowApi(
         url=check_url(table, "url", table.text("url", secret=True)),
         username=table.text("username"),
         password=secrets.read(table, "password"),
         token=secrets.read(table, "token"),
-        verify_tls=table.boolean("verify_tls", True),
-        max_concurrency=table.integer("max_concurrency", 4, 1, 64),
-        timeout=table.duration("timeout", 20 * SECOND, 1 * SECOND, 5 * MINUTE),
+        ca_file=read_file_name(table, "ca_file", base),
+        max_concurrency=table.integer("max_concurrency", 8, 1, 64),
+        timeout=table.duration("timeout", 20 * SECOND, 1 * SECOND, 30 * SECOND),
     )
     table.close()
     with_password = "username" in table or "password" in table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from remediator.config.names import Names
+from remediator.config.names import Names, read_file_name
 from remediator.config.secrets import SecretReader
 from remediator.config.settings import MIB, Feed, FetchLimits, KafkaSecurity
 from remediator.model.time import HOUR, MILLISECOND, SECOND, Duration
@@ -14,6 +14,7 @@ from remediator.rules.toml import Table
 CODECS = ("openlineage", "cloudevents", "auto")
 STARTS = ("latest", "earliest")
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+FETCH_MIN = 65_536
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):\d{1,5}")
 
@@ -75,32 +76,24 @@ def _security(table: Table, secrets: SecretReader, base: Path) -> KafkaSecurity:
         mechanism=table.choice("mechanism", default.mechanism, MECHANISMS),
         username=table.text("username"),
         password=secrets.read(table, "password"),
-        ca_file=_file(table, "ca_file", base),
-        cert_file=_file(table, "cert_file", base),
-        key_file=_file(table, "key_file", base),
+        ca_file=read_file_name(table, "ca_file", base),
+        cert_file=read_file_name(table, "cert_file", base),
+        key_file=read_file_name(table, "key_file", base),
     )
     table.close()
     if security.protocol.startswith("SASL"):
         table.require("username", "password")
+    if security.key_file:
+        table.require("cert_file")
     return security
-
-
-def _file(table: Table, key: str, base: Path) -> str:
-    text = table.text(key)
-    if not text:
-        return ""
-    path = base / text
-    if not path.is_file():
-        table.fault(key, f'"{text}", which is not a file', "a file, relative to this one")
-    return str(path)
 
 
 def _fetch(table: Table) -> FetchLimits:
     default = FetchLimits()
     fetch = FetchLimits(
         max_records=table.integer("max_records", default.max_records, 1, 100_000),
-        max_bytes=table.integer("max_bytes", default.max_bytes, MIB, 1024 * MIB),
-        max_partition_bytes=table.integer("max_partition_bytes", default.max_partition_bytes, MIB, 1024 * MIB),
+        max_bytes=table.integer("max_bytes", default.max_bytes, FETCH_MIN, 1024 * MIB),
+        max_partition_bytes=table.integer("max_partition_bytes", default.max_partition_bytes, FETCH_MIN, 1024 * MIB),
         max_wait=table.duration("max_wait", default.max_wait, 1 * MILLISECOND, 10 * SECOND),
     )
     table.close()

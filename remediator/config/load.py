@@ -57,7 +57,7 @@ def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
     policy_table = root.table("policy")
     policy = read_policy(policy_table)
     feeds = read_feeds(root, secrets, policy.lateness, base)
-    deployments = read_deployments(root, secrets, feeds)
+    deployments = read_deployments(root, secrets, feeds, base)
     receivers = read_receivers(root, secrets)
     routes = read_routes(root, receivers)
     config = Config(

@@ -1,9 +1,10 @@
-"""Names of feeds, deployments, receivers and routes: required, plain, and each used once."""
+"""Names of feeds, deployments, receivers and routes: required, plain, each used once; and names of files."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from remediator.rules.toml import Table, listing, near, show
 
@@ -46,3 +47,14 @@ def check_known(table: Table, key: str, name: str, known: Iterable[str], kind: s
     allowed = listing(names) if names else f"the name of a {kind}, and none is defined"
     table.fault(key, f"unknown {kind} {show(name)}", allowed, near(name, names))
     return False
+
+
+def read_file_name(table: Table, key: str, base: Path) -> str:
+    """The path of a file that exists, relative names taken from the folder `base`; '' if the key is absent."""
+    text = table.text(key)
+    if not text:
+        return ""
+    path = base / text
+    if not path.is_file():
+        table.fault(key, f'"{text}", which is not a file', "a file, relative to this one")
+    return str(path)

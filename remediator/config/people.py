@@ -10,7 +10,7 @@ from remediator.config.secrets import SecretReader
 from remediator.config.settings import PagerDutyReceiver, Receiver, SlackReceiver
 from remediator.model.policy import Destination, Route
 from remediator.model.secret import Secret
-from remediator.model.time import MINUTE, SECOND
+from remediator.model.time import SECOND
 from remediator.rules.toml import Table, show
 
 DEFAULT_ROUTE = Route(name="default", destinations=(Destination(kind="log"),))
@@ -43,7 +43,7 @@ def _slack(table: Table, name: str, secrets: SecretReader, kind: str) -> SlackRe
         name=name,
         token=secrets.read(table, "token") or default.token,
         api_url=check_url(table, "api_url", table.text("api_url", default.api_url, secret=True)),
-        timeout=table.duration("timeout", default.timeout, 1 * SECOND, 5 * MINUTE),
+        timeout=table.duration("timeout", default.timeout, 1 * SECOND, 30 * SECOND),
     )
 
 
@@ -54,7 +54,7 @@ def _pagerduty(table: Table, name: str, secrets: SecretReader) -> PagerDutyRecei
         name=name,
         routing_key=secrets.read(table, "routing_key") or default.routing_key,
         api_url=check_url(table, "api_url", table.text("api_url", default.api_url, secret=True)),
-        timeout=table.duration("timeout", default.timeout, 1 * SECOND, 5 * MINUTE),
+        timeout=table.duration("timeout", default.timeout, 1 * SECOND, 30 * SECOND),
     )
 
 

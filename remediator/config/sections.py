@@ -15,8 +15,8 @@ from remediator.config.settings import (
     RulesSettings,
     StoreSettings,
 )
-from remediator.model.time import DAY, HOUR, MILLISECOND, MINUTE, SECOND
-from remediator.rules.toml import Table
+from remediator.model.time import DAY, HOUR, MILLISECOND, MINUTE
+from remediator.rules.toml import Table, show
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "console")
@@ -55,14 +55,20 @@ def read_store(root: Table, secrets: SecretReader) -> StoreSettings:
 
 
 def _check_store_url(table: Table, url: str) -> None:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        table.fault("url", "an address that is not valid", STORE_URLS)
+        return
     if parts.scheme == "postgresql" and parts.password is not None:
         table.fault("url", "a password written into the url", 'no password here, but password = { env = "NAME" }')
     elif parts.scheme == "sqlite":
         if not url.startswith("sqlite:///") or url == "sqlite:///":
-            table.fault("url", f'"{url}"', STORE_URLS)
+            table.fault("url", show(url), STORE_URLS)
     elif parts.scheme != "postgresql" or not parts.hostname:
         table.fault("url", f"a url of kind {parts.scheme or 'none'!r}", STORE_URLS)
+    if "password" in table and not parts.username:
+        table.fault("password", "a password without a user in url", "postgresql://user@host/database, or no password")
 
 
 def read_rules(root: Table, base: Path) -> RulesSettings:
@@ -116,7 +122,6 @@ def read_dispatcher(root: Table) -> DispatcherSettings:
     settings = DispatcherSettings(
         changes_per_minute=table.integer("changes_per_minute", default.changes_per_minute, 0, 10_000),
         concurrency=table.integer("concurrency", default.concurrency, 1, 256),
-        claim=table.duration("claim", default.claim, 5 * SECOND, 15 * MINUTE),
         poll=table.duration("poll", default.poll, 10 * MILLISECOND, 1 * MINUTE),
     )
     table.close()

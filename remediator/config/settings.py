@@ -6,13 +6,14 @@ Owns the defaults. Holds no reading, no checks; secrets stay wrapped in `Secret`
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
 from remediator.codecs.deployments import DeploymentBinding
 from remediator.model.policy import Mode, Policy
 from remediator.model.secret import Secret
-from remediator.model.time import DAY, MILLISECOND, MINUTE, SECOND, Duration
+from remediator.model.time import DAY, MILLISECOND, SECOND, Duration
 
 MIB = 1024 * 1024
 
@@ -38,15 +39,14 @@ class StoreSettings(msgspec.Struct, frozen=True):
     outbox_retention: Duration = 30 * DAY
     snapshot_every: int = 10_000
 
-    @property
-    def backend(self) -> str:
-        """'sqlite' or 'postgresql'."""
-        return self.url.partition(":")[0]
-
-    @property
-    def path(self) -> Path:
-        """Where the SQLite file is. Meaningless for PostgreSQL."""
-        return Path(self.url.removeprefix("sqlite:///"))
+    def full_url(self) -> Secret:
+        """The url with the password in it, for the one who connects."""
+        if not self.password:
+            return Secret(self.url)
+        parts = urlsplit(self.url)
+        user, _, host = parts.netloc.rpartition("@")
+        netloc = f"{user}:{quote(self.password.reveal(), safe='')}@{host}"
+        return Secret(urlunsplit(parts._replace(netloc=netloc)))
 
 
 class KafkaSecurity(msgspec.Struct, frozen=True):
@@ -64,9 +64,9 @@ class KafkaSecurity(msgspec.Struct, frozen=True):
 class FetchLimits(msgspec.Struct, frozen=True):
     """How much one poll may hold in memory, and how long the broker may wait to fill it."""
 
-    max_records: int = 2_000
-    max_bytes: int = 32 * MIB
-    max_partition_bytes: int = 4 * MIB
+    max_records: int = 500
+    max_bytes: int = 16 * MIB
+    max_partition_bytes: int = 1 * MIB
     max_wait: Duration = 500 * MILLISECOND
 
 
@@ -87,14 +87,17 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 class AirflowApi(msgspec.Struct, frozen=True):
-    """Where the scheduler answers, as whom: username and password, or a token."""
+    """Where the scheduler answers, as whom: username and password, or a token.
+
+    ca_file: a PEM bundle to verify the server with instead of the system's.
+    """
 
     url: str
     username: str = ""
     password: Secret | None = None
     token: Secret | None = None
-    verify_tls: bool = True
-    max_concurrency: int = 4
+    ca_file: str = ""
+    max_concurrency: int = 8
     timeout: Duration = 20 * SECOND
 
 
@@ -116,7 +119,7 @@ class SlackReceiver(msgspec.Struct, frozen=True, tag="slack", tag_field="kind"):
     name: str
     token: Secret
     api_url: str = "https://slack.com/api/"
-    timeout: Duration = 20 * SECOND
+    timeout: Duration = 10 * SECOND
 
 
 class PagerDutyReceiver(msgspec.Struct, frozen=True, tag="pagerduty", tag_field="kind"):
@@ -125,7 +128,7 @@ class PagerDutyReceiver(msgspec.Struct, frozen=True, tag="pagerduty", tag_field=
     name: str
     routing_key: Secret
     api_url: str = "https://events.pagerduty.com"
-    timeout: Duration = 20 * SECOND
+    timeout: Duration = 10 * SECOND
 
 
 Receiver = SlackReceiver | PagerDutyReceiver
@@ -155,11 +158,10 @@ class LogSettings(msgspec.Struct, frozen=True):
 
 
 class DispatcherSettings(msgspec.Struct, frozen=True):
-    """changes_per_minute: over all deployments, kept in the store. claim: how long one worker owns an action."""
+    """changes_per_minute: over all deployments, kept in the store. poll: how often it asks when nothing woke it."""
 
     changes_per_minute: int = 60
     concurrency: int = 16
-    claim: Duration = 1 * MINUTE
     poll: Duration = 250 * MILLISECOND
 
 

@@ -32,7 +32,8 @@ class Effects(msgspec.Struct):
 
     actions: list[Action] = []
     cancels: list[tuple[str, str]] = []
-    incidents: dict[str, Incident] = {}
+    incidents: dict[tuple[str, int], Incident] = {}
+    """(id, episode) -> its latest form."""
     decisions: list[Decision] = []
     alerts: list[Alert] = []
     nudges: list[tuple[str, DagRunRef]] = []
@@ -65,6 +66,10 @@ class Context:
         self.effects.decisions.append(
             Decision(self.position, self.now, self.key, reason, text, incident, action_id, rule)
         )
+
+    def changed(self, incident: Incident) -> None:
+        """Make an incident's new form visible."""
+        self.effects.incidents[incident.id, incident.episode] = incident
 
     def act(self, action: Action) -> None:
         """Want an effect."""

@@ -146,7 +146,6 @@ def _on_unreachable(context: Context, state: DagState, run_id: str, run: DagRunS
             case.unverified = case.hold_over = True
             response.refuse_step(context, case, Reason.UNVERIFIED, f"the scheduler could not be asked: {error}")
             response.proceed(context, state, run_id, run, case)
-    run.look_due = None
 
 
 def on_performed(context: Context, state: DagState, performed: Performed) -> None:
@@ -247,9 +246,7 @@ def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState
                 looks.want(run, context.now)
 
 
-def _release(
-    context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, *, timed_out: bool
-) -> None:
+def _release(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, *, timed_out: bool) -> None:
     """What was held is decided anew, on a fresh truth."""
     case.feed_due, case.thaw = None, False
     if timed_out:

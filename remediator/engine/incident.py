@@ -56,7 +56,7 @@ def open_or_join(
         failures=1,
     )
     state.incidents[identity] = held = OpenIncident(incident)
-    context.effects.incidents[identity] = incident
+    context.changed(incident)
     context.decide(Reason.INCIDENT_OPENED, f"episode {episode}: {incident.title}", incident=identity, rule=rule.id)
     return held
 
@@ -71,7 +71,7 @@ def _error_of(event: Event) -> str:
 def change(context: Context, held: OpenIncident, **fields: object) -> None:
     """Change the incident's fields; it becomes visible with the commit."""
     held.incident = msgspec.structs.replace(held.incident, updated_at=context.now, **fields)
-    context.effects.incidents[held.incident.id] = held.incident
+    context.changed(held.incident)
 
 
 def close(

@@ -149,7 +149,7 @@ def on_alert(context: Context, world: WorldState, alert: Alert) -> None:
     )
     world.incidents[identity] = held
     world.alert_due[identity] = context.now + context.policy.self_alert_every
-    context.effects.incidents[identity] = held.incident
+    context.changed(held.incident)
     context.decide(alert.reason, alert.text, incident=identity)
     tell.tell(context, held, context.policy.self_route, paged=False)
 

@@ -102,7 +102,7 @@ def _take(event: Event, rules: RuleSet, inputs: list[Input], history: list[Histo
     if state is not None and event.run_id is not None and event.dag_id is not None:
         history.append(_history_row(event, state))
     matched: tuple[str, ...] = ()
-    if event.type in rules.event_types:
+    if rules.wants(event.type):
         met = rules.match(event)
         matched = tuple(rule.id for rule in met.rules)
     if matched or event.type in TERMINAL:

@@ -48,6 +48,7 @@ class KafkaSource:
         self._heads = Heads(clock)
         self._epoch = -1
         self._read: dict[TopicPartition, Partition] = {}
+        self._refused: set[TopicPartition] = set()
         self._opening: asyncio.Task[Opened] | None = None
         self._problem = ""
         self._turn = 0
@@ -105,6 +106,7 @@ class KafkaSource:
             self._drop_opening()
             self._heads.forget(list(self._read))
             self._read.clear()
+            self._refused.clear()
         self._link.changed.clear()
 
     def _reopen(self, partitions: Sequence[TopicPartition]) -> None:
@@ -112,6 +114,11 @@ class KafkaSource:
         self._heads.forget(partitions)
         for partition in partitions:
             self._read.pop(partition, None)
+
+    def _refuse(self, partitions: Sequence[TopicPartition]) -> None:
+        """The broker has nothing at their positions: open them again, knowing that."""
+        self._refused.update(partitions)
+        self._reopen(partitions)
 
     def _drop_opening(self) -> None:
         task, self._opening = self._opening, None
@@ -141,7 +148,9 @@ class KafkaSource:
         if not wanted:
             return []
         if self._opening is None:
-            asking = look(consumer, self._settings, self._positions, wanted, self._link.late_topics)
+            asking = look(
+                consumer, self._settings, self._positions, wanted, self._link.late_topics, frozenset(self._refused)
+            )
             self._opening = asyncio.create_task(asking, name="kafka-opening")
         # What is open already is not held up by what cannot be opened.
         await asyncio.wait({self._opening}, timeout=0 if self._read else max(until - _now(), 0))
@@ -158,6 +167,7 @@ class KafkaSource:
                 continue
             if at in self._link.assigned:
                 consumer.seek(at, opening.position)
+                self._refused.discard(at)
                 self._read[at] = Partition(at.topic, at.partition, opened.counts[at.topic], opening.position)
             if opening.pins:
                 batches.append(_pin(at, opened.counts[at.topic], opening, self._clock()))
@@ -173,7 +183,7 @@ class KafkaSource:
             found = await self._fetch(consumer, until, at_once=bool(batches))
             if self._epoch != self._link.epoch:
                 return []
-            batches += self._batches(found)
+            batches += self._batches(consumer, found)
             batches = batches or await self._told_heads(consumer)
             if batches or _now() >= until:
                 return batches
@@ -199,30 +209,46 @@ class KafkaSource:
         only = () if len(plain) == len(self._link.assigned) else plain
         return await getmany(consumer, only, seconds=seconds, max_records=self._settings.max_records)
 
-    def _batches(self, found: Mapping[TopicPartition, Sequence[Any]]) -> list[SourceBatch]:
+    def _batches(self, consumer: AIOKafkaConsumer, found: Mapping[TopicPartition, Sequence[Any]]) -> list[SourceBatch]:
         if found:
             self._problem = ""
-        heads = self._heads
         return [
             self._read[at].batch(
-                convert(at.topic, at.partition, records), records[-1].offset + 1, heads.ends.get(at), heads.asked_at
+                convert(at.topic, at.partition, records),
+                records[-1].offset + 1,
+                self._end(consumer, at),
+                self._heads.asked_at,
             )
             for at, records in found.items()
             if at in self._read
         ]
 
+    def _end(self, consumer: AIOKafkaConsumer, at: TopicPartition) -> int | None:
+        """How far the partition is proven to have reached, None without a fresh proof.
+
+        The last fetch may know more than the answer: of records in open transactions, which are still to come.
+        """
+        end = self._heads.ends.get(at)
+        return None if end is None else max(end, consumer.highwater(at) or 0)
+
     async def _told_heads(self, consumer: AIOKafkaConsumer) -> list[SourceBatch]:
         """Of every partition that a new answer proves to be read to its end."""
         batches = []
         for at, partition in list(self._read.items()):
-            end = self._heads.ends.get(at)
+            end = self._end(consumer, at)
             if end is None or partition.careful or partition.told_at == self._heads.asked_at:
+                continue
+            if consumer.highwater(at) is not None and self._is_recreated(partition, end):
+                self._refuse([at])
                 continue
             # Offsets without records (aborted transactions, markers) move the client's position, not ours.
             position = partition.position if partition.position >= end else await _position(consumer, at)
             if position >= end and self._read.get(at) is partition:
                 batches.append(partition.batch([], max(position, partition.position), end, self._heads.asked_at))
         return batches
+
+    def _is_recreated(self, partition: Partition, end: int) -> bool:
+        return partition.seconds_beyond(end, _now()) * 1000 > self._settings.recreated_after_ms
 
     # -- repair -------------------------------------------------------------------------------------------------
 
@@ -240,8 +266,8 @@ class KafkaSource:
         if epoch != self._link.epoch or not (reading.records or reading.lost):
             return []
         records = convert(at.topic, at.partition, reading.records)
-        heads = self._heads
-        return [partition.batch(records, reading.next_offset, heads.ends.get(at), heads.asked_at, reading.lost)]
+        end = self._end(consumer, at)
+        return [partition.batch(records, reading.next_offset, end, self._heads.asked_at, reading.lost)]
 
     async def _repair(self, consumer: AIOKafkaConsumer, error: KafkaError | Undecodable) -> None:
         """Whatever a failed read took from the client without handing it over is read again."""
@@ -251,7 +277,7 @@ class KafkaSource:
                 # The client's background task has died; it says so with the bare class only.
                 await self._link.replace(self._problem)
             elif isinstance(error, OffsetOutOfRangeError):
-                self._reopen([at for at in self._read if at in error.args[0]])
+                self._refuse([at for at in self._read if at in error.args[0]])
             else:
                 self._suspect(error)
                 self._seek_back(consumer)

@@ -36,8 +36,12 @@ async def look(
     positions: PositionReader,
     wanted: Collection[TopicPartition],
     late_topics: Collection[str],
+    refused: Collection[TopicPartition],
 ) -> Opened:
-    """Decide where to begin with `wanted`. Raises what `positions` raises."""
+    """Decide where to begin with `wanted`. `refused` are those that the broker would not read where they stood.
+
+    Raises what `positions` raises.
+    """
     known = sorted(consumer.subscription() | {partition.topic for partition in wanted})
     topics = known if settings.pattern else sorted({partition.topic for partition in wanted})
     stored = {topic: await positions(topic) for topic in topics}
@@ -45,7 +49,7 @@ async def look(
     counts = {topic: len(consumer.partitions_for_topic(topic) or ()) for topic in known}
     asked = {*wanted, *_to_pin(settings, stored, starts, counts)}
     ranges, problem = await _ranges(consumer, asked)
-    return Opened(counts, _decide(stored, starts, ranges), problem)
+    return Opened(counts, _decide(stored, starts, ranges, refused), problem)
 
 
 def _starts(settings: KafkaSettings, stored: Stored, late_topics: Collection[str]) -> dict[str, Start]:
@@ -74,12 +78,19 @@ def _to_pin(
 
 
 def _decide(
-    stored: Stored, starts: Mapping[str, Start], ranges: Mapping[TopicPartition, Range]
+    stored: Stored,
+    starts: Mapping[str, Start],
+    ranges: Mapping[TopicPartition, Range],
+    refused: Collection[TopicPartition],
 ) -> dict[TopicPartition, Opening]:
-    return {
-        partition: open_partition(stored[partition.topic].get(partition.partition), starts[partition.topic], *range_)
-        for partition, range_ in sorted(ranges.items())
-    }
+    openings = {}
+    for partition, (beginning, end) in sorted(ranges.items()):
+        position = stored[partition.topic].get(partition.partition)
+        # A leader that has just been elected may not know yet how far its partition reaches (and the embedded broker
+        # never does): that a position lies behind the end is believed only when the broker refuses to read there.
+        known_end = end if partition in refused else max(end, position or 0)
+        openings[partition] = open_partition(position, starts[partition.topic], beginning, known_end)
+    return openings
 
 
 async def _ranges(

@@ -21,6 +21,7 @@ class Partition:
 
     careful: read record by record, because something in this partition could not be decoded.
     cursor: while a broken batch is being skipped, where the client was sent to look for its end.
+    beyond_since: since when the broker has shown an end below the position, None while it does not.
     """
 
     def __init__(self, topic: str, number: int, partitions: int, position: int) -> None:
@@ -32,6 +33,7 @@ class Partition:
         self.careful = False
         self.failures = 0
         self.told_at: Instant | None = None
+        self.beyond_since: float | None = None
 
     def batch(self, records: Sequence[Record], next_offset: int, end: int | None, asked_at: Instant,
               lost: Lost | None = None) -> SourceBatch:  # fmt: skip
@@ -51,6 +53,15 @@ class Partition:
             polled_at=asked_at,
             lost=lost,
         )
+
+    def seconds_beyond(self, end: int, now: float) -> float:
+        """How long the position has been behind the end without a break; 0 if it is not."""
+        if end >= self.position:
+            self.beyond_since = None
+            return 0.0
+        if self.beyond_since is None:
+            self.beyond_since = now
+        return now - self.beyond_since
 
     def broke(self) -> bool:
         """A read at the cursor failed again. True: the cursor moved on, over one more offset of the broken batch."""

@@ -23,6 +23,8 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     start: where a feed begins that was never read before. max_records: most records of one poll.
     Buffered at most: max_partition_fetch_bytes for each assigned partition, plus one answer of fetch_max_bytes.
+    recreated_after_ms: Apache Kafka refuses an offset behind the end of a partition; of a broker that does not, and
+    shows an end below what was read for so long, the topic counts as recreated.
     Raises ValueError that lists every fault.
     """
 
@@ -46,6 +48,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     session_timeout_ms: int = 10_000
     request_timeout_ms: int = 10_000
     metadata_max_age_ms: int = 5_000
+    recreated_after_ms: int = 30_000
 
     def __post_init__(self) -> None:
         if faults := self._faults():
@@ -54,7 +57,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     def _faults(self) -> list[str]:
         positive = (
             "max_records", "max_partition_fetch_bytes", "fetch_max_bytes", "fetch_max_wait_ms",
-            "session_timeout_ms", "request_timeout_ms", "metadata_max_age_ms",
+            "session_timeout_ms", "request_timeout_ms", "metadata_max_age_ms", "recreated_after_ms",
         )  # fmt: skip
         checks = (
             (not self.bootstrap, "bootstrap is empty: name at least one broker as 'host:port'"),

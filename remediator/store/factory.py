@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from remediator.store.port import Store, StoreError
 from remediator.store.sqlite import SqliteStore
+from remediator.store.urls import mask_url
 
 ALLOWED = "'sqlite:///relative/path', 'sqlite:////absolute/path' or 'postgresql://user:password@host/database'"
 
@@ -36,18 +37,3 @@ def _postgres(url: str, pool_size: int) -> Store:
     except ModuleNotFoundError as error:
         raise StoreError("the PostgreSQL store needs the extra 'postgres': install remediator[postgres]") from error
     return PostgresStore(url, pool_size=pool_size)
-
-
-def mask_url(url: str) -> str:
-    """The URL without its password and parameters, for people."""
-    try:
-        parts = urlsplit(url)
-        place = parts.netloc.rpartition("@")
-        user = place[0].partition(":")[0]
-    except ValueError:
-        return f"{url.partition('://')[0]}://…"
-    return (
-        f"{parts.scheme}://{user + ':…@' if user else ''}{place[2]}{parts.path}"
-        if parts.netloc
-        else f"{parts.scheme}:{parts.path}"
-    )

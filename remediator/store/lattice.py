@@ -14,7 +14,7 @@ from remediator.store.port import STATE_RANK, HistoryRow
 
 HistoryKey = tuple[str, str, str, str, int]
 """(deployment, dag_id, run_id, task_id, map_index)."""
-HistoryOrder = tuple[int, int, Instant, str, Instant, str]
+HistoryOrder = tuple[int, int, Instant, str, Instant, bool, str]
 """(try_number, rank, time), then what breaks a tie, so that the merge commutes even between contradictions."""
 
 
@@ -31,7 +31,7 @@ def history_rank(state: str) -> int:
 def history_order(row: HistoryRow) -> HistoryOrder:
     """The row with the greater order wins whole."""
     ended = -1 if row.ended_at is None else row.ended_at
-    return (row.try_number, history_rank(row.state), row.time, row.state, ended, row.error or "")
+    return (row.try_number, history_rank(row.state), row.time, row.state, ended, row.error is not None, row.error or "")
 
 
 def merge(one: HistoryRow, other: HistoryRow) -> HistoryRow:

@@ -11,9 +11,9 @@ from typing import Any
 
 import asyncpg
 
-from remediator.store.factory import mask_url
 from remediator.store.port import StoreError
 from remediator.store.queries import Positional, load_migrations, load_queries, positional
+from remediator.store.urls import mask_url
 
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 60.0

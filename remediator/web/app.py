@@ -17,10 +17,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from remediator.model.secret import Secret
-from remediator.runtime.metrics import Metrics
 from remediator.store.port import StoreError
 from remediator.web.auth import objection
-from remediator.web.port import Surface
+from remediator.web.port import Exposition, Surface
 
 BODY_LIMIT = 16_384
 WAIT_S = 15.0
@@ -38,7 +37,7 @@ class FreezeBody(msgspec.Struct, forbid_unknown_fields=True):
     actor: str = "api"
 
 
-def build_app(surface: Surface, metrics: Metrics, token: Secret | None = None) -> Starlette:
+def build_app(surface: Surface, metrics: Exposition, token: Secret | None = None) -> Starlette:
     """The ASGI application. token: what /api asks for; None for nothing."""
     routes = _Routes(surface, metrics, token)
     return Starlette(
@@ -61,7 +60,7 @@ def build_app(surface: Surface, metrics: Metrics, token: Secret | None = None) -
 
 
 class _Routes:
-    def __init__(self, surface: Surface, metrics: Metrics, token: Secret | None) -> None:
+    def __init__(self, surface: Surface, metrics: Exposition, token: Secret | None) -> None:
         self._surface = surface
         self._metrics = metrics
         self._token = token

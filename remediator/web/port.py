@@ -8,6 +8,17 @@ View = dict[str, Any]
 """JSON-able: texts, numbers, booleans, lists and dicts; times as ISO 8601 texts."""
 
 
+class Exposition(Protocol):
+    """The metrics, as Prometheus reads them."""
+
+    @property
+    def content_type(self) -> str:
+        """Of what `exposition` returns."""
+
+    def exposition(self) -> bytes:
+        """Every metric."""
+
+
 class Surface(Protocol):
     """Contract of the daemon towards its operators. Raises StoreError when the store cannot answer."""
 

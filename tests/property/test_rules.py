@@ -73,6 +73,44 @@ def rule_sets(draw: st.DrawFn) -> RuleSetSpec:
     return RuleSetSpec(tuple(rules), Policy())
 
 
+@st.composite
+def dense_rule_sets(draw: st.DrawFn) -> RuleSetSpec:
+    """Many rules that differ little, so that the index has tables and sets and not only a list."""
+    fields = draw(
+        st.lists(st.sampled_from(("dag_id", "tags", "error.message", "attributes.k")), min_size=1, max_size=2)
+    )
+    few = st.sampled_from(("a", "b", "ab"))
+    pairs = st.one_of(
+        few,
+        st.sampled_from(("a*", "[ab]")),
+        st.fixed_dictionaries({"equals": few}, optional={"matches": st.sampled_from(("a", "b$")), "not": few}),
+        st.fixed_dictionaries({"matches": st.sampled_from(("a", "^b"))}, optional={"gt": st.just(0), "not": few}),
+    )
+    wheres = draw(st.lists(st.fixed_dictionaries(dict.fromkeys(fields, pairs)), min_size=FEW + 1, max_size=FEW * 5))
+    rules = (Rule(id=f"r{number:03}", on=("x",), where=where) for number, where in enumerate(wheres))
+    return RuleSetSpec(tuple(rules), Policy())
+
+
+dense_texts = st.sampled_from(("a", "b", "ab", "c"))
+dense_values: st.SearchStrategy[Any] = st.lists(dense_texts | st.just(1), max_size=3) | dense_texts | st.just(1)
+dense_events = st.builds(
+    Event,
+    type=st.just("x"),
+    time=st.just(0),
+    dag_id=dense_texts,
+    tags=st.lists(dense_texts, max_size=3).map(tuple),
+    error=st.builds(ErrorInfo, message=dense_texts),
+    attributes=st.fixed_dictionaries({"k": dense_values}),
+)
+
+
+@given(dense_rule_sets(), st.lists(dense_events, min_size=1, max_size=5))
+def test_index_answers_the_same_for_rules_that_differ_little(spec: RuleSetSpec, some: list[Event]) -> None:
+    rule_set = RuleSet(spec)
+    for event in some:
+        assert rule_set.match(event) == naive_match(spec, event)
+
+
 texts = st.sampled_from(WORDS) | st.text(max_size=6)
 values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts,

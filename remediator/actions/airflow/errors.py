@@ -24,6 +24,10 @@ class Lost(Fault):
     """The scheduler may have acted on it."""
 
 
+class TooLarge(Lost):
+    """More than `max_response_bytes`. Asking again is vain, asking for less may help."""
+
+
 class Answered(Fault):
     """A status of 300 or above. retry_after_s: what the answer asked for, if it did."""
 
@@ -40,11 +44,13 @@ BUSY = frozenset({429, 502, 503, 504})
 
 def is_transient(fault: BaseException) -> bool:
     """May a read that ended so be tried again at once?"""
-    return isinstance(fault, NotSent | Lost) or (isinstance(fault, Answered) and fault.status in BUSY)
+    if isinstance(fault, Answered):
+        return fault.status in BUSY
+    return isinstance(fault, NotSent | Lost) and not isinstance(fault, TooLarge)
 
 
 def is_about_deployment(fault: Fault) -> bool:
-    """Would every other question to the deployment end in the same way?"""
-    if not isinstance(fault, Answered):
-        return True
-    return fault.status in (401, 403, 429) or fault.status >= 500
+    """Would every other question to the deployment end in the same way? (403 can be about a single DAG.)"""
+    if isinstance(fault, Answered):
+        return fault.status in (401, 429) or fault.status >= 500
+    return not isinstance(fault, TooLarge)

@@ -15,7 +15,7 @@ import httpx
 import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from remediator.actions.airflow.errors import BUSY, Answered, Lost, NotSent, is_transient
+from remediator.actions.airflow.errors import BUSY, Answered, Lost, NotSent, TooLarge, is_transient
 from remediator.actions.airflow.rows import TokenAnswer, error_text
 from remediator.actions.airflow.settings import AirflowSettings
 from remediator.model.secret import Secret
@@ -127,7 +127,7 @@ class Session:
         async for part in response.aiter_bytes():
             parts += part
             if len(parts) > self._settings.max_response_bytes:
-                raise Lost(f"the answer is larger than {self._settings.max_response_bytes} bytes")
+                raise TooLarge(f"the answer is larger than {self._settings.max_response_bytes} bytes")
         return bytes(parts)
 
     def _judged(self, response: httpx.Response, content: bytes) -> Answer:

@@ -27,7 +27,7 @@ class PagerDutyAccount(msgspec.Struct, frozen=True):
 
     routing_key: Secret
     api_url: str = "https://events.pagerduty.com"
-    timeout: Duration = 20 * SECOND
+    timeout: Duration = 10 * SECOND
 
 
 class PagerDutyExecutor:

@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from remediator.actions.slack.faults import RETRY, outcome_of
-from remediator.model.outcome import Outcome, RetryAfter, Unknown
+from remediator.model.outcome import Outcome, Refused, RetryAfter, Unknown
 from remediator.model.secret import Secret
 from remediator.model.time import SECOND, Duration
 
@@ -24,6 +24,8 @@ EVENT_TYPE = "remediator_incident"
 PAGE = 200
 PAGES_MAX = 5
 CHANNELS_KEPT = 1_000
+MAY_NOT_SEE_PRIVATE = Refused("Slack said missing_scope")
+"""Asking for a kind of channel that the token may not list refuses the whole call."""
 _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{7,}")
 
 
@@ -32,7 +34,7 @@ class SlackAccount(msgspec.Struct, frozen=True):
 
     token: Secret
     api_url: str = "https://slack.com/api/"
-    timeout: Duration = 20 * SECOND
+    timeout: Duration = 10 * SECOND
 
 
 class Posted(msgspec.Struct, frozen=True):
@@ -109,16 +111,24 @@ class SlackClient:
         return Unknown(f"not among the latest {PAGE * PAGES_MAX} messages of {channel}, and there are more")
 
     async def _channel_id(self, channel: str) -> str | Outcome:
-        """History is read by id only; a name is looked up in the list of channels once."""
+        """History is read by id only; a name is looked up in the lists of channels that the token may see."""
         if _CHANNEL_ID.fullmatch(channel):
             return channel
+        if channel in self._channels:
+            return self._channels[channel]
+        answer = await self._search(channel, "public_channel,private_channel")
+        if answer == MAY_NOT_SEE_PRIVATE:
+            answer = await self._search(channel, "public_channel")
+        if isinstance(answer, str):
+            self._learn(channel, answer)
+        return answer
+
+    async def _search(self, channel: str, types: str) -> str | Outcome:
         cursor = ""
         for _ in range(PAGES_MAX):
-            if channel in self._channels:
-                return self._channels[channel]
             answer = await self._call(
                 self._client().conversations_list(
-                    limit=1_000, cursor=cursor or None, types="public_channel,private_channel", exclude_archived=True
+                    limit=1_000, cursor=cursor or None, types=types, exclude_archived=True
                 ),
                 repeatable=True,
             )
@@ -127,7 +137,6 @@ class SlackClient:
             wanted = channel.removeprefix("#")
             for found in answer.get("channels", ()):
                 if found.get("name") == wanted:
-                    self._learn(channel, str(found["id"]))
                     return str(found["id"])
             cursor = next_cursor(answer)
             if not cursor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from remediator.actions.slack.client import Posted, SlackAccount, SlackClient
@@ -13,6 +14,9 @@ from remediator.model.time import HOUR, SECOND
 
 LOOK_BACK = 1 * HOUR
 """Slack's clock and ours may differ, and an action may have waited: look a little further back than it is old."""
+
+LOOK_BUDGET_S = 20.0
+"""All pages of one look together. With the account's timeout it stays below what a claim lasts."""
 
 
 class SlackExecutor:
@@ -64,7 +68,11 @@ async def _post(client: SlackClient, action: Action, params: Message) -> Outcome
 async def _look(client: SlackClient, action: Action, params: Message) -> Outcome | None:
     """Delivered if it is there, None if it is not, else what the failed look amounts to."""
     oldest = min(action.not_before, params.incident.updated_at) - LOOK_BACK
-    found = await client.find(params.channel, action.id, max(0, oldest // SECOND))
+    try:
+        async with asyncio.timeout(LOOK_BUDGET_S):
+            found = await client.find(params.channel, action.id, max(0, oldest // SECOND))
+    except TimeoutError:
+        return RetryAfter(RETRY, f"looking took longer than {LOOK_BUDGET_S:.0f} s", uncertain=True)
     if isinstance(found, Posted):
         return Delivered(ref=found.ref, detail="found at Slack")
     return None if found is None else still_unknown(found)

@@ -33,9 +33,11 @@ class _Run:
     run_id: str
     facet: Json
     at: Instant
+    clear_number: int = 0
     state: str = "running"
     task_states: dict[str, str] = field(default_factory=dict)
     end: Instant | None = None
+    latest: tuple[Instant, bool] = (0, False)
     tries: dict[TaskKey, _Try] = field(default_factory=dict)
 
 
@@ -94,14 +96,14 @@ def _take_dag(recording: _Recording, event: Json, facets: Json) -> None:
     if shape:
         edges = {name: tuple(task.get("downstream_task_ids", ())) for name, task in shape.items()}
         recording.downstream.setdefault(run.dag_id, {}).update(edges)
-    moment = parse_instant(event["eventTime"])
-    if event["eventType"] == "START":
-        if run.end is None or moment > run.end:
-            run.state, run.end = "running", None
-            run.at = max(run.at, moment)
-    elif moment >= run.at:
-        run.state, run.end = _STATE_OF[event["eventType"]], moment
-        run.task_states = dict(facets.get("airflowState", {}).get("tasksState", {}))
+    moment, begins = parse_instant(event["eventTime"]), event["eventType"] == "START"
+    if begins:
+        run.at = max(run.at, moment)
+    if (moment, not begins) < run.latest:
+        return
+    run.latest = (moment, not begins)
+    run.state, run.end = _STATE_OF[event["eventType"]], None if begins else moment
+    run.task_states = dict(facets.get("airflowState", {}).get("tasksState", {}))
 
 
 def _run_of(recording: _Recording, facet: Json, event: Json) -> _Run:
@@ -109,9 +111,10 @@ def _run_of(recording: _Recording, facet: Json, event: Json) -> _Run:
     recording.owners[dag["dag_id"]] = dag.get("owner", "airflow")
     key = (dag["dag_id"], run["run_id"])
     if key not in recording.runs:
-        start = run.get("start_date") or run.get("run_after") or event["eventTime"]
-        recording.runs[key] = _Run(*key, facet=run, at=parse_instant(start))
-    return recording.runs[key]
+        recording.runs[key] = _Run(*key, facet=run, at=parse_instant(run.get("run_after") or event["eventTime"]))
+    known = recording.runs[key]
+    known.clear_number = max(known.clear_number, run.get("clear_number", 0))
+    return known
 
 
 def _state(recording: _Recording, namespace: str) -> FleetState:
@@ -145,7 +148,7 @@ def _add_run(state: FleetState, recorded: _Run) -> None:
     )
     run.state, run.start_date, run.end_date = recorded.state, recorded.at, recorded.end
     run.updated_at = recorded.end or recorded.at
-    run.clear_number = facet.get("clear_number", 0)
+    run.clear_number = recorded.clear_number
     mapped = {task for task, index in recorded.tries if index != UNMAPPED_INDEX}
     for key in [key for key in run.tasks if key[0] in mapped and key not in recorded.tries]:
         del run.tasks[key]

@@ -33,7 +33,9 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(scenario: Scenario, clock: Callable[[], Instant], emit: EmitFrom) -> AsyncIterator[dict[str, Running]]:
+async def running(
+    scenario: Scenario, clock: Callable[[], Instant], emit: EmitFrom
+) -> AsyncIterator[dict[str, Running]]:
     """Yields deployment name -> Running, with the scenario under way; stops everything on leaving."""
     async with contextlib.AsyncExitStack() as stack:
         started: dict[str, Running] = {}

@@ -57,6 +57,7 @@ class World:
         self._loses = loses
         self._due: list[_Due] = []
         self._serial = 0
+        self._now: Instant = 0
         self.emitted = 0
 
     def at(self, moment: Instant, what: Happening) -> None:
@@ -78,12 +79,15 @@ class World:
         self.at(moment, lambda now: self._mark(dag_id, run_id, task_id, new_state, now))
 
     def advance(self, now: Instant) -> None:
-        """Everything that is due until `now`, then what the API's callers have asked for meanwhile."""
-        self._schedule_all(now)
+        """What the API's callers have asked for since the last call, then everything that is due until `now`."""
+        for run in self._open_runs():
+            self._schedule(run, min(now, max(self._now, run.updated_at)))
         while self._due and self._due[0].at <= now:
             due = heapq.heappop(self._due)
             due.what(due.at)
-            self._schedule_all(due.at)
+            for run in self._open_runs():
+                self._schedule(run, due.at)
+        self._now = now
 
     @property
     def next_at(self) -> Instant | None:
@@ -97,10 +101,8 @@ class World:
     def _new_run(self, dag_id: str, run_id: str, now: Instant) -> None:
         self.state.add_run(dag_id, run_id, now, logical_date=now)
 
-    def _schedule_all(self, now: Instant) -> None:
-        for run in list(self.state.runs.values()):
-            if run.state not in FINISHED:
-                self._schedule(run, now)
+    def _open_runs(self) -> list[DagRun]:
+        return [run for run in self.state.runs.values() if run.state not in FINISHED]
 
     def _schedule(self, run: DagRun, now: Instant) -> None:
         if run.state == "queued":

@@ -36,6 +36,19 @@ class Receiver:
         self.calls: dict[str, int] = {}
         self._released = asyncio.Event()
 
+    def counters(self) -> dict[str, int]:
+        """What reached people, for reports."""
+        return {
+            "slack_posts": self.slack.posts,
+            "slack_edits": self.slack.edits,
+            "slack_distinct_actions": self.slack.distinct_actions,
+            "pagerduty_triggers": self.pagerduty.triggers,
+            "pagerduty_distinct_keys": self.pagerduty.distinct_keys,
+            "pagerduty_pages": self.pagerduty.pages,
+            "pagerduty_resolves": self.pagerduty.resolves,
+            "pagerduty_open": self.pagerduty.open_alerts,
+        }
+
     def release(self) -> None:
         """End every call that hangs."""
         self._released.set()

@@ -25,9 +25,9 @@ ON CONFLICT (dag_id, run_id, deployment, task_id, map_index) DO UPDATE SET
     started_at = CASE WHEN excluded.try_number > history.try_number THEN excluded.started_at
         ELSE least(excluded.started_at, history.started_at) END
 WHERE (excluded.try_number, excluded.rank, excluded.time, excluded.state,
-        coalesce(excluded.ended_at, -1), coalesce(excluded.error, ''))
+        coalesce(excluded.ended_at, -1), excluded.error IS NOT NULL, coalesce(excluded.error, ''))
     > (history.try_number, history.rank, history.time, history.state,
-        coalesce(history.ended_at, -1), coalesce(history.error, ''))
+        coalesce(history.ended_at, -1), history.error IS NOT NULL, coalesce(history.error, ''))
 
 -- name: history_start
 -- The start that a row which lost knows, if it is of the same try.
@@ -142,17 +142,19 @@ SELECT pg_advisory_xact_lock('outbox'::regclass::oid::bigint)
 -- name: claim_take
 -- The head of each lane that has no live claim; of a lane whose head is a look, every look.
 -- Rows that a step is just cancelling are left for the next claim.
-WITH lane AS (
-    SELECT lane, min(seq) AS head FROM outbox WHERE state IN ('pending', 'claimed')
-    GROUP BY lane HAVING NOT bool_or(state = 'claimed' AND until > :now)
+WITH waiting AS (
+    SELECT seq, kind, not_before, min(seq) OVER lane AS head,
+        bool_or(state = 'claimed' AND until > :now) OVER lane AS is_busy,
+        first_value(kind) OVER (PARTITION BY lane ORDER BY seq) AS head_kind
+    FROM outbox WHERE state IN ('pending', 'claimed') WINDOW lane AS (PARTITION BY lane)
+), offered AS (
+    SELECT seq, head FROM waiting
+    WHERE NOT is_busy AND not_before <= :now
+        AND (seq = head OR (head_kind = 'airflow.look' AND kind = 'airflow.look'))
+    ORDER BY head, seq LIMIT :limit
 ), picked AS (
-    SELECT one.seq, lane.head, one.state FROM lane
-    JOIN outbox AS first ON first.seq = lane.head
-    JOIN outbox AS one ON one.lane = lane.lane AND one.state IN ('pending', 'claimed')
-        AND (one.seq = lane.head OR (first.kind = 'airflow.look' AND one.kind = 'airflow.look'))
-    WHERE one.not_before <= :now AND (one.state = 'pending' OR one.until <= :now)
-    ORDER BY lane.head, one.seq
-    LIMIT :limit
+    SELECT one.seq, offered.head, one.state FROM offered JOIN outbox AS one ON one.seq = offered.seq
+    WHERE one.state = 'pending' OR (one.state = 'claimed' AND one.until <= :now)
     FOR UPDATE OF one SKIP LOCKED
 )
 UPDATE outbox SET state = 'claimed', token = :token || '#' || outbox.seq, until = :until,

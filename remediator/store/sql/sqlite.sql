@@ -22,9 +22,9 @@ ON CONFLICT DO UPDATE SET
     started_at = CASE WHEN excluded.try_number > history.try_number THEN excluded.started_at
         ELSE coalesce(min(excluded.started_at, history.started_at), excluded.started_at, history.started_at) END
 WHERE (excluded.try_number, excluded.rank, excluded.time, excluded.state,
-        coalesce(excluded.ended_at, -1), coalesce(excluded.error, ''))
+        coalesce(excluded.ended_at, -1), excluded.error IS NOT NULL, coalesce(excluded.error, ''))
     > (history.try_number, history.rank, history.time, history.state,
-        coalesce(history.ended_at, -1), coalesce(history.error, ''))
+        coalesce(history.ended_at, -1), history.error IS NOT NULL, coalesce(history.error, ''))
 
 -- name: history_start
 -- The start that a row which lost knows, if it is of the same try.
@@ -118,19 +118,19 @@ WHERE lane = :lane AND replaces = :replaces AND state = 'pending' AND id <> :id
 UPDATE outbox SET state = 'refused', detail = :reason, at = :at WHERE id = :id AND state = 'pending' RETURNING body
 
 -- name: claimable
--- The head of each lane that has no live claim; of a lane whose head is a look, every look.
+-- The head of each lane that has no live claim; of a lane whose head is a look, every look. head_kind is the kind of
+-- the row with the least seq, which SQLite promises as long as min is the only min or max of the query.
 WITH lane AS (
-    SELECT lane, min(seq) AS head FROM outbox WHERE state IN ('pending', 'claimed')
-    GROUP BY lane HAVING max(state = 'claimed' AND until > :now) = 0
+    SELECT lane, min(seq) AS head, kind AS head_kind FROM outbox WHERE state IN ('pending', 'claimed')
+    GROUP BY lane HAVING total(state = 'claimed' AND until > :now) = 0
+), offered AS (
+    SELECT lane.head, one.seq FROM lane JOIN outbox AS one ON one.lane = lane.lane
+        AND one.state IN ('pending', 'claimed') AND one.not_before <= :now
+        AND (one.seq = lane.head OR (lane.head_kind = 'airflow.look' AND one.kind = 'airflow.look'))
+    ORDER BY lane.head, one.seq LIMIT :limit
 )
-SELECT one.seq, one.state, one.tries, one.uncertain, one.body
-FROM lane
-JOIN outbox AS first ON first.seq = lane.head
-JOIN outbox AS one ON one.lane = lane.lane AND one.state IN ('pending', 'claimed')
-    AND (one.seq = lane.head OR (first.kind = 'airflow.look' AND one.kind = 'airflow.look'))
-WHERE one.not_before <= :now
-ORDER BY lane.head, one.seq
-LIMIT :limit
+SELECT outbox.seq, state, tries, uncertain, body FROM offered JOIN outbox ON outbox.seq = offered.seq
+ORDER BY offered.head, outbox.seq
 
 -- name: claim_take
 UPDATE outbox SET state = 'claimed', token = ?, until = ?, uncertain = ? WHERE seq = ?

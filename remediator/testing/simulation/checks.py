@@ -9,7 +9,6 @@ from remediator.engine.core import Changes, Core
 from remediator.engine.incident import incident_id
 from remediator.model.action import QUESTIONS, Retry
 from remediator.model.event import TERMINAL, Event
-from remediator.model.ids import WORLD_KEY, stable_id
 from remediator.model.incident import Phase
 from remediator.model.inputs import Entry, Fact
 from remediator.model.policy import Mode
@@ -87,13 +86,15 @@ def _cancelled(plant: Plant, dedup_key: str) -> bool:
 
 
 def only_what_failed_is_told(plant: Plant) -> list[str]:
-    """P3: a page names a task that did fail finally, or one of the daemon's own troubles."""
+    """P3: a page names a task that did fail finally, one of the daemon's own troubles, or says that it is
+    unverified because the scheduler was out of reach."""
     failed = {
         incident_id(name, dag_id, task_id)
         for name, scheduler in plant.schedulers.items()
         for dag_id, _, task_id, _ in scheduler.failed_finally
     }
     own = {incident.id for incident in plant.data.incidents.values() if incident.rule.startswith("self.")}
+    own |= {one.incident for one in plant.data.decisions if "unverified" in one.text}
     paged = {key.rsplit("-", 1)[0] for key in plant.pager.triggered}
     return [f"P3 paged for {identity}, which never failed finally" for identity in sorted(paged - failed - own)]
 
@@ -152,7 +153,9 @@ def brakes_held(plant: Plant) -> list[str]:
         ours = [clear for clear in scheduler.clears if clear[5] != "person"]
         if ours and plant.ceilings[name] is not Mode.ACT:
             found.append(f"P5 {name} allows no changes, and {len(ours)} were made")
-        by_task = Counter((dag_id, task_id) for _, dag_id, _, task_id, _, who in ours if _is_target(plant, who, task_id))
+        by_task = Counter(
+            (dag_id, task_id) for _, dag_id, _, task_id, _, who in ours if _is_target(plant, who, task_id)
+        )
         found += [f"P5 {key} was cleared {n} times within an hour" for key, n in by_task.items() if n > PER_HOUR]
         by_run = Counter((run_id, task_id) for _, _, run_id, task_id, _, who in ours if _is_target(plant, who, task_id))
         found += [f"P5 {key} was cleared {n} times" for key, n in by_run.items() if n > MAX_ATTEMPTS]
@@ -163,11 +166,3 @@ def _is_target(plant: Plant, action_id: str, task_id: str) -> bool:
     row = plant.data.outbox.get(action_id)
     params = row.action.params if row is not None else None
     return isinstance(params, Retry) and any(task.task_id == task_id for task in params.tasks)
-
-
-def self_alert_id(kind: str, subject: str) -> str:
-    """The identity of an alert about remediator itself."""
-    return stable_id("self", kind, subject)
-
-
-__all__ = ["WORLD_KEY", "check", "self_alert_id"]

@@ -316,9 +316,7 @@ class Plant:
     def _press(self, command: str) -> None:
         """The freeze, as the HTTP API presses it: journalled and set in one transaction."""
         inputs: list[Input] = [Pressed("somebody", command)]
-        coroutine = MemoryStore(self.data, clock=self.clock).append(
-            inputs, self.clock(), frozen=command == "freeze"
-        )
+        coroutine = MemoryStore(self.data, clock=self.clock).append(inputs, self.clock(), frozen=command == "freeze")
         try:
             coroutine.send(None)
         except StopIteration:

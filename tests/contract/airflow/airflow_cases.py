@@ -1,4 +1,4 @@
-"""What the Airflow contract runs over: the stand-in, driven in real time, or a real Airflow named by the environment."""
+"""What the Airflow contract runs over: the stand-in in real time, or a real Airflow that the environment names."""
 
 from __future__ import annotations
 
@@ -105,9 +105,12 @@ async def stand_in() -> AsyncIterator[Airflow]:
     for dag in _DAGS:
         state.add_dag(dag)
     world = World(state, _plan)
-    async with serving(FleetApi(state, clock)) as url:
-        async with driving([world], clock), _connected(url, "admin", "admin", patience_s=20) as airflow:
-            yield airflow
+    async with (
+        serving(FleetApi(state, clock)) as url,
+        driving([world], clock),
+        _connected(url, "admin", "admin", patience_s=20) as airflow,
+    ):
+        yield airflow
 
 
 @asynccontextmanager

@@ -113,7 +113,7 @@ async def test_answers_as_airflow_did(api: tuple[FleetApi, httpx.AsyncClient], c
 
 
 def _lose_race(stand_in: FleetApi) -> None:
-    """Between the choice and the write of the next clear, another one wins: the clock is read right before the write."""
+    """Another clear wins between choice and write of the next one: the clock is read right before the write."""
     run = stand_in.state.runs["schema_drift", "race-schema_drift-1795331118"]
 
     def winning_clock() -> int:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from remediator.actions.slack import executor as executor_module
 from remediator.actions.slack.client import PAGE, PAGES_MAX, SlackAccount
 from remediator.actions.slack.executor import SlackExecutor
 from remediator.demo.receiver import faults
@@ -125,10 +126,16 @@ async def test_nothing_is_posted_while_looking_fails(
 
 
 async def test_looking_that_is_not_allowed_is_unknown(slack: SlackExecutor, receiver: Receiver) -> None:
-    receiver.faults.add(LIST, Fault(error="missing_scope"))
+    receiver.faults.add(LIST, Fault(error="missing_scope"), times=2)
     outcome = await slack.perform(message(), uncertain=True)
     assert isinstance(outcome, Unknown)
     assert "missing_scope" in outcome.reason
+
+
+async def test_a_token_that_may_list_public_channels_only_is_enough(slack: SlackExecutor, receiver: Receiver) -> None:
+    receiver.faults.add(LIST, Fault(error="missing_scope"))
+    assert isinstance(await slack.perform(message(), uncertain=True), Delivered)
+    assert (receiver.calls[LIST], receiver.slack.posts) == (2, 1)
 
 
 async def test_looking_is_bounded(slack: SlackExecutor, receiver: Receiver) -> None:
@@ -212,3 +219,14 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
+
+
+async def test_looking_takes_a_bounded_time(
+    slack: SlackExecutor, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor_module, "LOOK_BUDGET_S", 0.1)
+    receiver.faults.add(HISTORY, faults.TIMEOUT)
+    outcome = await slack.perform(message(), uncertain=True)
+    assert isinstance(outcome, RetryAfter)
+    assert outcome.uncertain
+    assert receiver.slack.posts == 0

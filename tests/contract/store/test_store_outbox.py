@@ -245,3 +245,14 @@ async def test_dispatchers_side_by_side_share_the_work(backend: Backend) -> None
         done = await asyncio.gather(*(stores[1].finish(c, pressed(c.action.id), "delivered", "", NOW) for c in claims))
         assert all(done)
     assert len(await whole_journal(stores[2])) == 30
+
+
+async def test_dispatchers_side_by_side_have_one_batch_of_looks_in_flight(backend: Backend) -> None:
+    stores = [await backend.store() for _ in range(3)]
+    await with_actions(stores[0], *(look(f"l{n}") for n in range(60)))
+    for round_number in range(10):
+        limits = (2, 4, 6)
+        given = await asyncio.gather(*(s.claim("w", NOW, MINUTE, n) for s, n in zip(stores, limits, strict=True)))
+        assert sum(bool(claims) for claims in given) == 1, f"round {round_number}: two batches of one lane in flight"
+        for claim in [claim for claims in given for claim in claims]:
+            assert await stores[0].finish(claim, None, "delivered", "", NOW)

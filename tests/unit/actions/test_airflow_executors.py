@@ -470,6 +470,24 @@ class TestLook:
         assert isinstance(answer, Looked)
         assert answer.error == "no answer within 0.2 s"
 
+    async def test_a_batch_that_is_too_large_is_asked_one_by_one(self, airflow: StandIn) -> None:
+        airflow.state.add_dag(DagSpec("wide", (TaskSpec("load", indexes=20),)))
+        airflow.state.add_run("wide", RUN, NOW)
+        client = airflow.another(max_response_bytes=12_000, page_size=5)
+        (answer,) = await LookExecutor({"prod": client}).ask([look("wide", RUN)], NOW)
+        assert isinstance(answer, Looked)
+        assert answer.truth is not None
+        assert (len(answer.truth.tasks), answer.truth.complete) == (20, True)
+        assert airflow.state.calls["list_batch"] == 1
+
+    async def test_a_forbidden_dag_spoils_no_other(self, airflow: StandIn) -> None:
+        failed_run(airflow.state, "one")
+        failed_run(airflow.state, "two")
+        airflow.fails_with(Kind.STATUS, "get_run", status=403, detail="Forbidden")
+        forbidden, allowed = await airflow.look(("crm_sync", "one"), ("crm_sync", "two"))
+        assert forbidden.error == "HTTP 403: Forbidden"
+        assert allowed.truth is not None
+
     async def test_an_answer_that_is_too_large_is_an_error(self, airflow: StandIn) -> None:
         failed_run(airflow.state)
         client = airflow.another(max_response_bytes=500, read_tries=1)

@@ -86,6 +86,7 @@ def test_every_optional_line_is_accepted(tmp_path: Path) -> None:
     text = OPTIONAL.sub(lambda match: match[1], EXAMPLE.read_text())
     text = re.sub(r"^  # (\{ kind)", r"  \1", text, flags=re.MULTILINE)
     text = text.replace("topic_pattern = '", "# ").replace('token = { env = "AIRFLOW_TOKEN" }', "")
+    text = text.replace("sqlite:///var/remediator.db", "postgresql://robot@localhost/remediator")
     tomllib.loads(text)
     (tmp_path / "rules").mkdir()
     copy = tmp_path / "all.toml"

@@ -153,3 +153,22 @@ def test_an_unreadable_secret_file_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(Faults, match="several lines") as caught:
         load(tmp_path, FEED + receiver)
     assert "two" not in str(caught.value)
+
+
+def test_the_stores_password_is_put_into_the_url_for_the_one_who_connects(tmp_path: Path) -> None:
+    text = FEED + '[store]\nurl = "postgresql://robot@db:5432/x?sslmode=require"\npassword = { env = "DB" }\n'
+    store = load(tmp_path, text, {"DB": "hunter2@/:"}).store
+    assert store.full_url().reveal() == "postgresql://robot:hunter2%40%2F%3A@db:5432/x?sslmode=require"
+    assert "hunter2" not in repr(store)
+    assert load(tmp_path, FEED).store.full_url().reveal() == "sqlite:///var/remediator.db"
+
+
+def test_a_password_without_a_user_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(Faults, match="a password without a user"):
+        load(tmp_path, FEED + '[store]\npassword = { env = "DB" }\n', {"DB": "x"})
+
+
+@pytest.mark.parametrize("url", ["sqlite:///", "sqlite://x.db", "postgresql://[::1", "postgresql:///x", "", "x"])
+def test_a_store_url_that_names_no_store_is_a_fault(tmp_path: Path, url: str) -> None:
+    with pytest.raises(Faults, match="store url: found"):
+        load(tmp_path, f'{FEED}[store]\nurl = "{url}"\n')

@@ -90,6 +90,7 @@ def test_patterns_too_large_for_one_set_still_answer() -> None:
         lambda n: {"deployment": "prod", "error.message": {"matches": f"reset {n}$"}},
         lambda n: {"deployment": ["prod", "test"], "dag_id": f"dag_{n}_*"},
         lambda n: {"tags": f"tag_{n}", "try_number": {"gt": 0}},
+        lambda n: {"tags": f"tag_{n}_*"},
     ],
 )
 def test_rules_that_cannot_match_are_not_tried(where: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,8 +98,8 @@ def test_rules_that_cannot_match_are_not_tried(where: Any, monkeypatch: pytest.M
     compiled = rule_set(*rules)
     tried: list[int] = []
     monkeypatch.setattr("remediator.rules.tree.verdict_of", lambda clauses, event: tried.append(1) or True)
-    event = failure("reset 7", dag_id="dag_7_x", deployment="prod", tags=("tag_7",), try_number=2)
-    dag_event = failure("reset 7", dag_id="dag_7", deployment="prod", tags=("tag_7",), try_number=2)
+    event = failure("reset 7", dag_id="dag_7_x", deployment="prod", tags=("other", "tag_7", "tag_7_x"), try_number=2)
+    dag_event = failure("reset 7", dag_id="dag_7", deployment="prod", tags=("other", "tag_7", "tag_7_x"), try_number=2)
     found = {rule.id for one in (event, dag_event) for rule in compiled.match(one).rules}
     assert found == {"r7"}
     assert len(tried) <= 4

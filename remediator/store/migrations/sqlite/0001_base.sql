@@ -70,7 +70,8 @@ CREATE TABLE outbox (
     uncertain INTEGER NOT NULL DEFAULT 0,
     body BLOB NOT NULL
 );
-CREATE INDEX outbox_open ON outbox (lane, seq) WHERE state IN ('pending', 'claimed');
+-- Holds all that a claim asks of every waiting row, so that it reads no body but those it takes.
+CREATE INDEX outbox_open ON outbox (lane, seq, kind, state, until, not_before) WHERE state IN ('pending', 'claimed');
 CREATE INDEX outbox_done ON outbox (at) WHERE state IN ('delivered', 'refused', 'unknown');
 CREATE INDEX outbox_incident ON outbox (incident, seq) WHERE incident <> '';
 
