@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from remediator.demo.fleet import bodies, clearing, listing, render
 from remediator.demo.fleet.clearing import Chosen, ClearBody, Collision, StillRunning
-from remediator.demo.fleet.listing import ALL_TASK_STATES, RUN_STATES, Paging, in_range, page_of, paging
+from remediator.demo.fleet.listing import RUN_STATES, Paging, in_range, page_of, paging
 from remediator.demo.fleet.state import DagRun, FleetState, TaskInstance
 from remediator.model.event import UNMAPPED_INDEX
 from remediator.model.time import Instant, parse_instant
@@ -103,7 +103,7 @@ def list_tasks(call: Call) -> Json:
     query, dag_id, run_id = call.request.query_params, call.path("dag_id"), call.path("dag_run_id")
     if run_id != "~":
         _known_run(call, dag_id, run_id)
-    wanted = listing.states(query, ALL_TASK_STATES)
+    wanted = listing.states(query, bodies.TASK_STATES)
     rows = (
         (run, task)
         for run, task in call.state.instances()

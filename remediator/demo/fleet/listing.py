@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from starlette.datastructures import QueryParams
 
-from remediator.demo.fleet.bodies import TASK_STATES, Invalid
+from remediator.demo.fleet.bodies import Invalid
 from remediator.demo.fleet.state import DagRun, TaskInstance
 from remediator.model.time import Instant, parse_instant
 
@@ -121,6 +121,3 @@ def _position(cursor: str) -> tuple[Any, ...]:
     except (binascii.Error, ValueError):
         raise ValueError("Invalid cursor token") from None
     return tuple(first), second
-
-
-ALL_TASK_STATES: tuple[str, ...] = TASK_STATES

@@ -154,7 +154,7 @@ class Scenario:
 
     def fate(self, deployment: str, dag_id: str, number: int) -> Fate:
         """What becomes of a DAG's dagrun of this number."""
-        point = self._draw(sum(WEIGHTS.values()), "fate", deployment, dag_id, number)
+        point = self.draw(sum(WEIGHTS.values()), "fate", deployment, dag_id, number)
         for fate, weight in WEIGHTS.items():
             point -= weight
             if point < 0:
@@ -175,12 +175,13 @@ class Scenario:
                 world.run_dag(slot.dag_id, slot.run_id, slot.at)
 
     def _slots_of(self, deployment: str, dag_id: str) -> Iterator[Slot]:
-        first = self.start + self._draw(self.every, "offset", deployment, dag_id)
+        first = self.start + self.draw(self.every, "offset", deployment, dag_id)
         for number, moment in enumerate(range(first, self.start + self.length, self.every)):
             run_id = f"scheduled__{format_instant(moment).replace('Z', '+00:00')}"
             yield Slot(deployment, dag_id, run_id, moment, self.fate(deployment, dag_id, number))
 
-    def _draw(self, below: int, *of: object) -> int:
+    def draw(self, below: int, *of: object) -> int:
+        """A number in [0, below) that only the seed and `of` decide."""
         digest = blake2b(repr((self.seed, *of)).encode(), digest_size=8).digest()
         return int.from_bytes(digest) % below
 
@@ -203,7 +204,7 @@ class PlanOf:
         return _plan(fate, chosen, announce)
 
     def _draw(self, below: int, what: str, run: DagRun) -> int:
-        return self.scenario._draw(below, what, self.deployment, run.dag_id, run.run_id)
+        return self.scenario.draw(below, what, self.deployment, run.dag_id, run.run_id)
 
 
 def _plan(fate: Fate, failure: Failure, announce: Duration) -> Plan:

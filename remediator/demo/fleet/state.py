@@ -5,7 +5,7 @@ Reads no clock: `now` is an argument. Holds what Airflow's tables hold, and the 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -15,6 +15,7 @@ from remediator.model.event import UNMAPPED_INDEX
 from remediator.model.time import Instant
 
 FINISHED = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
+LOG_KEPT = 10_000
 TaskKey = tuple[str, int]
 """(task_id, map_index)"""
 
@@ -110,12 +111,13 @@ class FleetState:
         self.namespace = namespace
         self.dags: dict[str, DagSpec] = {}
         self.runs: dict[tuple[str, str], DagRun] = {}
-        self.log: list[LogEntry] = []
+        self.log: deque[LogEntry] = deque(maxlen=LOG_KEPT)
         self.clear_records: list[ClearRecord] = []
         self.cleared_attempts: Counter[tuple[str, str, str, int, int]] = Counter()
         self.calls: Counter[str] = Counter()
         self._serial = 0
         self._run_serial = 0
+        self._log_serial = 0
 
     @property
     def clears(self) -> int:
@@ -209,7 +211,8 @@ class FleetState:
 
     def record(self, now: Instant, event: str, owner: str, dag_id: str | None, run_id: str | None, extra: str) -> None:
         """Append to the event log."""
-        self.log.append(LogEntry(len(self.log) + 1, now, dag_id, run_id, event, owner, extra))
+        self._log_serial += 1
+        self.log.append(LogEntry(self._log_serial, now, dag_id, run_id, event, owner, extra))
 
 
 def _indexes(task: TaskSpec) -> range | tuple[int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 
-from remediator.demo.broker import create_topics
+from remediator.demo.broker import BrokerFailed, create_topics
 from remediator.sources.file import FileSource
 from remediator.sources.kafka import KafkaSource
 from remediator.sources.kafka_settings import KafkaSettings
@@ -112,7 +112,11 @@ class KafkaBackend:
             async with asyncio.timeout(20):
                 while self.topic in await admin.list_topics():
                     continue
-        await self.create()
+        try:
+            await self.create()
+        except BrokerFailed:
+            # A client that still asked for the topic may have made the broker create it, with one partition.
+            await self.grow(2)
 
 
 class Admin:

@@ -1,0 +1,115 @@
+"""Housekeeping: gauges, snapshots, retention. Nothing here decides; a failure here only waits for its next turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from structlog.typing import FilteringBoundLogger
+
+from remediator.config.settings import StoreSettings
+from remediator.engine import feeds
+from remediator.engine.state import decode_world_state
+from remediator.model.ids import WORLD_KEY
+from remediator.model.policy import Policy
+from remediator.model.time import HOUR, SECOND, Duration, Instant
+from remediator.runtime.controller import Controller
+from remediator.runtime.logs import Name
+from remediator.runtime.loops import Wakes
+from remediator.runtime.metrics import Metrics
+from remediator.runtime.wiring import WatchedSource
+from remediator.store.port import Fenced, Store, StoreError
+
+EVERY_S = 2.0
+PRUNE_EVERY: Duration = HOUR
+PRUNE_LIMIT = 1_000
+"""Rows of one pruning transaction: small, so that matcher and controller hardly wait for it."""
+
+
+class Housekeeper:
+    """Runs in every process; only the one that decides keeps snapshots and prunes."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: StoreSettings,
+        controller: Controller,
+        sources: Mapping[str, WatchedSource],
+        policy: Callable[[], Policy],
+        metrics: Metrics,
+        clock: Callable[[], Instant],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._controller = controller
+        self._sources = sources
+        self._policy = policy
+        self._metrics = metrics
+        self._clock = clock
+        self._log = log
+        self._snapshot_at: int | None = None
+        self._pruned: Instant = 0
+        self._problems: dict[str, str] = {}
+
+    async def run(self, wakes: Wakes) -> None:
+        """Until the stop."""
+        while not wakes.stopping.is_set():
+            self._report_feeds()
+            try:
+                await self._measure()
+                if self._controller.lease is not None:
+                    await self._keep_small(wakes)
+            except Fenced:
+                pass  # another process keeps house now
+            except StoreError as error:
+                self._log.error(Name.STORE_FAILED, part="housekeeping", problem=str(error))
+            await wakes.pause(EVERY_S)
+
+    def _report_feeds(self) -> None:
+        """One line when a feed's trouble begins, changes or ends."""
+        for name, source in self._sources.items():
+            problem, before = source.problem, self._problems.get(name)
+            self._metrics.healthy(name, not problem)
+            if problem == before:
+                continue
+            self._problems[name] = problem
+            if problem:
+                self._log.warning(Name.FEED_LOST, feed=name, problem=problem)
+            else:
+                self._log.info(Name.FEED_CONNECTED, feed=name)
+
+    async def _measure(self) -> None:
+        counts = await self._store.counts()
+        now = self._clock()
+        self._metrics.sizes(counts)
+        self._metrics.lease(self._controller.lease is not None)
+        oldest = counts.oldest_unprocessed_at
+        self._metrics.controller_lag(now - oldest if oldest is not None else 0)
+        body = (await self._store.load_states([WORLD_KEY])).get(WORLD_KEY)
+        if body is None:
+            return
+        for name, feed in decode_world_state(body).feeds.items():
+            self._metrics.blind(name, feed.blind)
+            mark = feeds.watermark(feed, self._policy())
+            if mark:
+                self._metrics.watermark_age(name, now - mark)
+
+    async def _keep_small(self, wakes: Wakes) -> None:
+        lease, now = self._controller.lease, self._clock()
+        if lease is None or now - self._pruned < PRUNE_EVERY:
+            return
+        position = (await self._store.counts()).controller_position
+        if self._snapshot_at is None or position - self._snapshot_at >= self._settings.snapshot_every:
+            self._snapshot_at = await self._store.snapshot(lease, now)
+            self._log.info(Name.STORE_SNAPSHOT, position=self._snapshot_at)
+        gone = 0
+        while not wakes.stopping.is_set():
+            count = await self._store.prune(
+                now - self._settings.retention, now - self._settings.outbox_retention, PRUNE_LIMIT
+            )
+            gone += count
+            if not count:
+                break
+        self._pruned = now
+        if gone:
+            self._log.info(Name.STORE_PRUNED, rows=gone, seconds=(self._clock() - now) / SECOND)

@@ -1,0 +1,99 @@
+"""What the daemon shows and obeys over HTTP. Reads the store; what it changes enters through the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from remediator import __version__
+from remediator.engine import feeds
+from remediator.engine.state import WorldState, decode_world_state
+from remediator.model.ids import WORLD_KEY
+from remediator.model.inputs import Pressed
+from remediator.model.policy import Policy
+from remediator.model.time import MINUTE, SECOND, Duration, Instant, format_instant
+from remediator.runtime.wiring import WatchedSource
+from remediator.store.port import Store
+from remediator.web import views
+from remediator.web.port import View
+
+STUCK_AFTER: Duration = 2 * MINUTE
+STORY_LIMIT = 500
+
+
+class DaemonSurface:
+    """Implements `web.port.Surface`. `leading`: does this process decide? `beats`: part -> when it last ran."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], Instant],
+        policy: Callable[[], Policy],
+        sources: Mapping[str, WatchedSource],
+        leading: Callable[[], bool],
+        beats: Mapping[str, Instant],
+        woken: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._policy = policy
+        self._sources = sources
+        self._leading = leading
+        self._beats = beats
+        self._woken = woken
+
+    def live(self) -> bool:
+        now = self._clock()
+        return all(now - at < STUCK_AFTER for at in self._beats.values())
+
+    async def ready(self) -> tuple[bool, list[str]]:
+        await self._store.counts()
+        problems = [f"feed {name}: {source.problem}" for name, source in self._sources.items() if source.problem]
+        return not problems, problems
+
+    async def status(self) -> View:
+        counts = await self._store.counts()
+        world = await self._world()
+        now = self._clock()
+        return views.status_view(
+            counts,
+            {name: self._feed(world, name, now) for name in self._sources},
+            now,
+            version=__version__,
+            leader=self._leading(),
+            rule_set=world.rule_set,
+            deployments={
+                name: {"ceiling": deployment.ceiling.value, "feed": deployment.feed, "has_api": deployment.has_api}
+                for name, deployment in self._policy().deployments.items()
+            },
+        )
+
+    def _feed(self, world: WorldState, name: str, now: Instant) -> View:
+        state = world.feeds.get(name)
+        mark = feeds.watermark(state, self._policy())
+        return {
+            "problem": self._sources[name].problem,
+            "blind": state is not None and state.blind,
+            "watermark": format_instant(mark) if mark else None,
+            "watermark_age_s": (now - mark) / SECOND if mark else None,
+        }
+
+    async def _world(self) -> WorldState:
+        body = (await self._store.load_states([WORLD_KEY])).get(WORLD_KEY)
+        return decode_world_state(body) if body is not None else WorldState()
+
+    async def freeze(self, on: bool, actor: str, reason: str) -> View:
+        pressed = Pressed(actor, "freeze" if on else "thaw", reason)
+        position = await self._store.append([pressed], self._clock(), frozen=on)
+        self._woken()
+        return {"frozen": on, "position": position}
+
+    async def incidents(self, *, open_only: bool, limit: int) -> list[View]:
+        return [views.incident_view(one) for one in await self._store.incidents(open_only=open_only, limit=limit)]
+
+    async def explain_incident(self, incident_id: str) -> View | None:
+        incident = await self._store.incident(incident_id)
+        if incident is None:
+            return None
+        decisions = await self._store.decisions(incident.id, STORY_LIMIT)
+        actions = await self._store.actions(incident.id, STORY_LIMIT)
+        return views.story_view(incident, decisions, actions)
