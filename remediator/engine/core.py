@@ -39,6 +39,8 @@ from remediator.rules.index import RuleSet
 ENGINE_VERSION = 1
 """Raised when the same journal would give other effects: replays across versions are not comparable."""
 
+HEAP_SLACK = 64
+
 Timers = tuple[tuple[str, Instant], ...]
 T = TypeVar("T")
 
@@ -116,11 +118,18 @@ class Core:
             case Watermark(feed=feed, complete_until=until):
                 return self._due(f"feed:{feed}", until)
             case Pressed():
-                return [key for key, timers in self._timers.items() if "thaw" in timers]
+                return self._due("thaw", horizon)
         return ()
 
     def _due(self, clock: str, until: Instant) -> list[str]:
-        return [key for key, timers in self._timers.items() if timers.get(clock, until + 1) <= until]
+        """Keys due on the clock, in no order. Walks only that part of the heap which is due."""
+        heap, due, places = self._heaps.get(clock, []), [], [0]
+        while places:
+            place = places.pop()
+            if place < len(heap) and heap[place][0] <= until:
+                due.append(heap[place][1])
+                places += (2 * place + 1, 2 * place + 2)
+        return due
 
     def evict(self, keep: int) -> None:
         """Forget clean states beyond `keep`, the longest unused first; the store has them."""
@@ -141,19 +150,29 @@ class Core:
         return None
 
     def _set_timers(self, key: str, timers: dict[str, Instant]) -> None:
+        before = self._timers.pop(key, {})
         if timers:
             self._timers[key] = timers
-        else:
-            self._timers.pop(key, None)
         for clock, at in timers.items():
-            heapq.heappush(self._heaps.setdefault(clock, []), (at, key))
+            if before.get(clock) != at:
+                self._push(clock, at, key)
+
+    def _push(self, clock: str, at: Instant, key: str) -> None:
+        """A heap keeps what was replaced until it comes to the top: too much of that is thrown out at once."""
+        heap = self._heaps.setdefault(clock, [])
+        heapq.heappush(heap, (at, key))
+        if len(heap) > HEAP_SLACK + 2 * len(self._timers):
+            heap[:] = {(each[clock], name) for name, each in self._timers.items() if clock in each}
+            heapq.heapify(heap)
 
     def _pop_due(self, clock: str, until: Instant) -> list[str]:
         """Keys due on the clock, earliest first, then by name; each once."""
         heap, due = self._heaps.get(clock, []), dict[str, None]()
         while heap and heap[0][0] <= until:
             at, key = heapq.heappop(heap)
-            if self._timers.get(key, {}).get(clock) == at:
+            timers = self._timers.get(key, {})
+            if timers.get(clock) == at:
+                del timers[clock]  # its step sets it anew, also to the same instant
                 due[key] = None
         return list(due)
 

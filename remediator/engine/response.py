@@ -120,8 +120,10 @@ def _is_held_back(context: Context, state: DagState, case: Case) -> bool:
     deployment = context.deployment(state.deployment)
     if case.hold_over or deployment is None or not feeds.is_behind(context.world, deployment.feed, context.policy):
         return False
+    if case.phase is not CasePhase.HELD:
+        text = f"feed {deployment.feed!r} is behind"
+        context.decide(Reason.CATCHING_UP, text, incident=case.incident, rule=case.rule)
     hold(context, case, "catching up", feed=True)
-    context.decide(Reason.CATCHING_UP, f"feed {deployment.feed!r} is behind", incident=case.incident, rule=case.rule)
     return True
 
 

@@ -99,7 +99,8 @@ class Daemon:
         tasks.add(asyncio.create_task(self.wakes.stopping.wait(), name="stop"))  # type: ignore[arg-type]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            _raise_if_dead(done)
+            if not self.wakes.stopping.is_set():
+                _raise_dead(done)
             self.log.info(Name.DAEMON_STOPPING)
         finally:
             self.wakes.stop()
@@ -168,11 +169,10 @@ def now() -> Instant:
     return time.time_ns() // 1_000
 
 
-def _raise_if_dead(done: set[asyncio.Task[None]]) -> None:
+def _raise_dead(done: set[asyncio.Task[None]]) -> None:
     for task in done:
-        if task.get_name() != "stop":
-            task.result()
-            raise RuntimeError(f"{task.get_name()} ended by itself")
+        task.result()
+        raise RuntimeError(f"{task.get_name()} ended by itself")
 
 
 def _raise_first(results: list[BaseException | None]) -> None:

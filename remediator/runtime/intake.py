@@ -79,7 +79,7 @@ def prepare(intake: Intake, rules: RuleSet, batch: SourceBatch, now: Instant, *,
             _take(msgspec.structs.replace(event, deployment=mapped), rules, inputs, history, counts)
     inputs.extend(unmapped.values())
     moved = bool(batch.records) or batch.lost is not None or batch.next_offset != batch.expected
-    if mark and (moved or batch.at_head):
+    if mark and (latest or batch.at_head):
         inputs.append(_watermark(intake.feed, batch, latest, now))
     if not inputs and not moved:
         return None

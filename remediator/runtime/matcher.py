@@ -45,11 +45,12 @@ class Matcher:
         records = 0
         for number, batch in enumerate(batches):
             now = self._clock()
-            prepared = prepare(self._intake, self._rules(), batch, now, mark=self._may_mark(batch, now))
+            mark = self._may_mark(batch, now)
+            prepared = prepare(self._intake, self._rules(), batch, now, mark=mark)
             if prepared is None:
                 continue
             try:
-                await self._commit(batch, prepared, now)
+                await self._commit(batch, prepared, now if mark else None)
             except StoreError:
                 for left in batches[number:]:
                     await self._source.reseek(left.topic, left.partition)
@@ -57,9 +58,10 @@ class Matcher:
             records += prepared.records
         return records
 
-    async def _commit(self, batch: SourceBatch, prepared: Prepared, now: Instant) -> None:
+    async def _commit(self, batch: SourceBatch, prepared: Prepared, marked: Instant | None) -> None:
         if await self._store.commit_batch(prepared.batch):
-            self._marked[batch.topic, batch.partition] = now
+            if marked is not None:
+                self._marked[batch.topic, batch.partition] = marked
             self._seen(self._intake.feed, prepared)
         else:
             await self._source.reseek(batch.topic, batch.partition)

@@ -33,12 +33,19 @@ class Clock:
         return self.now
 
 
-class Thread:
-    """One coroutine of a process."""
+def nothing() -> int:
+    """What a thread awaits that only the clock wakes."""
+    return 0
 
-    def __init__(self, name: str, coroutine: Coroutine[Any, None, None]) -> None:
+
+class Thread:
+    """One coroutine of a process. An idle one wakes when time passes, or when what it `awaits` has changed."""
+
+    def __init__(self, name: str, coroutine: Coroutine[Any, None, None], awaits: Callable[[], int]) -> None:
         self.name = name
         self.coroutine = coroutine
+        self.awaits = awaits
+        self.seen = 0
         self.idle = False
         self.point = ""
 
@@ -58,9 +65,11 @@ class Process:
         self.down_until = None
         self._boot(self)
 
-    def spawn(self, name: str, coroutine: Coroutine[Any, None, None]) -> None:
+    def spawn(
+        self, name: str, coroutine: Coroutine[Any, None, None], awaits: Callable[[], int] = nothing
+    ) -> None:
         """Add a coroutine that runs beside the others."""
-        self.threads.append(Thread(name, coroutine))
+        self.threads.append(Thread(name, coroutine, awaits))
 
     def kill(self, until: Instant) -> None:
         """SIGKILL: nothing of what it was doing goes on."""
@@ -87,36 +96,52 @@ class Driver:
 
     def settle(self, limit: int) -> None:
         """Run until everyone who can run is idle, in a random order."""
+        runnable, random = self._runnable(), self._random.random
         for _ in range(limit):
-            runnable = [
-                (process, thread)
-                for process in self.processes
-                if process.stalled_until <= self._clock.now
-                for thread in process.threads
-            ]
-            waiting = [(process, thread) for process, thread in runnable if not thread.idle]
-            if not waiting:
-                for _, thread in runnable:
-                    thread.idle = False
+            if not runnable:
+                self._wake_all()
                 return
-            self._step(*waiting[self._random.randrange(len(waiting))])
+            if self._step(*runnable[int(random() * len(runnable))]):
+                runnable = self._runnable()
         raise AssertionError(f"not settled after {limit} steps: something is spinning")
 
-    def _step(self, process: Process, thread: Thread) -> None:
+    def _runnable(self) -> list[tuple[Process, Thread]]:
+        now = self._clock.now
+        return [
+            (process, thread)
+            for process in self.processes
+            if process.stalled_until <= now
+            for thread in process.threads
+            if not thread.idle
+        ]
+
+    def _wake_all(self) -> None:
+        for process in self.processes:
+            if process.stalled_until <= self._clock.now:
+                for thread in process.threads:
+                    thread.idle = False
+
+    def _wake_who_awaited(self) -> None:
+        for process in self.processes:
+            for thread in process.threads:
+                if thread.idle and thread.awaits() != thread.seen:
+                    thread.idle = False
+
+    def _step(self, process: Process, thread: Thread) -> bool:
+        """One step of one thread. True if other threads can run now than before."""
         self.steps += 1
         try:
-            point = thread.coroutine.send(None)
+            point = str(thread.coroutine.send(None))
         except StopIteration:
             process.threads.remove(thread)
-            return
-        thread.point = str(point)
+            return True
+        thread.point = point
         if point == IDLE:
-            thread.idle = True
+            thread.idle, thread.seen = True, thread.awaits()
         elif point == BUSY:
-            for other in self.processes:
-                for each in other.threads:
-                    each.idle = False
-        self._fault(process, str(point))
+            self._wake_who_awaited()
+        self._fault(process, point)
+        return point in (IDLE, BUSY) or process.stalled_until > self._clock.now or not process.threads
 
 
 class BrokenStore(StoreError):

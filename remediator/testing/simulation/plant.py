@@ -37,10 +37,12 @@ TROUBLE: Duration = 7 * MINUTE
 """How long faults are injected; everything that was begun must be settled after."""
 REST: Duration = 17 * MINUTE
 STEP: Duration = 5 * SECOND
+REST_STEP: Duration = 10 * SECOND
 TOPIC = "events"
 FEED = "feed"
 MAX_ATTEMPTS = 2
 PER_HOUR = 3
+OFFERS = frozenset({"finish:after", "postpone:after"})
 NO_STALL = "tell.asked"
 """Between the last check of a claim and the call no client can be protected from standing still."""
 
@@ -143,6 +145,8 @@ class Plant:
         self.owners: dict[int, set[str]] = {0: {"one"}, 1: {"two"}}
         self.sources: dict[str, MemorySource] = {}
         self.agenda: list[tuple[Instant, Callable[[], None]]] = []
+        self.offers = 0
+        """Grows whenever a lane may have become free; the outbox's own sequence tells of new rows."""
 
     # -- building -------------------------------------------------------------------------------------------------
 
@@ -155,6 +159,8 @@ class Plant:
         return self.parts.store(self.data, clock=self.clock, pause=self._pause)
 
     async def _pause(self, point: str) -> None:
+        if point in OFFERS:
+            self.offers += 1
         await switch(point)
         if self.troubled and ":" in point and self.random.random() < self.store_fault_rate:
             raise BrokenStore(f"injected at {point}")
@@ -183,8 +189,14 @@ class Plant:
             {"airflow.look": looks, "airflow.sweep": looks},
         )
         process.spawn("matcher", self._loop(matcher.run_once))
-        process.spawn("controller", self._controller_loop(store, controller))
-        process.spawn("dispatcher", self._loop(lambda: self._dispatch(process, dispatcher)))
+        process.spawn("controller", self._controller_loop(store, controller), lambda: self._journalled(controller))
+        process.spawn("dispatcher", self._loop(lambda: self._dispatch(process, dispatcher)), self._offered)
+
+    def _journalled(self, controller: Controller) -> int:
+        return self.data.head if controller.is_leader else self.data.epoch
+
+    def _offered(self) -> int:
+        return self.offers + self.data.sequence
 
     def _intake(self) -> Intake:
         bindings = [DeploymentBinding(name, (name,), ()) for name in self.ceilings]
@@ -384,7 +396,7 @@ class Plant:
                 process.start()
 
     def _next_moment(self) -> Instant:
-        moments = [self.clock.now + STEP]
+        moments = [self.clock.now + (STEP if self.troubled else REST_STEP)]
         moments += [at for at, _ in self.agenda]
         moments += [at for each in self.schedulers.values() if (at := each.next_at()) is not None]
         moments += [process.down_until for process in self.driver.processes if process.down_until is not None]

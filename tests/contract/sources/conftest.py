@@ -22,7 +22,9 @@ async def _make(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Ba
         return MemoryBackend()
     if kind == "file":
         return FileBackend(tmp_path / "recording.ndjson")
-    backend = KafkaBackend(request.getfixturevalue(kind).bootstrap)
+    # The embedded broker lets the first member of a group wait for half of the session timeout.
+    timeout_ms = 2_000 if kind == "embedded_broker" else 6_000
+    backend = KafkaBackend(request.getfixturevalue(kind).bootstrap, session_timeout_ms=timeout_ms)
     await backend.create()
     return backend
 

@@ -75,8 +75,9 @@ class FileBackend:
 class KafkaBackend:
     """A topic and a group of its own on a running broker."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, *, session_timeout_ms: int = 6_000) -> None:
         self.bootstrap = bootstrap
+        self.session_timeout_ms = session_timeout_ms
         self.topic = f"events-{uuid.uuid4().hex[:8]}"
         self.group = f"group-{uuid.uuid4().hex[:8]}"
 
@@ -93,6 +94,7 @@ class KafkaBackend:
             topics=(self.topic,),
             start=start,
             max_records=max_records,
+            session_timeout_ms=self.session_timeout_ms,
             metadata_max_age_ms=500,
             fetch_max_wait_ms=50,
         )

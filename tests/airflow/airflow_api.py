@@ -1,0 +1,72 @@
+"""The suite's own view of Airflow's REST API: what happened, asked past remediator's client."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import httpx
+from tests.airflow.eventually import eventually
+
+Row = dict[str, Any]
+NOT_OVER = ("queued", "running")
+
+
+class AirflowApi:
+    """One Airflow, as its admin. `runs`: every dagrun that was triggered through this object."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self.http = http
+        self.runs: list[tuple[str, str]] = []
+
+    async def trigger(self, dag_id: str) -> str:
+        """A new dagrun; its run_id."""
+        run_id = f"suite-{time.time_ns()}"
+        body = {"logical_date": None, "dag_run_id": run_id}
+        answer = await self.http.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+        assert answer.status_code == 200, answer.text
+        self.runs.append((dag_id, run_id))
+        return run_id
+
+    async def failed(self, dag_id: str) -> str:
+        """A new dagrun, waited for until Airflow gave it up."""
+        run_id = await self.trigger(dag_id)
+        await self.ends(dag_id, run_id, "failed")
+        return run_id
+
+    async def ends(self, dag_id: str, run_id: str, state: str) -> Row:
+        """The dagrun, once it has this state."""
+        what = f"{dag_id} {run_id} {state}"
+        return await eventually(lambda: self.dagrun(dag_id, run_id), lambda row: row["state"] == state, what=what)
+
+    async def dagrun(self, dag_id: str, run_id: str) -> Row:
+        return await self._row(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
+
+    async def task(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Row:
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        return await self._row(path if map_index < 0 else f"{path}/{map_index}")
+
+    async def tries(self, dag_id: str, run_id: str, task_id: str) -> list[int]:
+        """The numbers of all tries that there were."""
+        row = await self._row(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/tries")
+        return sorted(one["try_number"] for one in row["task_instances"])
+
+    async def clears(self, dag_id: str, run_id: str) -> list[Row]:
+        """Every clear that Airflow was asked for in this dagrun: {'owner', 'note', 'task_ids', …}; dry runs are none."""
+        params = {"dag_id": dag_id, "run_id": run_id, "event": "post_clear_task_instances", "limit": 100}
+        answer = await self.http.get("/api/v2/eventLogs", params=params)
+        assert answer.status_code == 200, answer.text
+        return [{"owner": row["owner"], **json.loads(row["extra"])} for row in answer.json()["event_logs"]]
+
+    async def forget(self) -> None:
+        """Delete every dagrun that this object triggered: what a later daemon sweeps must not hold them."""
+        for dag_id, run_id in self.runs:
+            await self.http.patch(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"})
+            await self.http.delete(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
+
+    async def _row(self, path: str) -> Row:
+        answer = await self.http.get(path)
+        assert answer.status_code == 200, answer.text
+        row: Row = answer.json()
+        return row

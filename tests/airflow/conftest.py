@@ -1,0 +1,49 @@
+"""One broker and one real Airflow for the whole suite, and a way to ask it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+from tests.airflow.airflow_api import AirflowApi
+from tests.airflow.real_airflow import TOPIC, RealAirflow, is_installed, token, venv
+from tests.support.broker_fixtures import background
+
+from remediator.demo.broker import EmbeddedBroker, free_port
+
+
+@pytest.fixture(scope="session")
+def suite_broker() -> Iterator[EmbeddedBroker]:
+    """A broker with the topic that Airflow writes to."""
+    if not is_installed():
+        pytest.skip(f"airflow not installed: make airflow-venv (looked in {venv()})")
+    with background() as runner:
+        broker = EmbeddedBroker()
+        runner.run(broker.start())
+        try:
+            runner.run(broker.create_topics({TOPIC: 3}))
+            yield broker
+        finally:
+            runner.run(broker.stop())
+
+
+@pytest.fixture(scope="session")
+def real_airflow(suite_broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
+    """A healthy Airflow that knows every DAG of dags/."""
+    airflow = RealAirflow(tmp_path_factory.mktemp("airflow"), suite_broker.bootstrap, (free_port(), free_port()))
+    try:
+        airflow.start()
+        yield airflow
+    finally:
+        airflow.stop()
+
+
+@pytest.fixture
+async def api(real_airflow: RealAirflow) -> AsyncIterator[AirflowApi]:
+    """Airflow's API; the dagruns that a test triggered through it are deleted after the test."""
+    headers = {"Authorization": f"Bearer {token(real_airflow.url)}"}
+    async with httpx.AsyncClient(base_url=real_airflow.url, headers=headers, timeout=30, trust_env=False) as http:
+        made = AirflowApi(http)
+        yield made
+        await made.forget()

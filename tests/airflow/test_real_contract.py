@@ -1,0 +1,40 @@
+"""The contract of the Airflow stand-in, run over a real Airflow."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from tests.airflow.real_airflow import PASSWORD, USERNAME, RealAirflow
+
+pytestmark = pytest.mark.airflow
+
+ROOT = Path(__file__).parents[2]
+BOUND_SECONDS = 400.0
+
+
+async def test_the_real_airflow_keeps_the_contract_of_the_stand_in(real_airflow: RealAirflow) -> None:
+    """In a pytest of its own: the backends of that suite are chosen when it is collected."""
+    environment = os.environ | {
+        "AIRFLOW_URL": real_airflow.url,
+        "AIRFLOW_USER": USERNAME,
+        "AIRFLOW_PASSWORD": PASSWORD,
+        "PYTEST_ADDOPTS": "",
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "airflow", "-p", "no:cacheprovider", "tests/contract/airflow"]
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(BOUND_SECONDS):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    text = output.decode(errors="replace")
+    assert process.returncode == 0, text[-6000:]
+    assert " skipped" not in text, text[-2000:]

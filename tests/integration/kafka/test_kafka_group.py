@@ -1,0 +1,75 @@
+"""Two sources in one group: partitions move, nothing is lost, positions decide who counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from remediator.sources.port import Source
+from tests.contract.sources.source_backends import KafkaBackend
+from tests.support.broker import Progress, step, step_until
+
+
+def numbered(first: int, count: int) -> list[bytes]:
+    return [b"%d" % number for number in range(first, first + count)]
+
+
+async def run_side_by_side(progress: Progress, done: Callable[[], bool], *sources: Source) -> None:
+    """Both poll and commit at the same time, as two processes would."""
+
+    async def run(source: Source) -> None:
+        while not done():
+            await step(source, progress)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(run(source) for source in sources))
+
+
+async def check_rebalance(backend: KafkaBackend) -> None:
+    for partition in (0, 1):
+        await backend.put(numbered(0, 300), partition)
+    progress = Progress()
+    first, second = backend.source(progress, max_records=20), backend.source(progress, max_records=20)
+    await first.start()
+    await step_until(progress, lambda: len(progress.records) >= 40, first)
+    await second.start()
+    await run_side_by_side(progress, lambda: len(progress.records) >= 600, first, second)
+    for partition in (0, 1):
+        await backend.put(numbered(300, 100), partition)
+    await run_side_by_side(progress, lambda: len(progress.records) >= 800, first, second)
+    await first.stop()
+    for partition in (0, 1):
+        await backend.put(numbered(400, 10), partition)
+    await run_side_by_side(progress, lambda: len(progress.records) >= 820, second)
+    await second.stop()
+    for partition in (0, 1):
+        assert progress.values(partition=partition) == numbered(0, 410)
+
+
+@pytest.mark.broker
+async def test_partitions_move_between_two_members_on_the_embedded_broker(on_embedded: KafkaBackend) -> None:
+    await check_rebalance(on_embedded)
+
+
+@pytest.mark.kafka
+async def test_partitions_move_between_two_members_on_apache_kafka(on_apache: KafkaBackend) -> None:
+    await check_rebalance(on_apache)
+
+
+@pytest.mark.kafka
+async def test_the_latest_start_of_one_member_holds_for_the_partitions_of_the_other(on_apache: KafkaBackend) -> None:
+    for partition in (0, 1):
+        await on_apache.put(numbered(0, 50), partition)
+    progress = Progress()
+    first, second = on_apache.source(progress, start="latest"), on_apache.source(progress, start="latest")
+    await first.start()
+    await second.start()
+    await run_side_by_side(progress, lambda: len(progress.positions) == 2, first, second)
+    for partition in (0, 1):
+        await on_apache.put(numbered(50, 5), partition)
+    await run_side_by_side(progress, lambda: len(progress.records) >= 10, first, second)
+    await first.stop()
+    await second.stop()
+    assert sorted(progress.values()) == sorted(numbered(50, 5) * 2)  # type: ignore[type-var]
