@@ -1,5 +1,6 @@
-"""Adds up the JUnit files of a run: `summary.py FOLDER COMPONENTS SUITE…`. Exit code 1 if a test failed, a suite left no
-file, or a component has no test that passed. Needs the standard library only.
+"""Adds up the JUnit files of a run: `summary.py FOLDER COMPONENTS SUITE…`. Needs the standard library only.
+
+Exit code 1 if a test failed, a suite left no file, or a component has no test that passed.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
         feeds=feeds,
         deployments=deployments,
         receivers=receivers,
-        decisions=complete_policy(policy_table, policy, deployments, routes),
+        decisions=complete_policy(policy_table, policy, feeds, deployments, routes),
         rules=read_rules(root, base),
         http=read_http(root, secrets),
         log=read_log(root),

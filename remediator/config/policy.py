@@ -8,7 +8,7 @@ import msgspec
 
 from remediator.config.deployments import deployment_policy
 from remediator.config.names import check_known
-from remediator.config.settings import Deployment
+from remediator.config.settings import Deployment, Feed
 from remediator.model.policy import Budget, Policy, Route
 from remediator.model.time import DAY, HOUR, SECOND, Duration
 from remediator.rules.toml import Table
@@ -66,13 +66,18 @@ def _check_order(table: Table, policy: Policy) -> None:
 
 
 def complete_policy(
-    table: Table, policy: Policy, deployments: Sequence[Deployment], routes: Mapping[str, Route]
+    table: Table,
+    policy: Policy,
+    feeds: Sequence[Feed],
+    deployments: Sequence[Deployment],
+    routes: Mapping[str, Route],
 ) -> Policy:
     """The policy with its deployments and routes, after a check that it names routes that exist."""
     for key in ("unclassified_route", "self_route"):
         check_known(table, key, getattr(policy, key), routes, "route")
     return msgspec.structs.replace(
         policy,
+        feed_lateness={feed.name: feed.lateness for feed in feeds if feed.lateness != policy.lateness},
         deployments={deployment.name: deployment_policy(deployment) for deployment in deployments},
         routes=dict(routes),
     )

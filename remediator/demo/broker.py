@@ -63,6 +63,7 @@ class EmbeddedBroker:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             preexec_fn=_die_with_parent(),
+            start_new_session=True,  # Ctrl-C is for us: we end it once our clients are done with it
         )  # fmt: skip
         try:
             async with asyncio.timeout(START_SECONDS):

@@ -248,7 +248,7 @@ class Core:
 
     def _on_watermark(self, mark: Watermark) -> None:
         self._step_world(world.on_watermark, mark)
-        reached = feeds.watermark(self.world.feeds.get(mark.feed), self._context(WORLD_KEY).policy)
+        reached = feeds.watermark(self.world.feeds, mark.feed, self._context(WORLD_KEY).policy)
         self._wake(self._pop_due(f"feed:{mark.feed}", reached))
 
     def _on_pressed(self, pressed: Pressed) -> None:

@@ -13,7 +13,7 @@ from remediator.model.time import Instant
 from remediator.model.truth import DagRunRef
 from remediator.rules.spec import Step
 
-MAX_DAGRUNS = 2_000
+MAX_DAGRUNS = 500
 """Dagruns remembered per DAG; the longest untouched ones without trouble go first."""
 
 
@@ -260,7 +260,7 @@ def _release(context: Context, state: DagState, run_id: str, run: DagRunState, c
 
 def _watermark(context: Context, state: DagState) -> Instant:
     deployment = context.deployment(state.deployment)
-    return feeds.watermark(context.world.feeds.get(deployment.feed), context.policy) if deployment else 0
+    return feeds.watermark(context.world.feeds, deployment.feed, context.policy) if deployment else 0
 
 
 def _forget(context: Context, state: DagState) -> None:

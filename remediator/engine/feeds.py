@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from remediator.engine.state import FeedState, WorldState
 from remediator.model.inputs import Watermark
 from remediator.model.policy import Policy
@@ -16,13 +18,14 @@ def hear(feed: FeedState, mark: Watermark, at: Instant) -> None:
     feed.heard_at = max(feed.heard_at, at)
 
 
-def watermark(feed: FeedState | None, policy: Policy) -> Instant:
-    """The feed's watermark; 0 while any known partition was never heard of."""
+def watermark(known: Mapping[str, FeedState], name: str, policy: Policy) -> Instant:
+    """The feed's watermark; 0 while any partition that its topics have was never heard of."""
+    feed = known.get(name)
     if feed is None or not feed.partitions or sum(feed.topics.values()) > len(feed.partitions):
         return 0
-    return min(feed.partitions.values()) - policy.lateness
+    return min(feed.partitions.values()) - policy.feed_lateness.get(name, policy.lateness)
 
 
 def is_behind(world: WorldState, feed: str, policy: Policy) -> bool:
     """Is the feed catching up, so that what it says may already be over?"""
-    return watermark(world.feeds.get(feed), policy) < world.now - policy.behind_after
+    return watermark(world.feeds, feed, policy) < world.now - policy.behind_after

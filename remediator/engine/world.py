@@ -58,10 +58,12 @@ def on_watermark(context: Context, world: WorldState, mark: Watermark) -> None:
 
 def on_gap(context: Context, world: WorldState, gap: Gap) -> None:
     """The broker dropped records: sweep the feed's deployments from before the gap."""
+    read_to = world.feeds.get(gap.feed, FeedState()).partitions.get(f"{gap.topic}/{gap.partition}", gap.since)
+    since = min(read_to, gap.since) - context.policy.sweep_overlap
     for name, deployment in context.policy.deployments.items():
         sweep = world.sweeps.get(name)
         if deployment.feed == gap.feed and sweep is not None:
-            sweep.since = min(sweep.since, gap.since)
+            sweep.since = min(sweep.since, since)
             sweep.due = context.now
     text = f"{gap.topic}/{gap.partition}: offsets {gap.first} to {gap.last} are gone; sweeping for what they said"
     on_alert(context, world, Alert("gap", f"{gap.feed}/{gap.topic}/{gap.partition}", text, Reason.GAP_FOUND))
@@ -89,7 +91,8 @@ def on_swept(context: Context, world: WorldState, swept: Swept) -> None:
     if sweep.failing_since is not None:
         sweep.failing_since = None
         _end_alert(context, world, "deployment_unreachable", swept.deployment, "the deployment answers again")
-    sweep.since = max(sweep.since, swept.until - context.policy.sweep_overlap)
+    if swept.since <= sweep.since:  # else a gap asked for an earlier beginning meanwhile: it is still to be swept
+        sweep.since = max(sweep.since, swept.until - context.policy.sweep_overlap)
     context.effects.nudges.extend((swept.deployment, ref) for ref in swept.dagruns)
 
 

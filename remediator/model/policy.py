@@ -61,6 +61,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
 
     never_retry: globs over 'deployment/dag_id/task_id'; never_retry_tags: DAG tags with the same meaning.
     budget_cap: what no rule can raise.
+    lateness: how much disorder a feed may have, unless feed_lateness says otherwise for that feed.
     look_delay: Airflow announces a failure up to 5.1 s before recording it (measured), so asking at once is vain.
     look_again: first wait before a look is repeated, doubled up to look_again_max.
     behind_after: a feed whose watermark is older than this is catching up.
@@ -77,6 +78,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     never_retry_tags: tuple[str, ...] = ("remediator:never",)
     budget_cap: Budget = Budget(per_hour=6, per_day=20)
     lateness: Duration = 10 * SECOND
+    feed_lateness: dict[str, Duration] = {}
     look_delay: Duration = 2 * SECOND
     look_again: Duration = 4 * SECOND
     look_again_max: Duration = 60 * SECOND

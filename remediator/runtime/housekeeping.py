@@ -88,9 +88,10 @@ class Housekeeper:
         body = (await self._store.load_states([WORLD_KEY])).get(WORLD_KEY)
         if body is None:
             return
-        for name, feed in decode_world_state(body).feeds.items():
+        known = decode_world_state(body).feeds
+        for name, feed in known.items():
             self._metrics.blind(name, feed.blind)
-            mark = feeds.watermark(feed, self._policy())
+            mark = feeds.watermark(known, name, self._policy())
             if mark:
                 self._metrics.watermark_age(name, now - mark)
 

@@ -120,9 +120,13 @@ def capture_libraries(logger: FilteringBoundLogger) -> Callable[[], None]:
     before, level = root.handlers[:], root.level
     root.handlers[:] = [_Bridge(logger)]
     root.setLevel(logging.WARNING)
+    kafka = logging.getLogger("aiokafka")
+    kafka_level = kafka.level
+    kafka.setLevel(logging.CRITICAL)  # it logs every retry; what is wrong with a feed is in `feed.lost`, once
 
     def undo() -> None:
         root.handlers[:] = before
         root.setLevel(level)
+        kafka.setLevel(kafka_level)
 
     return undo

@@ -69,7 +69,7 @@ class DaemonSurface:
 
     def _feed(self, world: WorldState, name: str, now: Instant) -> View:
         state = world.feeds.get(name)
-        mark = feeds.watermark(state, self._policy())
+        mark = feeds.watermark(world.feeds, name, self._policy())
         return {
             "problem": self._sources[name].problem,
             "blind": state is not None and state.blind,

@@ -23,7 +23,7 @@ class SourceBatch(msgspec.Struct, frozen=True):
     """Records of one partition, in order, possibly none.
 
     expected: the position that the store must still hold for this batch to count (None: none was stored yet).
-    next_offset: last offset + 1, or `expected` if there were none; offsets may have gaps.
+    next_offset: last offset + 1; without records `expected`, or more where offsets hold none (transaction markers).
     partitions: how many partitions the topic has.
     at_head: this poll found the position at the high-water mark of a live broker.
     polled_at: the clock right before the poll that proved at_head.

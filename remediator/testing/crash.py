@@ -89,7 +89,7 @@ def seams(crash: Crash) -> Seams:
         executors = {**inner.executors, RETRY: CrashingExecutor(inner.executors[RETRY], crash)}
         return msgspec.structs.replace(inner, executors=executors)
 
-    return Seams(store=lambda store: CrashingStore(store, crash), outside=outside)  # type: ignore[arg-type, return-value]
+    return Seams(store=lambda store: CrashingStore(store, crash), outside=outside)
 
 
 def main() -> None:

@@ -13,20 +13,22 @@ Row = dict[str, Any]
 NOT_OVER = ("queued", "running")
 
 
+def new_run_id() -> str:
+    return f"suite-{time.time_ns()}"
+
+
 class AirflowApi:
-    """One Airflow, as its admin. `runs`: every dagrun that was triggered through this object."""
+    """One Airflow, as its admin."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.http = http
-        self.runs: list[tuple[str, str]] = []
 
-    async def trigger(self, dag_id: str) -> str:
-        """A new dagrun; its run_id."""
-        run_id = f"suite-{time.time_ns()}"
+    async def trigger(self, dag_id: str, run_id: str = "") -> str:
+        """A new dagrun; its run_id, which is a new one unless given."""
+        run_id = run_id or new_run_id()
         body = {"logical_date": None, "dag_run_id": run_id}
         answer = await self.http.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body)
         assert answer.status_code == 200, answer.text
-        self.runs.append((dag_id, run_id))
         return run_id
 
     async def failed(self, dag_id: str) -> str:
@@ -60,10 +62,14 @@ class AirflowApi:
         return [{"owner": row["owner"], **json.loads(row["extra"])} for row in answer.json()["event_logs"]]
 
     async def forget(self) -> None:
-        """Delete every dagrun that this object triggered: what a later daemon sweeps must not hold them."""
-        for dag_id, run_id in self.runs:
-            await self.http.patch(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"})
-            await self.http.delete(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
+        """Delete every dagrun there is: a later test's daemon must find nothing of an earlier one."""
+        params = {"limit": 100, "order_by": "-id"}
+        answer = await self.http.get("/api/v2/dags/~/dagRuns", params=params)
+        for run in answer.json()["dag_runs"]:
+            path = f"/api/v2/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}"
+            if run["state"] in NOT_OVER:
+                await self.http.patch(path, json={"state": "failed"})
+            await self.http.delete(path)
 
     async def _row(self, path: str) -> Row:
         answer = await self.http.get(path)

@@ -41,7 +41,7 @@ def real_airflow(suite_broker: EmbeddedBroker, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 async def api(real_airflow: RealAirflow) -> AsyncIterator[AirflowApi]:
-    """Airflow's API; the dagruns that a test triggered through it are deleted after the test."""
+    """Airflow's API; after the test every dagrun is deleted."""
     headers = {"Authorization": f"Bearer {token(real_airflow.url)}"}
     async with httpx.AsyncClient(base_url=real_airflow.url, headers=headers, timeout=30, trust_env=False) as http:
         made = AirflowApi(http)

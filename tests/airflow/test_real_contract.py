@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.airflow.airflow_api import AirflowApi
 from tests.airflow.real_airflow import PASSWORD, USERNAME, RealAirflow
 
 pytestmark = pytest.mark.airflow
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 BOUND_SECONDS = 400.0
 
 
-async def test_the_real_airflow_keeps_the_contract_of_the_stand_in(real_airflow: RealAirflow) -> None:
+async def test_the_real_airflow_keeps_the_contract_of_the_stand_in(real_airflow: RealAirflow, api: AirflowApi) -> None:
     """In a pytest of its own: the backends of that suite are chosen when it is collected."""
     environment = os.environ | {
         "AIRFLOW_URL": real_airflow.url,

@@ -135,8 +135,10 @@ class Plant:
         self.schedulers = {name: self._scheduler(name) for name in self.ceilings}
         self.pager = People(self.network, self.clock, Guarantee.KEYED)
         self.chat = People(self.network, self.clock, Guarantee.PROVABLE)
-        self.crash_rate = self.random.choice([0.0, 0.002, 0.01])
-        self.stall_rate = self.random.choice([0.0, 0.0005, 0.003])
+        self.grain = self.random.choice([0.25, 0.5, 1.0])
+        """How often a pause is one: coarse schedules find other faults than fine ones, and sooner."""
+        self.crash_rate = self.random.choice([0.0, 0.002, 0.01]) / self.grain
+        self.stall_rate = self.random.choice([0.0, 0.0005, 0.003]) / self.grain
         self.store_fault_rate = self.random.choice([0.0, 0.0, 0.01])
         self.loss_rate = self.random.choice([0.0, 0.1])
         self.troubled = True
@@ -161,7 +163,8 @@ class Plant:
     async def _pause(self, point: str) -> None:
         if point in OFFERS:
             self.offers += 1
-        await switch(point)
+        if self.random.random() < self.grain:
+            await switch(point)
         if self.troubled and ":" in point and self.random.random() < self.store_fault_rate:
             raise BrokenStore(f"injected at {point}")
 

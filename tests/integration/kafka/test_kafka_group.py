@@ -73,3 +73,24 @@ async def test_the_latest_start_of_one_member_holds_for_the_partitions_of_the_ot
     await first.stop()
     await second.stop()
     assert sorted(progress.values()) == sorted(numbered(50, 5) * 2)  # type: ignore[type-var]
+
+
+@pytest.mark.kafka
+async def test_a_latest_start_pins_the_partitions_of_the_other_members_too(on_apache: KafkaBackend) -> None:
+    for partition in (0, 1):
+        await on_apache.put(numbered(0, 50), partition)
+    nothing_stored = Progress()
+    first, second = (on_apache.source(nothing_stored, start="latest") for _ in range(2))
+    await first.start()
+    await second.start()
+    async with asyncio.timeout(30):
+        # Once the second opened something, each of them owns one partition.
+        while not (await asyncio.gather(first.poll(), second.poll()))[1]:
+            continue
+        for partition in (0, 1):
+            await first.reseek(on_apache.topic, partition)
+        while not (pins := [batch for batch in await first.poll() if batch.expected is None]):
+            continue
+    await first.stop()
+    await second.stop()
+    assert {batch.partition: batch.next_offset for batch in pins} == {0: 50, 1: 50}

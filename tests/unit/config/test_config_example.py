@@ -17,7 +17,7 @@ from remediator.model.policy import Budget, Destination, Mode, Policy, Route
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "config.example.toml"
 
-DERIVED = {"Policy": {"deployments", "routes"}, "Route": {"name"}}
+DERIVED = {"Policy": {"deployments", "routes", "feed_lateness"}, "Route": {"name"}}
 """Fields that are no keys of the table of the same name."""
 SECTIONS: list[tuple[str, type[msgspec.Struct]]] = [
     ("daemon", settings.Daemon),
