@@ -27,7 +27,7 @@ class Person:
     def __init__(self, worlds: Iterable[World], clock: Callable[[], Instant]) -> None:
         self._worlds = list(worlds)
         self._clock = clock
-        self._clears_at = self._fixes_at = clock() + 5 * SECOND
+        self._clears_at = self._fixes_at = clock() + 10 * SECOND
         self.cleared = 0
         self.fixed = 0
 

@@ -73,12 +73,12 @@ def test_the_console_is_readable(stream: io.StringIO) -> None:
 def test_libraries_are_heard_from_warning_up(stream: io.StringIO) -> None:
     undo = capture_libraries(make_logger("info", "json", stream))
     try:
-        logging.getLogger("aiokafka").info("chatter")
-        logging.getLogger("aiokafka").warning("lost %s", "broker")
+        logging.getLogger("httpx").info("chatter")
+        logging.getLogger("httpx").warning("lost %s", "broker")
     finally:
         undo()
     (line,) = lines(stream)
-    assert (line["event"], line["library"], line["text"]) == ("library", "aiokafka", "lost broker")
+    assert (line["event"], line["library"], line["text"]) == ("library", "httpx", "lost broker")
 
 
 def test_names_are_dotted_words() -> None:
