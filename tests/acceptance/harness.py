@@ -55,7 +55,7 @@ where = { "error.message" = { matches = 'reset by peer' } }
 [[rule.do]]
 action = "airflow.retry"
 max_attempts = 2
-backoff = { initial = "0s", factor = 1, max = "0s", jitter = 0 }
+backoff = { initial = "1s", factor = 1, max = "1s", jitter = 0 }
 verify = "20s"
 
 [[rule.otherwise]]

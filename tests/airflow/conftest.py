@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 from tests.airflow.airflow_api import AirflowApi
-from tests.airflow.real_airflow import TOPIC, RealAirflow, is_installed, token, venv
+from tests.airflow.real_airflow import PARTITIONS, TOPIC, RealAirflow, admin_token, is_installed, venv
 from tests.support.broker_fixtures import background
 
 from remediator.demo.broker import EmbeddedBroker, free_port
@@ -22,7 +22,7 @@ def suite_broker() -> Iterator[EmbeddedBroker]:
         broker = EmbeddedBroker()
         runner.run(broker.start())
         try:
-            runner.run(broker.create_topics({TOPIC: 3}))
+            runner.run(broker.create_topics({TOPIC: PARTITIONS}))
             yield broker
         finally:
             runner.run(broker.stop())
@@ -42,7 +42,7 @@ def real_airflow(suite_broker: EmbeddedBroker, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 async def api(real_airflow: RealAirflow) -> AsyncIterator[AirflowApi]:
     """Airflow's API; after the test every dagrun is deleted."""
-    headers = {"Authorization": f"Bearer {token(real_airflow.url)}"}
+    headers = {"Authorization": f"Bearer {admin_token(real_airflow.url)}"}
     async with httpx.AsyncClient(base_url=real_airflow.url, headers=headers, timeout=30, trust_env=False) as http:
         made = AirflowApi(http)
         yield made

@@ -21,8 +21,11 @@ from typing import Any
 import httpx
 
 DAGS = Path(__file__).parent / "dags"
+DAG_COUNT = 10
+"""How many DAGs the files there define."""
 NAMESPACE = "airflow-suite"
 TOPIC = "openlineage.events"
+PARTITIONS = 3
 USERNAME = "admin"
 PASSWORD = "admin"
 MIGRATE_SECONDS = 120.0
@@ -118,8 +121,8 @@ class RealAirflow:
         return said is not None and all(said[part]["status"] == "healthy" for part in HEALTHY)
 
     def _has_dags(self) -> bool:
-        said = self._get("/api/v2/dags", {"Authorization": f"Bearer {self._token()}"})
-        return said is not None and said["total_entries"] >= len(list(DAGS.glob("*.py")))
+        said = self._get("/api/v2/dags", {"Authorization": f"Bearer {admin_token(self.url)}"})
+        return said is not None and said["total_entries"] == DAG_COUNT
 
     def _get(self, path: str, headers: dict[str, str] | None = None) -> dict[str, Any] | None:
         try:
@@ -129,14 +132,11 @@ class RealAirflow:
         found: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
         return found or None
 
-    def _token(self) -> str:
-        return token(self.url)
-
     def _tail(self, name: str) -> str:
         return (self.home / "logs" / f"{name}.log").read_text(errors="replace")[-2000:]
 
 
-def token(url: str) -> str:
+def admin_token(url: str) -> str:
     """A bearer token of the admin."""
     body = {"username": USERNAME, "password": PASSWORD}
     answer = httpx.post(f"{url}/auth/token", json=body, timeout=30, trust_env=False)

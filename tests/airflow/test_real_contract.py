@@ -25,7 +25,17 @@ async def test_the_real_airflow_keeps_the_contract_of_the_stand_in(real_airflow:
         "AIRFLOW_PASSWORD": PASSWORD,
         "PYTEST_ADDOPTS": "",
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "airflow", "-p", "no:cacheprovider", "tests/contract/airflow"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        "airflow",
+        "-p",
+        "no:cacheprovider",
+        "tests/contract/airflow",
+    ]
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

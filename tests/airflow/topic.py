@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from tests.airflow.real_airflow import TOPIC
+from tests.airflow.real_airflow import PARTITIONS, TOPIC
 
 Said = tuple[str, str]
 """(jobType such as 'TASK', eventType such as 'FAIL')"""
@@ -15,10 +15,7 @@ Said = tuple[str, str]
 async def lineage_of(bootstrap: str, run_id: str) -> list[Said]:
     """Every event of this dagrun that the topic holds now."""
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
-        partitions = [TopicPartition(TOPIC, number) for number in sorted(consumer.partitions_for_topic(TOPIC) or ())]
-        if not partitions:
-            await consumer.topics()
-            partitions = [TopicPartition(TOPIC, number) for number in range(3)]
+        partitions = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         await consumer.seek_to_beginning(*partitions)

@@ -1,36 +1,44 @@
-"""ConnectionError('connection reset by peer') through all tries, until a file named like the dagrun is in $HEAL_DIR."""
+"""ConnectionError('connection reset by peer') through all tries, until a file named like the dagrun is in $HEAL_DIR.
+
+The same DAG under several names, so that tests can let it fail side by side.
+"""
 
 import datetime
 import os
 
 import pendulum
-from airflow.sdk import dag, get_current_context, task
+from airflow.sdk import DAG, get_current_context, task
+
+DAG_IDS = ("crm_sync", "crm_intent_before", "crm_intent_after", "crm_call_after", "crm_outcome_before")
 
 
-@dag(
-    dag_id="crm_sync",
-    schedule=None,
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-    catchup=False,
-    tags=["crm", "tier1"],
-    default_args={"owner": "crm", "retries": 1, "retry_delay": datetime.timedelta(seconds=1)},
-)
-def crm_sync():
-    @task
-    def pull():
-        if not os.path.exists(os.path.join(os.environ["HEAL_DIR"], get_current_context()["run_id"])):
-            raise ConnectionError("connection reset by peer")
-        return "ok"
+def build(dag_id):
+    with DAG(
+        dag_id,
+        schedule=None,
+        start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+        catchup=False,
+        tags=["crm", "tier1"],
+        default_args={"owner": "crm", "retries": 1, "retry_delay": datetime.timedelta(seconds=1)},
+    ) as made:
 
-    @task
-    def merge(x):
-        print("merge", x)
+        @task
+        def pull():
+            if not os.path.exists(os.path.join(os.environ["HEAL_DIR"], get_current_context()["run_id"])):
+                raise ConnectionError("connection reset by peer")
+            return "ok"
 
-    @task
-    def publish():
-        print("publish")
+        @task
+        def merge(x):
+            print("merge", x)
 
-    merge(pull()) >> publish()
+        @task
+        def publish():
+            print("publish")
+
+        merge(pull()) >> publish()
+    return made
 
 
-crm_sync()
+for name in DAG_IDS:
+    globals()[name] = build(name)

@@ -1,0 +1,194 @@
+"""The daemon as a subprocess of its own, with SQLite, the pack airflow-transient and the real Airflow.
+
+Owns its configuration, its process and the way to ask it over HTTP. Looks into none of its insides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from tests.airflow.eventually import eventually
+from tests.airflow.real_airflow import NAMESPACE, PASSWORD, TOPIC, USERNAME
+
+from remediator.demo.broker import free_port
+
+ROOT = Path(__file__).parents[2]
+PACK = ROOT / "rules" / "airflow-transient"
+STOP_SECONDS = 20.0
+CRASHING = ("-m", "remediator.testing.crash", "run")
+ORDINARY = ("-m", "remediator", "run")
+
+Row = dict[str, Any]
+
+CONFIG = """
+[store]
+url = "sqlite:///{folder}/remediator.db"
+
+[[feed]]
+name = "main"
+bootstrap_servers = ["{bootstrap}"]
+topics = ["{topic}"]
+group = "{group}"
+lateness = "2s"
+
+[[deployment]]
+name = "real"
+feed = "main"
+namespaces = ["{namespace}"]
+ceiling = "act"
+
+[deployment.api]
+url = "{airflow}"
+username = "{username}"
+password = {{ env = "SUITE_AIRFLOW_PASSWORD" }}
+
+[[receiver]]
+name = "team-slack"
+kind = "slack"
+token = {{ env = "SUITE_SLACK_TOKEN" }}
+api_url = "{receiver}/api/"
+
+[[receiver]]
+name = "oncall"
+kind = "pagerduty"
+routing_key = {{ env = "SUITE_ROUTING_KEY" }}
+api_url = "{receiver}"
+
+[routes.default]
+destinations = [
+  {{ kind = "slack", receiver = "team-slack", channel = "alerts" }},
+  {{ kind = "pagerduty", receiver = "oncall" }},
+]
+
+[policy]
+look_delay = "2s"
+look_again = "1s"
+sweep_every = "5s"
+
+[rules]
+paths = ["rules"]
+
+[http]
+port = {port}
+"""
+
+
+class Daemon:
+    """One remediator with a store of its own. It can be started again after it was killed.
+
+    only: the DAG whose failures its rules know; '' for all.
+    """
+
+    def __init__(self, folder: Path, bootstrap: str, airflow: str, receiver: str, *, only: str = "") -> None:
+        self.folder = folder
+        self._port = free_port()
+        self._config = folder / "remediator.toml"
+        self._process: asyncio.subprocess.Process | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        write_rules(folder / "rules", only)
+        self._config.write_text(
+            CONFIG.format(
+                folder=folder,
+                bootstrap=bootstrap,
+                topic=TOPIC,
+                group=f"suite-{self._port}",
+                namespace=NAMESPACE,
+                airflow=airflow,
+                username=USERNAME,
+                receiver=receiver,
+                port=self._port,
+            )
+        )
+
+    async def start(self, crash_at: str = "") -> None:
+        """Start it and wait until it decides and has read its feed. crash_at: a point of remediator.testing.crash."""
+        environment = os.environ | {
+            "SUITE_AIRFLOW_PASSWORD": PASSWORD,
+            "SUITE_SLACK_TOKEN": "xoxb-suite",
+            "SUITE_ROUTING_KEY": "suite-routing-key",
+            "REMEDIATOR_CRASH_AT": crash_at,
+        }
+        with (self.folder / "daemon.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, *(CRASHING if crash_at else ORDINARY), "--config", str(self._config),
+                cwd=self.folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        began = datetime.now(UTC)
+        await eventually(lambda: self.has_read_up_to(began), what=f"daemon ready: {self.log_tail()}")
+
+    async def stop(self) -> None:
+        """End it as an operator does, unless it has ended. Raises AssertionError if that took too long or failed."""
+        process, self._process = self._process, None
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                code = await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise AssertionError(f"did not stop within {STOP_SECONDS:g} s: {self.log_tail()}") from None
+        assert code == 0, self.log_tail()
+
+    async def crashed(self) -> None:
+        """Wait until it was killed by SIGKILL."""
+        assert self._process is not None
+        process = self._process
+        await eventually(self._returncode, lambda code: code is not None, what="the crash")
+        assert process.returncode == -signal.SIGKILL, self.log_tail()
+
+    async def has_read_up_to(self, moment: datetime) -> bool:
+        """Has it read its whole feed up to this moment, and decided on all of it?"""
+        assert self._process is not None
+        assert self._process.returncode is None, f"the daemon ended: {self.log_tail()}"
+        status = await self._ask("/api/v1/status")
+        if status is None or not status["leader"] or status["journal"]["lag_entries"]:
+            return False
+        watermark = status["feeds"]["main"]["watermark"]
+        return watermark is not None and datetime.fromisoformat(watermark) > moment
+
+    async def settled(self) -> None:
+        """Wait until it has read and decided everything that happened up to now."""
+        moment = datetime.now(UTC)
+        await eventually(lambda: self.has_read_up_to(moment), what=f"the feed read up to {moment}")
+
+    async def incident_of(self, run_id: str) -> Row | None:
+        """The incident that this dagrun belongs to, with decisions and actions, if there is one."""
+        found = await self._ask("/api/v1/incidents?all=true&limit=500")
+        mine = [one for one in (found or {"incidents": []})["incidents"] if run_id in one.get("dagruns", ())]
+        assert len(mine) <= 1, mine
+        return await self._ask(f"/api/v1/incidents/{mine[0]['id']}/explain") if mine else None
+
+    def log_tail(self) -> str:
+        return (self.folder / "daemon.log").read_text(errors="replace")[-4000:]
+
+    async def _returncode(self) -> int | None:
+        return None if self._process is None else self._process.returncode
+
+    async def _ask(self, path: str) -> Row | None:
+        try:
+            async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+                answer = await http.get(f"http://127.0.0.1:{self._port}{path}")
+        except httpx.TransportError:
+            return None
+        found: Row | None = answer.json() if answer.status_code == 200 else None
+        return found
+
+
+def write_rules(folder: Path, only: str) -> None:
+    """The pack as it is shipped, but that its first retry does not wait for long."""
+    folder.mkdir()
+    for path in PACK.glob("*.toml"):
+        if not path.name.endswith(".test.toml"):
+            text, changed = re.subn(r'initial = "[^"]+"', 'initial = "3s"', path.read_text())
+            assert changed or "airflow.retry" not in text, path
+            (folder / path.name).write_text(text.replace("where = {", f'where = {{ dag_id = "{only or "*"}",'))

@@ -1,0 +1,184 @@
+"""The daemon heals, or pages, what fails on a real Airflow: judged by Airflow's own record and by what people get."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.airflow.airflow_api import AirflowApi, new_run_id
+from tests.airflow.daemon import Daemon, Row
+from tests.airflow.eventually import eventually
+from tests.airflow.real_airflow import USERNAME, RealAirflow
+from tests.airflow.topic import lineage_of
+
+from remediator.demo.broker import EmbeddedBroker
+from remediator.demo.receiver.app import Receiver
+from remediator.web.server import serving
+
+pytestmark = [pytest.mark.airflow, pytest.mark.subprocesses]
+
+CLAIM_SECONDS = 150.0
+"""What a killed dispatcher had claimed is claimed again after 90 s."""
+POINTS = ("intent:before", "intent:after", "call:after", "outcome:before")
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture
+async def receiver_url(receiver: Receiver) -> AsyncIterator[str]:
+    async with serving(receiver.app()) as running:
+        yield running.url
+        receiver.release()
+
+
+@pytest.fixture
+async def daemon(
+    tmp_path: Path, api: AirflowApi, real_airflow: RealAirflow, suite_broker: EmbeddedBroker, receiver_url: str
+) -> AsyncIterator[Daemon]:
+    """A daemon that has read its feed up to now. (`api`, so that it is stopped before the dagruns are deleted.)"""
+    made = Daemon(tmp_path / "remediator", suite_broker.bootstrap, real_airflow.url, receiver_url)
+    try:
+        await made.start()
+        yield made
+    finally:
+        await made.stop()
+
+
+async def test_a_lost_connection_is_healed_by_exactly_one_clear_and_wakes_nobody(
+    api: AirflowApi, real_airflow: RealAirflow, daemon: Daemon, receiver: Receiver, suite_broker: EmbeddedBroker
+) -> None:
+    run_id = await failed_then_healed(api, real_airflow, "crm_sync")
+
+    await api.ends("crm_sync", run_id, "success")
+    story = await resolved(daemon, run_id)
+
+    (clear,) = await api.clears("crm_sync", run_id)
+    (retry,) = retries(story)
+    assert (clear["owner"], clear["task_ids"], clear["dry_run"]) == (USERNAME, ["pull"], False)
+    assert clear["note"].startswith(f"remediator:{retry['id']}")
+    assert retry["state"] == "delivered"
+    assert await api.tries("crm_sync", run_id, "pull") == [1, 2, 3]
+    assert story["incident"]["helped"] is True
+    assert story["incident"]["rule"] == "transient-network"
+    said = await lineage_of(suite_broker.bootstrap, run_id)
+    assert [kind for kind in said if kind[0] == "DAG"] == [("DAG", "START"), ("DAG", "FAIL")] * 1 + [
+        ("DAG", "START"),
+        ("DAG", "COMPLETE"),
+    ]
+    assert told(receiver) == (0, 0)
+
+
+async def test_a_code_fault_is_never_cleared_and_pages_once_after_airflows_own_retries(
+    api: AirflowApi, daemon: Daemon, receiver: Receiver
+) -> None:
+    run_id = await api.trigger("schema_drift")
+    recovers = await api.trigger("flaky_ingest")
+
+    await eventually(lambda: pages_of(receiver, run_id), what=f"a page: {daemon.log_tail()}")
+    assert await api.tries("schema_drift", run_id, "parse") == [1, 2]
+    assert (await api.task("schema_drift", run_id, "parse"))["state"] == "failed"
+    await api.ends("schema_drift", run_id, "failed")
+    await api.ends("flaky_ingest", recovers, "success")
+    await daemon.settled()
+
+    (page,) = await pages_of(receiver, run_id)
+    assert "'customer_id'" in page["payload"]["custom_details"]["error"]
+    assert page["payload"]["class"] == "unclassified"
+    assert told(receiver) == (1, 1)
+    assert await api.clears("schema_drift", run_id) == []
+    assert await api.clears("flaky_ingest", recovers) == []
+    assert await api.tries("flaky_ingest", recovers, "fetch") == [1, 2]
+
+
+async def test_a_task_killed_on_its_last_try_announces_nothing_and_still_pages_once(
+    api: AirflowApi, daemon: Daemon, receiver: Receiver, suite_broker: EmbeddedBroker
+) -> None:
+    run_id = await api.trigger("killed_job")
+
+    await eventually(lambda: pages_of(receiver, run_id), what=f"a page: {daemon.log_tail()}")
+    await api.ends("killed_job", run_id, "failed")
+    await daemon.settled()
+
+    (page,) = await pages_of(receiver, run_id)
+    assert (page["payload"]["group"], page["payload"]["component"]) == ("killed_job", "killed")
+    assert told(receiver) == (1, 1)
+    assert ("TASK", "FAIL") not in await lineage_of(suite_broker.bootstrap, run_id)
+    assert await api.clears("killed_job", run_id) == []
+
+
+async def test_killed_at_every_point_around_a_clear_it_clears_exactly_once(
+    tmp_path: Path, api: AirflowApi, real_airflow: RealAirflow, suite_broker: EmbeddedBroker
+) -> None:
+    """Four daemons side by side, each with its own store, people and DAG: most of the time is waiting for claims."""
+    async with asyncio.TaskGroup() as group:
+        for point in POINTS:
+            group.create_task(_killed_at(point, tmp_path, api, real_airflow, suite_broker))
+
+
+async def _killed_at(point: str, tmp_path: Path, api: AirflowApi, airflow: RealAirflow, broker: EmbeddedBroker) -> None:
+    dag_id = f"crm_{point.replace(':', '_')}"
+    receiver = Receiver()
+    async with serving(receiver.app()) as running:
+        daemon = Daemon(tmp_path / dag_id, broker.bootstrap, airflow.url, running.url, only=dag_id)
+        try:
+            await daemon.start(crash_at=point)
+            run_id = await failed_then_healed(api, airflow, dag_id)
+            await daemon.crashed()
+            asked = len(await api.clears(dag_id, run_id))
+            assert asked == (0 if point.startswith("intent") else 1), point
+
+            await daemon.start()
+            await api.ends(dag_id, run_id, "success")
+            story = await resolved(daemon, run_id)
+            (retry,) = retries(story)
+            (clear,) = await api.clears(dag_id, run_id)
+
+            assert clear["note"].startswith(f"remediator:{retry['id']}"), point
+            assert await api.tries(dag_id, run_id, "pull") == [1, 2, 3], point
+            assert story["incident"]["helped"] is True, point
+            assert [one for one in receiver.pagerduty.events if run_id in json.dumps(one)] == [], point
+        finally:
+            await daemon.stop()
+            receiver.release()
+
+
+async def failed_then_healed(api: AirflowApi, airflow: RealAirflow, dag_id: str) -> str:
+    """A new dagrun that fails through all of Airflow's tries; then what it depends on is back."""
+    run_id = await api.trigger(dag_id, new_run_id())
+    await eventually(lambda: api.task(dag_id, run_id, "pull"), lambda row: row["state"] == "failed", what=dag_id)
+    (airflow.heal_dir / run_id).touch()
+    return run_id
+
+
+async def resolved(daemon: Daemon, run_id: str) -> Row:
+    """The dagrun's incident with its story, once it is resolved and no retry is open any more."""
+
+    def is_over(story: Row | None) -> bool:
+        if story is None or story["incident"]["phase"] != "resolved":
+            return False
+        return all(one["state"] not in ("pending", "claimed") for one in retries(story))
+
+    story = await eventually(lambda: daemon.incident_of(run_id), is_over, seconds=CLAIM_SECONDS, what=run_id)
+    assert story is not None
+    return story
+
+
+def retries(story: Row) -> list[Row]:
+    return [one for one in story["actions"] if one["kind"] == "airflow.retry"]
+
+
+async def pages_of(receiver: Receiver, run_id: str) -> list[Row]:
+    """Every trigger that PagerDuty got for this dagrun, repeats included."""
+    events = [one for one in receiver.pagerduty.events if one["event_action"] == "trigger"]
+    return [one for one in events if run_id in one["payload"]["custom_details"].get("dagruns", "")]
+
+
+def told(receiver: Receiver) -> tuple[int, int]:
+    """What reached people, whatever it was about: (trigger events of PagerDuty, messages in Slack)."""
+    return receiver.pagerduty.triggers, receiver.slack.posts
