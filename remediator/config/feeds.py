@@ -8,7 +8,7 @@ from pathlib import Path
 from remediator.config.names import Names, read_file_name
 from remediator.config.secrets import SecretReader
 from remediator.config.settings import MIB, Feed, FetchLimits, KafkaSecurity
-from remediator.model.time import HOUR, MILLISECOND, SECOND, Duration
+from remediator.model.time import HOUR, MILLISECOND, MINUTE, SECOND, Duration
 from remediator.rules.toml import Table
 
 CODECS = ("openlineage", "cloudevents", "auto")
@@ -38,6 +38,8 @@ def _read_feed(table: Table, names: Names, secrets: SecretReader, lateness: Dura
         topics=table.texts("topics"),
         topic_pattern=table.text("topic_pattern"),
         group=table.text("group", "remediator", max_length=249),
+        member=table.text("member", max_length=249),
+        session=table.duration("session", 10 * SECOND, 1 * SECOND, 5 * MINUTE),
         codec=table.choice("codec", "auto", CODECS),
         start=table.choice("start", "latest", STARTS),
         lateness=table.duration("lateness", lateness, 0, 1 * HOUR),

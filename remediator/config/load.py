@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from remediator.config.deployments import read_deployments
@@ -12,7 +12,8 @@ from remediator.config.people import read_receivers, read_routes
 from remediator.config.policy import complete_policy, read_policy
 from remediator.config.secrets import SecretReader
 from remediator.config.sections import read_daemon, read_dispatcher, read_http, read_log, read_rules, read_store
-from remediator.config.settings import Config, HttpSettings
+from remediator.config.settings import Config, Deployment, HttpSettings, Receiver
+from remediator.model.time import Duration
 from remediator.rules.faults import Fault, Faults
 from remediator.rules.toml import Document, Table, decode_document
 
@@ -53,6 +54,11 @@ def _open(path: Path) -> Document:
     return decode_document(body, str(path))
 
 
+def _timeouts(deployments: Sequence[Deployment], receivers: Sequence[Receiver]) -> list[Duration]:
+    apis = [deployment.api.timeout for deployment in deployments if deployment.api is not None]
+    return [*apis, *(receiver.timeout for receiver in receivers)]
+
+
 def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
     policy_table = root.table("policy")
     policy = read_policy(policy_table)
@@ -71,7 +77,7 @@ def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
         rules=read_rules(root, base),
         http=read_http(root, secrets),
         log=read_log(root),
-        dispatcher=read_dispatcher(root),
+        dispatcher=read_dispatcher(root, _timeouts(deployments, receivers)),
     )
     root.close()
     return config

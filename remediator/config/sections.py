@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,11 +16,13 @@ from remediator.config.settings import (
     RulesSettings,
     StoreSettings,
 )
-from remediator.model.time import DAY, HOUR, MILLISECOND, MINUTE
+from remediator.model.time import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Duration, format_duration
 from remediator.rules.toml import Table, show
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "console")
+CALLS_OF_ACTION = 4
+"""A retry looks, connects and clears, and looks again."""
 STORE_URLS = "sqlite:///path/to/file or postgresql://user@host:port/database"
 
 
@@ -29,6 +32,7 @@ def read_daemon(root: Table) -> Daemon:
     settings = Daemon(
         name=table.text("name", default.name, max_length=100),
         data_dir=Path(table.text("data_dir", str(default.data_dir))),
+        lease=table.duration("lease", default.lease, 1 * SECOND, 10 * MINUTE),
     )
     if not settings.name:
         table.fault("name", '""', "a name")
@@ -116,13 +120,18 @@ def read_log(root: Table) -> LogSettings:
     return settings
 
 
-def read_dispatcher(root: Table) -> DispatcherSettings:
-    """[dispatcher]"""
+def read_dispatcher(root: Table, timeouts: Sequence[Duration]) -> DispatcherSettings:
+    """[dispatcher]. `timeouts`: of one call of each target; an action takes up to CALLS_OF_ACTION of them."""
     table, default = root.table("dispatcher"), DispatcherSettings()
     settings = DispatcherSettings(
         changes_per_minute=table.integer("changes_per_minute", default.changes_per_minute, 0, 10_000),
         concurrency=table.integer("concurrency", default.concurrency, 1, 256),
         poll=table.duration("poll", default.poll, 10 * MILLISECOND, 1 * MINUTE),
+        claim=table.duration("claim", default.claim, 1 * SECOND, 1 * HOUR),
     )
     table.close()
+    longest = CALLS_OF_ACTION * max(timeouts, default=0)
+    if settings.claim < longest:
+        found = f"{format_duration(settings.claim)}, in which an action may not be done yet"
+        table.fault("claim", found, f"{format_duration(longest)} or more: {CALLS_OF_ACTION} times the longest timeout")
     return settings

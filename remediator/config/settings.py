@@ -19,9 +19,14 @@ MIB = 1024 * 1024
 
 
 class Daemon(msgspec.Struct, frozen=True):
-    """name: what messages and pages call this remediator. data_dir: where it keeps files of its own."""
+    """name: what messages and pages call this remediator. data_dir: where it keeps files of its own.
+
+    lease: PostgreSQL only: how long after its death a decider's place is taken by another process. On SQLite the
+    operating system gives it free at once.
+    """
 
     name: str = "remediator"
+    lease: Duration = 15 * SECOND
     data_dir: Path = Path("var")
 
 
@@ -71,7 +76,12 @@ class FetchLimits(msgspec.Struct, frozen=True):
 
 
 class Feed(msgspec.Struct, frozen=True):
-    """One set of topics whose completeness is judged together. Exactly one of topics and topic_pattern is set."""
+    """One set of topics whose completeness is judged together. Exactly one of topics and topic_pattern is set.
+
+    member: a name that this process alone has in the group, '' for none: restarted under it, it goes on with its
+    partitions at once instead of after the session's end.
+    session: how long the group waits for a member that is silent before others get its partitions.
+    """
 
     name: str
     bootstrap_servers: tuple[str, ...]
@@ -79,6 +89,8 @@ class Feed(msgspec.Struct, frozen=True):
     topics: tuple[str, ...] = ()
     topic_pattern: str = ""
     group: str = "remediator"
+    member: str = ""
+    session: Duration = 10 * SECOND
     codec: str = "auto"
     start: str = "latest"
     lateness: Duration = 10 * SECOND
@@ -158,11 +170,16 @@ class LogSettings(msgspec.Struct, frozen=True):
 
 
 class DispatcherSettings(msgspec.Struct, frozen=True):
-    """changes_per_minute: over all deployments, kept in the store. poll: how often it asks when nothing woke it."""
+    """changes_per_minute: over all deployments, kept in the store. poll: how often it asks when nothing woke it.
+
+    claim: how long an action belongs to the process that took it: what a killed process had in hand is looked at again
+    after this. Longer than any call may take, or a living process would lose what it is doing.
+    """
 
     changes_per_minute: int = 60
     concurrency: int = 16
     poll: Duration = 250 * MILLISECOND
+    claim: Duration = 90 * SECOND
 
 
 class Config(msgspec.Struct, frozen=True):

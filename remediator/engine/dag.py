@@ -24,7 +24,9 @@ def concerns(state: DagState | None, event: Event) -> bool:
     """Can this fact change anything? Successes of a DAG without trouble are most of the traffic."""
     if event.type not in ("task.success", "task.skipped", "dagrun.success"):
         return True
-    return state is not None and bool(state.dagruns or state.incidents)
+    if state is None:
+        return False
+    return bool(state.incidents) or any(run.is_open for run in state.dagruns.values())
 
 
 def on_fact(context: Context, state: DagState, fact: Fact) -> None:

@@ -39,6 +39,7 @@ def open_or_join(
     incident = Incident(
         id=identity,
         episode=episode,
+        cause=f"{run_id}/{event.task_id}/{event.map_index}/{event.try_number}" if run_id else f"{event.time}",
         title=title,
         severity=rule.severity,
         deployment=state.deployment,

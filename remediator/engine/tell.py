@@ -107,7 +107,7 @@ def _action(context: Context, incident: Incident, destination: Destination, what
     place = f"{destination.kind}:{destination.receiver}:{destination.channel}"
     is_first = what == "tell"
     return Action(
-        id=stable_id("tell", incident.id, incident.episode, place, what),
+        id=stable_id("tell", incident.id, incident.cause, place, what),
         lane=f"tell:{place}:{incident.id}",
         key=context.key,
         target=destination.receiver,

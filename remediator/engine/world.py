@@ -18,6 +18,8 @@ from remediator.model.time import Instant, format_duration
 NEVER: Instant = 2**62
 MAX_ALERTS = 500
 """Open self-alerts; more of them say nothing new."""
+MAX_EPISODES = 2_000
+"""Subjects whose number of alerts is remembered; what sets actions apart is their cause, not this number."""
 
 
 # -- rules and the freeze -----------------------------------------------------------------------------------------
@@ -134,10 +136,13 @@ def on_alert(context: Context, world: WorldState, alert: Alert) -> None:
         return
     episode = world.episodes.get(identity, 0) + 1
     world.episodes[identity] = episode
+    if len(world.episodes) > MAX_EPISODES:
+        del world.episodes[next(iter(world.episodes))]
     held = OpenIncident(
         Incident(
             id=identity,
             episode=episode,
+            cause=str(context.now),
             title=f"remediator: {alert.kind.replace('_', ' ')}: {alert.subject}",
             severity="warning",
             deployment="",

@@ -25,6 +25,7 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     """One problem. `id` names its group; each reopening is a new episode of the same id.
 
     dagruns: the affected dagruns, latest last, bounded; `failures` counts all of them.
+    cause: the failure that opened it: what sets one episode's actions apart for ever.
     resolution: why it ended: a reason's name with text, empty while open.
     """
 
@@ -37,6 +38,7 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     handling: Handling
     opened_at: Instant
     updated_at: Instant
+    cause: str = ""
     dag_id: str = ""
     task_id: str = ""
     rule: str = ""

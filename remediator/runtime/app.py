@@ -63,10 +63,10 @@ class Daemon:
         self.outside = seams.outside(wiring.make_outside(config, log.warning))
         self.observer = seams.observer(log, self.metrics, now)
         name = f"{config.daemon.name}-{os.getpid()}"
-        self.controller = Controller(name, self.store, now, self.observer.decided)
+        self.controller = Controller(name, self.store, now, self.observer.decided, config.daemon.lease)
         self.dispatcher = Dispatcher(
             name, self.store, now, self.outside.executors, self.outside.questioners,
-            config.dispatcher.changes_per_minute, self.observer.performed,
+            config.dispatcher.changes_per_minute, self.observer.performed, config.dispatcher.claim,
         )  # fmt: skip
         self.sources: dict[str, KafkaSource] = {
             feed.name: wiring.make_source(feed, wiring.make_positions(self.store, feed.name), now)

@@ -29,7 +29,9 @@ class Controller:
         store: Store,
         clock: Callable[[], Instant],
         decided: Callable[[Changes, Sequence[Entry]], None] = lambda changes, entries: None,
+        lease_duration: Duration = LEASE_DURATION,
     ) -> None:
+        self._lease_duration = lease_duration
         self._name = name
         self._store = store
         self._clock = clock
@@ -94,12 +96,12 @@ class Controller:
     async def _hold_lease(self) -> Lease | None:
         now = self._clock()
         if self._lease is None:
-            self._lease = await self._store.acquire_lease(self._name, LEASE_DURATION)
+            self._lease = await self._store.acquire_lease(self._name, self._lease_duration)
             self._renewed = now
             self._drop()
-        elif now - self._renewed >= LEASE_DURATION // 3:
+        elif now - self._renewed >= self._lease_duration // 3:
             self._renewed = now
-            if not await self._store.renew_lease(self._lease, LEASE_DURATION):
+            if not await self._store.renew_lease(self._lease, self._lease_duration):
                 raise Fenced
         return self._lease
 

@@ -17,7 +17,7 @@ from remediator.model.time import MINUTE, SECOND, Duration, Instant
 from remediator.store.port import Claim, Go, Store
 
 CLAIM_DURATION: Duration = 90 * SECOND
-"""Longer than any executor's own time limits, so that a living dispatcher does not lose its claim."""
+"""Unless configured. Longer than any executor's own time limits, so that a living dispatcher keeps its claim."""
 CLAIM_LIMIT = 200
 MAX_TRIES = 50
 """Calls of one action that may end in RetryAfter; `not_after` usually ends it earlier."""
@@ -42,7 +42,9 @@ class Dispatcher:
         questioners: Mapping[str, Questioner],
         changes_per_minute: int = 60,
         told: Callable[[str, str], None] = lambda kind, state: None,
+        claim_duration: Duration = CLAIM_DURATION,
     ) -> None:
+        self._claim_duration = claim_duration
         self._name = name
         self._store = store
         self._clock = clock
@@ -53,7 +55,7 @@ class Dispatcher:
 
     async def claim(self, limit: int = CLAIM_LIMIT) -> list[Job]:
         """What is to be done now; each job may be worked on beside the others."""
-        claims = await self._store.claim(self._name, self._clock(), CLAIM_DURATION, limit)
+        claims = await self._store.claim(self._name, self._clock(), self._claim_duration, limit)
         return jobs_of(claims)
 
     async def work(self, job: Job) -> None:

@@ -34,6 +34,7 @@ from remediator.store.factory import open_store
 from remediator.store.port import Store
 from remediator.store.urls import mask_url
 
+CONNECT_TIMEOUT_S = 5.0
 Clock = Callable[[], Instant]
 
 
@@ -101,7 +102,9 @@ def _airflow(deployment: Deployment) -> AirflowSettings:
         token=api.token or Secret(),
         ca_file=api.ca_file,
         concurrency=api.max_concurrency,
+        connect_timeout_s=min(CONNECT_TIMEOUT_S, api.timeout / SECOND),
         read_timeout_s=api.timeout / SECOND,
+        read_budget_s=api.timeout / SECOND,
     )
 
 
@@ -111,6 +114,8 @@ def make_source(feed: Feed, positions: PositionReader, clock: Clock) -> KafkaSou
     settings = KafkaSettings(
         bootstrap=feed.bootstrap_servers,
         group=feed.group,
+        member=feed.member,
+        session_timeout_ms=feed.session // MILLISECOND,
         topics=feed.topics,
         pattern=feed.topic_pattern,
         start=cast(Any, feed.start),  # the configuration allows their values only

@@ -25,6 +25,8 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     Buffered at most: max_partition_fetch_bytes for each assigned partition, plus one answer of fetch_max_bytes.
     recreated_after_ms: Apache Kafka refuses an offset behind the end of a partition; of a broker that does not, and
     shows an end below what was read for so long, the topic counts as recreated.
+    member: a static member's name, unique in the group, '' for none: the broker gives the partitions of one that died
+    to its successor of the same name at once, and to others after the session timeout only.
     Raises ValueError that lists every fault.
     """
 
@@ -45,6 +47,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_partition_fetch_bytes: int = 1_048_576
     fetch_max_bytes: int = 16_777_216
     fetch_max_wait_ms: int = 500
+    member: str = ""
     session_timeout_ms: int = 10_000
     request_timeout_ms: int = 10_000
     metadata_max_age_ms: int = 5_000
@@ -80,6 +83,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
             "bootstrap_servers": list(self.bootstrap),
             "client_id": self.client_id,
             "group_id": self.group,
+            "group_instance_id": self.member or None,
             "enable_auto_commit": False,
             "auto_offset_reset": "none",
             "isolation_level": "read_committed",

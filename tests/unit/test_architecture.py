@@ -43,12 +43,13 @@ IMPURE_MODULES = {
 }  # fmt: skip
 CLOCK_READS = {"now", "utcnow", "today"}
 LONGER_FILES: dict[str, int] = {
-    "remediator/store/memory.py": 430,
-    "remediator/testing/simulation/plant.py": 430,
+    "remediator/store/memory.py": 450,
+    "remediator/testing/simulation/plant.py": 450,
     "tests/unit/actions/test_airflow_executors.py": 640,
 }
 """Each with the length that it must not outgrow."""
 SLEEPERS: dict[str, str] = {
+    "tests/acceptance/harness.py": "waits for the daemon, which is another process",
     "tests/airflow/eventually.py": "asks a real Airflow until it says so",
     "tests/airflow/real_airflow.py": "waits for another process, which raises no event here",
     "tests/contract/airflow/airflow_cases.py": "asks a real Airflow until it says so",

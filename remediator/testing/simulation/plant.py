@@ -123,6 +123,8 @@ class Plant:
         self.data = MemoryData()
         self.topic = MemoryTopic(TOPIC, 2)
         self.violations: list[str] = []
+        self.happened: list[tuple[Instant, str]] = []
+        """Faults and what people did, for the story."""
         self.flying: dict[str, str] = {}
         self.sent: list[Event] = []
         """Every event that reached the topic, once for each record."""
@@ -236,6 +238,9 @@ class Plant:
             return
         await switch(BUSY)
 
+    def _note(self, text: str) -> None:
+        self.happened.append((self.clock.now, f"    {text}"))
+
     # -- faults ---------------------------------------------------------------------------------------------------
 
     def _fault(self, process: Process, point: str) -> None:
@@ -246,8 +251,10 @@ class Plant:
         if not self.troubled or point in (IDLE, BUSY):
             return
         if self.random.random() < self.crash_rate:
+            self._note(f"{process.name} is killed at {point}")
             process.kill(self.clock.now + self.random.randrange(0, 40 * SECOND))
         elif self.random.random() < self.stall_rate and all(each.point != NO_STALL for each in process.threads):
+            self._note(f"{process.name} stands still at {point}")
             process.stalled_until = self.clock.now + self.random.randrange(SECOND, 200 * SECOND)
 
     def _emit(self, event: Event) -> None:
@@ -330,6 +337,7 @@ class Plant:
 
     def _press(self, command: str) -> None:
         """The freeze, as the HTTP API presses it: journalled and set in one transaction."""
+        self._note(f"somebody presses {command}")
         inputs: list[Input] = [Pressed("somebody", command)]
         coroutine = MemoryStore(self.data, clock=self.clock).append(inputs, self.clock(), frozen=command == "freeze")
         try:
