@@ -188,7 +188,7 @@ def _take_refusal(
     _uncount(run, case)
     context.decide(Reason.REFUSED, outcome.reason, incident=case.incident, action_id=action_id)
     if context.world.frozen:
-        response.hold(context, case, "frozen", thaw=True)
+        response.hold(context, case, thaw=True)
         return
     case.phase, case.why = CasePhase.CHECKING, outcome.reason
     looks.want_fresh(run, context.now)
@@ -250,10 +250,12 @@ def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState
 
 def _release(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, *, timed_out: bool) -> None:
     """What was held is decided anew, on a fresh truth."""
+    held_for = "frozen" if case.thaw else "catching up"
     case.feed_due, case.thaw = None, False
     if timed_out:
         case.hold_over, case.due = True, None
-        context.decide(Reason.HELD_TOO_LONG, case.why, incident=case.incident, rule=case.rule)
+        case.why = case.why or f"{Reason.HELD_TOO_LONG.value}: {held_for}"
+        context.decide(Reason.HELD_TOO_LONG, held_for, incident=case.incident, rule=case.rule)
     if _has_api(context, state) and not case.unverified:
         looks.want_fresh(run, context.now)
     else:

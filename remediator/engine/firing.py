@@ -14,6 +14,8 @@ from remediator.model.reasons import Reason
 
 NO_DAGRUN = ""
 """The pseudo dagrun under which such cases are kept."""
+MAX_SUBJECTS = 1_000
+"""Subjects whose latest event is remembered; the longest known go first."""
 
 
 def on_match(context: Context, state: DagState, event: Event) -> None:
@@ -30,11 +32,13 @@ def on_match(context: Context, state: DagState, event: Event) -> None:
         context.decide(Reason.DUPLICATE, f"{name} of that time is known", incident=identity)
         return
     run.judged[name] = event.time
+    if len(run.judged) > MAX_SUBJECTS:
+        del run.judged[next(iter(run.judged))]
     before = run.cases.get(name)
     case = Case(judge.slim(event), CasePhase.TOLD, rule.id, identity, 0, unverified=True)
     case.told = before.told if before is not None else False
     run.cases[name] = case
     title = f"{state.deployment}: {event.type} {subject}"
-    held = incident.open_or_join(context, state, event, rule, event.run_id or NO_DAGRUN, identity, title)
+    held = incident.open_or_join(context, state, event, rule, NO_DAGRUN, identity, title)
     tell.update(context, held)
     response.proceed(context, state, NO_DAGRUN, run, case)

@@ -53,7 +53,7 @@ def open_or_join(
         owner=rule.owner or event.owner or "",
         error=_error_of(event),
         log_url=event.log_url or "",
-        dagruns=(run_id,),
+        dagruns=(run_id,) if run_id else (),
         failures=1,
     )
     state.incidents[identity] = held = OpenIncident(incident)

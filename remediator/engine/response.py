@@ -76,7 +76,7 @@ def proceed(context: Context, state: DagState, run_id: str, run: DagRunState, ca
             return
         reason, text = brake
         if reason is Reason.FROZEN and not case.hold_over:
-            hold(context, case, "frozen", thaw=True)
+            hold(context, case, thaw=True)
             return
         refuse_step(context, case, reason, text)
 
@@ -123,16 +123,15 @@ def _is_held_back(context: Context, state: DagState, case: Case) -> bool:
     if case.phase is not CasePhase.HELD:
         text = f"feed {deployment.feed!r} is behind"
         context.decide(Reason.CATCHING_UP, text, incident=case.incident, rule=case.rule)
-    hold(context, case, "catching up", feed=True)
+    hold(context, case, feed=True)
     return True
 
 
-def hold(context: Context, case: Case, why: str, *, feed: bool = False, thaw: bool = False) -> None:
+def hold(context: Context, case: Case, *, feed: bool = False, thaw: bool = False) -> None:
     """Wait for the feed or a thaw, but not for ever."""
     if case.phase is not CasePhase.HELD or case.due is None:
         case.due = context.now + context.policy.hold_max
     case.phase = CasePhase.HELD
-    case.why = why
     case.feed_due = context.now - 2 * context.policy.lateness if feed else None
     case.thaw = thaw
     if thaw:
@@ -241,7 +240,7 @@ def _brake_planned(
 ) -> None:
     reason, text = brake
     if reason is Reason.FROZEN and not case.hold_over:
-        hold(context, case, "frozen", thaw=True)
+        hold(context, case, thaw=True)
         return
     refuse_step(context, case, reason, text)
     proceed(context, state, run_id, run, case)

@@ -298,7 +298,7 @@ class Site:
         await produce(self.bootstrap, self.topic, ((key, value, partition) for key, value in records))
 
     def settings(self, **sections: Any) -> dict[str, Any]:
-        """The daemon's settings by section; `sections` replaces whole ones, {} in `policy` keeps the quick one."""
+        """The daemon's settings by section; `sections` replaces whole ones."""
         return {
             "store": {"url": f"sqlite:///{self.folder}/remediator.db"},
             "feed": [
@@ -316,7 +316,7 @@ class Site:
                 {"kind": "pagerduty", "receiver": "pd"},
                 {"kind": "slack", "receiver": "chat", "channel": "#alerts"},
             ]}},
-            "rules": {"paths": [self.rules()], "reload": True},
+            "rules": sections.get("rules") or {"paths": [self.rules()]},
             "policy": QUICK_POLICY,
             "http": {"port": free_port()},
             "dispatcher": {"poll": "100ms", "changes_per_minute": 10_000},

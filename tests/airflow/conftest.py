@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+
+from remediator.demo.broker import EmbeddedBroker, free_port
 from tests.airflow.airflow_api import AirflowApi
 from tests.airflow.real_airflow import PARTITIONS, TOPIC, RealAirflow, admin_token, is_installed, venv
 from tests.support.broker_fixtures import background
-
-from remediator.demo.broker import EmbeddedBroker, free_port
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.airflow.eventually import eventually
-from tests.airflow.real_airflow import NAMESPACE, PASSWORD, TOPIC, USERNAME
 
 from remediator.demo.broker import free_port
+from tests.airflow.eventually import eventually
+from tests.airflow.real_airflow import NAMESPACE, PASSWORD, TOPIC, USERNAME
 
 ROOT = Path(__file__).parents[2]
 PACK = ROOT / "rules" / "airflow-transient"

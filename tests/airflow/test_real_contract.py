@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.airflow.airflow_api import AirflowApi
 from tests.airflow.real_airflow import PASSWORD, USERNAME, RealAirflow
 

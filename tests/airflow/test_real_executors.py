@@ -8,10 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 import pytest
-from tests.airflow.airflow_api import AirflowApi
-from tests.airflow.eventually import eventually
-from tests.airflow.real_airflow import PASSWORD, USERNAME, RealAirflow
-from tests.airflow.topic import lineage_of
 
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.look import LookExecutor
@@ -25,6 +21,10 @@ from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter
 from remediator.model.secret import Secret
 from remediator.model.time import SECOND, Instant
 from remediator.model.truth import DagRunTruth, TaskTruth
+from tests.airflow.airflow_api import AirflowApi
+from tests.airflow.eventually import eventually
+from tests.airflow.real_airflow import PASSWORD, USERNAME, RealAirflow
+from tests.airflow.topic import lineage_of
 
 pytestmark = pytest.mark.airflow
 

@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
+from remediator.demo.broker import EmbeddedBroker
+from remediator.demo.receiver.app import Receiver
+from remediator.web.server import serving
 from tests.airflow.airflow_api import AirflowApi, new_run_id
 from tests.airflow.daemon import Daemon, Row
 from tests.airflow.eventually import eventually
 from tests.airflow.real_airflow import USERNAME, RealAirflow
 from tests.airflow.topic import lineage_of
-
-from remediator.demo.broker import EmbeddedBroker
-from remediator.demo.receiver.app import Receiver
-from remediator.web.server import serving
 
 pytestmark = [pytest.mark.airflow, pytest.mark.subprocesses]
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+
 from tests.airflow.real_airflow import PARTITIONS, TOPIC
 
 Said = tuple[str, str]

@@ -35,7 +35,7 @@ class RetryExecutor:
         found = await _found(client, retry, retry.tasks)
         if isinstance(found, Fault):
             return verdict.look_failed(found, uncertain=uncertain)
-        decided = verdict.before(found, action.id, retry)
+        decided = verdict.before(found, action.id, retry, uncertain=uncertain)
         return await _cleared(client, action.id, retry, decided, uncertain) if isinstance(decided, Clear) else decided
 
 

@@ -11,7 +11,7 @@ from remediator.actions.airflow.note import is_ours, merged
 from remediator.actions.airflow.rows import NO_STATE, TaskInstancePage, TaskInstanceRow
 from remediator.model.action import Retry, RetryTarget
 from remediator.model.event import UNMAPPED_INDEX
-from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter
+from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import SECOND, Duration
 
 SOON: Duration = 5 * SECOND
@@ -43,13 +43,16 @@ class LookAgain(msgspec.Struct, frozen=True):
     moved: Outcome | None = None
 
 
-def before(found: Sequence[Found], action_id: str, retry: Retry) -> Clear | Outcome:
-    """Shall these targets be cleared now?"""
+def before(found: Sequence[Found], action_id: str, retry: Retry, *, uncertain: bool) -> Clear | Outcome:
+    """Shall these targets be cleared now?
+
+    uncertain: an earlier call may have cleared them, and a person may have written over our note since.
+    """
     if any(row is not None and is_ours(row.note, action_id) for _, row in found):
         return Delivered(ref=action_id, detail="found by its note")
     same = [(target, row) for target, row in found if _is_expected(target, row)]
     if not same:
-        return Refused(f"attempt moved on: {_named(found)}")
+        return _moved_on(found, may_be_ours=uncertain)
     notes = [row.note for _, row in same if row is not None]
     return Clear(tuple(target for target, _ in same), merged(notes, action_id, retry.why))
 
@@ -79,13 +82,13 @@ def refused(fault: Fault, *, uncertain: bool) -> Outcome | LookAgain:
     if isinstance(fault, NotSent):
         return RetryAfter(LATER, str(fault), uncertain=uncertain)
     if isinstance(fault, Lost):
-        return LookAgain(RetryAfter(SOON, str(fault), uncertain=True))
+        return LookAgain(RetryAfter(SOON, str(fault), uncertain=True), moved=_perhaps(fault))
     assert isinstance(fault, Answered)  # noqa: S101  (the tree has three leaves)
     if fault.status == 409:
         return _conflict(fault, uncertain=uncertain)
     if fault.status >= 500:
         # A proxy answers for a server that may have acted all the same.
-        return LookAgain(RetryAfter(_wait(fault, LATER), str(fault), uncertain=True))
+        return LookAgain(RetryAfter(_wait(fault, LATER), str(fault), uncertain=True), moved=_perhaps(fault))
     if _is_final(fault):
         return Refused(str(fault))
     return RetryAfter(_wait(fault, LATER), str(fault), uncertain=uncertain)
@@ -99,14 +102,24 @@ def after(found: Sequence[Found] | Fault, again: LookAgain, action_id: str) -> O
         return Delivered(ref=action_id, detail="found by its note")
     if any(_is_expected(target, row) for target, row in found):
         return again.unchanged
-    return again.moved or Refused(f"attempt moved on: {_named(found)}")
+    return again.moved or _moved_on(found, may_be_ours=False)
+
+
+def _moved_on(found: Sequence[Found], *, may_be_ours: bool) -> Outcome:
+    text = f"attempt moved on: {_named(found)}"
+    return Unknown(f"{text}, perhaps by an earlier call of ours") if may_be_ours else Refused(text)
+
+
+def _perhaps(fault: Fault) -> Outcome:
+    """The attempt moved on and nothing says by whom: it counts as ours, so that no limit is ever passed."""
+    return Unknown(f"attempt moved on, perhaps by this call: {fault}")
 
 
 def _conflict(fault: Answered, *, uncertain: bool) -> Outcome | LookAgain:
     if "running" in fault.text.lower():
         return RetryAfter(RUNNING, str(fault), uncertain=uncertain)
-    # Clears collided: the winner's note may not be visible yet, so the next try judges, not this one.
-    later = RetryAfter(SOON, f"clears collided: {fault}", uncertain=True)
+    # Clears collided and ours was rolled back: the winner's note may not be visible yet, so the next try judges.
+    later = RetryAfter(SOON, f"clears collided: {fault}", uncertain=uncertain)
     return LookAgain(later, moved=later)
 
 

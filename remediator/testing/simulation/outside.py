@@ -76,7 +76,7 @@ class SimulatedRetries:
         found = await self.look(action, retry)
         if isinstance(found, NotSent):
             return verdict.look_failed(found, uncertain=uncertain)
-        decided = self.judge(found, action, retry)
+        decided = self.judge(found, action, retry, uncertain=uncertain)
         if not isinstance(decided, Clear):
             return decided
         await switch("clear.asked")
@@ -89,9 +89,9 @@ class SimulatedRetries:
         again = await self.look(action, retry)
         return verdict.after(again, sent, action.id)
 
-    def judge(self, found: list[Found], action: Action, retry: Retry) -> Clear | Outcome:
+    def judge(self, found: list[Found], action: Action, retry: Retry, *, uncertain: bool) -> Clear | Outcome:
         """Decides whether to clear; a deliberate fault replaces it."""
-        return verdict.before(found, action.id, retry)
+        return verdict.before(found, action.id, retry, uncertain=uncertain)
 
     async def look(self, action: Action, retry: Retry) -> list[Found] | NotSent:
         await switch("retry.look")

@@ -305,9 +305,9 @@ class TestRetry:
         assert sum(isinstance(outcome, Delivered) for outcome in outcomes) == 1
         losers = [outcome for outcome in outcomes if isinstance(outcome, RetryAfter)]
         assert len(losers) == 5
-        assert all(loser.uncertain and loser.after == 5 * SECOND for loser in losers)
+        assert all(loser.after == 5 * SECOND and not loser.uncertain for loser in losers)
         assert airflow.state.clears == 1
-        again = await asyncio.gather(*(airflow.retry(action, uncertain=True) for action in actions))
+        again = await asyncio.gather(*(airflow.retry(action) for action in actions))
         assert sum(isinstance(outcome, Refused) for outcome in again) == 5
         assert (airflow.state.clears, airflow.state.duplicate_clears) == (1, 0)
 
@@ -316,7 +316,7 @@ class TestRetry:
         airflow.fails_with(Kind.STATUS, "clear", status=409, detail="Unique constraint violation")
         outcome = await airflow.retry(retry_of(run, run.tasks["pull", -1]))
         assert outcome == RetryAfter(
-            5 * SECOND, "clears collided: HTTP 409: Unique constraint violation", uncertain=True
+            5 * SECOND, "clears collided: HTTP 409: Unique constraint violation"
         )
 
     async def test_a_running_task_is_waited_for(self, airflow: StandIn) -> None:

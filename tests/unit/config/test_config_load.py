@@ -172,3 +172,26 @@ def test_a_password_without_a_user_is_a_fault(tmp_path: Path) -> None:
 def test_a_store_url_that_names_no_store_is_a_fault(tmp_path: Path, url: str) -> None:
     with pytest.raises(Faults, match="store url: found"):
         load(tmp_path, f'{FEED}[store]\nurl = "{url}"\n')
+
+
+def test_how_soon_others_take_over_can_be_set(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[daemon]\nlease = "5s"\n[dispatcher]\nclaim = "2m"\n' + FEED + 'member = "a"\nsession = "6s"\n')
+    (tmp_path / "rules").mkdir()
+    config = load_config(path)
+    assert (config.daemon.lease, config.dispatcher.claim) == (5 * SECOND, 120 * SECOND)
+    assert (config.feeds[0].member, config.feeds[0].session) == ("a", 6 * SECOND)
+
+
+@pytest.mark.parametrize(("claim", "timeout", "is_allowed"), [("80s", "20s", True), ("79s", "20s", False)])
+def test_a_claim_outlives_every_call_of_an_action(tmp_path: Path, claim: str, timeout: str, is_allowed: bool) -> None:
+    path = tmp_path / "config.toml"
+    api = f'[[deployment]]\nname = "p"\nfeed = "main"\nnamespaces = ["p"]\napi.url = "http://a:1"\napi.timeout = "{timeout}"\n'
+    path.write_text(f'[dispatcher]\nclaim = "{claim}"\n' + FEED + api + 'api.username = "u"\napi.token = { env = "T" }\n')
+    (tmp_path / "rules").mkdir()
+    faults = ""
+    try:
+        load_config(path, {"T": "t"})
+    except Faults as found:
+        faults = str(found)
+    assert ("1m20s or more: 4 times the longest timeout" in faults) is not is_allowed, faults
