@@ -12,6 +12,7 @@ from remediator.actions.airflow.rows import TaskInstanceRow
 from remediator.actions.airflow.verdict import Clear, Found, LookAgain
 from remediator.model.action import Action, Guarantee, Retry, RetryTarget
 from remediator.model.outcome import Outcome, Refused
+from remediator.model.time import SECOND
 
 
 class RetryExecutor:
@@ -32,9 +33,12 @@ class RetryExecutor:
         client = self._clients.get(action.target)
         if client is None:
             return Refused(f"no API is configured for deployment {action.target!r}")
+        asked_at = asyncio.get_running_loop().time()
         found = await _found(client, retry, retry.tasks)
         if isinstance(found, Fault):
             return verdict.look_failed(found, uncertain=uncertain)
+        if (asyncio.get_running_loop().time() - asked_at) * SECOND > verdict.LOOK_VALID:
+            return verdict.look_too_old(uncertain=uncertain)
         decided = verdict.before(found, action.id, retry, uncertain=uncertain)
         return await _cleared(client, action.id, retry, decided, uncertain) if isinstance(decided, Clear) else decided
 

@@ -315,9 +315,7 @@ class TestRetry:
         run = failed_run(airflow.state)
         airflow.fails_with(Kind.STATUS, "clear", status=409, detail="Unique constraint violation")
         outcome = await airflow.retry(retry_of(run, run.tasks["pull", -1]))
-        assert outcome == RetryAfter(
-            5 * SECOND, "clears collided: HTTP 409: Unique constraint violation"
-        )
+        assert outcome == RetryAfter(5 * SECOND, "clears collided: HTTP 409: Unique constraint violation")
 
     async def test_a_running_task_is_waited_for(self, airflow: StandIn) -> None:
         run = failed_run(airflow.state)
