@@ -74,13 +74,15 @@ def config_of(workload: Workload, bootstrap: str, topic: str, folder: Path, grou
 class Rig:
     """`measure` reads the topic from its beginning and says what that cost until everything was decided."""
 
-    def __init__(self, config: Config, rules: RuleSet, executors: Mapping[str, Executor] | None = None) -> None:
+    def __init__(self, config: Config, rules: RuleSet, executors: Mapping[str, Executor] | None = None, *,
+                 dispatches: bool = True) -> None:  # fmt: skip
         feed = config.feeds[0]
         log = make_logger(config.log.level, config.log.format, Sink())
         self._observer = Observer(log, Metrics(), now)
         self._wakes = loops.Wakes()
         self._rules = rules
         self._config = config
+        self._dispatches = dispatches
         self.store: Store = wiring.make_store(config)
         self.source = wiring.make_source(feed, wiring.make_positions(self.store, feed.name), now)
         self.controller = Controller("bench", self.store, now, self._decided)
@@ -123,9 +125,10 @@ class Rig:
         async with asyncio.TaskGroup() as group:
             group.create_task(loops.match(self.matcher, self._wakes, _fail))
             group.create_task(loops.decide(self.controller, self._wakes, _fail))
-            group.create_task(
-                loops.dispatch(self.dispatcher, self._wakes, _fail, settings.concurrency, settings.poll / SECOND)
-            )
+            if self._dispatches:
+                group.create_task(
+                    loops.dispatch(self.dispatcher, self._wakes, _fail, settings.concurrency, settings.poll / SECOND)
+                )
             try:
                 yield
             finally:

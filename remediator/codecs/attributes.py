@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from remediator.codecs.masking import MASK, is_secret_key
@@ -36,13 +37,13 @@ class _Bounds:
         for key, value in table.items():
             if not self._spend(min(len(key), KEY_CHARS)):
                 break
-            name = self._text(key, KEY_CHARS)
+            name = _known_name(key) if len(key) <= KEY_CHARS else _text(key, KEY_CHARS)
             kept[name] = MASK if value is not None and is_secret_key(key) else self._value(value, depth)
         return kept
 
     def _value(self, value: Any, depth: int) -> Any:
         if isinstance(value, str):
-            text = self._text(value, TEXT_CHARS)
+            text = _text(value, TEXT_CHARS)
             return text if self._spend_chars(len(text)) else "…"
         if isinstance(value, dict):
             return self.table(value, depth + 1) if depth < MAX_DEPTH else "…"
@@ -60,9 +61,6 @@ class _Bounds:
             kept.append(self._value(value, depth))
         return kept
 
-    def _text(self, text: str, limit: int) -> str:
-        return masked_head(without_unsafe_chars(text), limit)
-
     def _spend(self, chars: int) -> bool:
         self._values -= 1
         return self._values >= 0 and self._spend_chars(chars)
@@ -70,3 +68,13 @@ class _Bounds:
     def _spend_chars(self, chars: int) -> bool:
         self._chars -= chars
         return self._chars >= 0
+
+
+def _text(text: str, limit: int) -> str:
+    return masked_head(without_unsafe_chars(text), limit)
+
+
+@lru_cache(maxsize=4_096)
+def _known_name(key: str) -> str:
+    """Producers use the same few names in every record."""
+    return _text(key, KEY_CHARS)

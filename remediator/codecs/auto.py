@@ -21,6 +21,11 @@ class _Probe(msgspec.Struct, gc=False, rename="camel"):
     specversion: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+def _may_name_a_version(checked: bytes) -> bool:
+    """Can there be a `specversion`? A name may also be written with escapes."""
+    return b"specversion" in checked or b"\\u00" in checked
+
+
 class AutoCodec:
     """OpenLineage by eventType, run and job; CloudEvents by specversion or by being a JSON array."""
 
@@ -34,6 +39,8 @@ class AutoCodec:
         if record.value is None:
             return []
         checked = self._probe.checked(record.value)
+        if not _may_name_a_version(checked) and (events := self._openlineage.run_event(checked)) is not None:
+            return events
         if checked.lstrip()[:1] == b"[":
             return self._cloudevents.decode(record)
         probe = self._probe.read(checked)

@@ -74,7 +74,17 @@ class OpenLineageCodec:
         """See Codec. Checks and dataset updates that the record reports follow its main event."""
         if record.value is None:
             return []
-        wire = self._reader.read(self._reader.checked(record.value))
+        return self._events(self._reader.read(self._reader.checked(record.value)))
+
+    def run_event(self, checked: bytes) -> list[Event] | None:
+        """The events of what says eventType, run and job; None for anything else, also where it cannot be read."""
+        try:
+            wire = self._reader.read(checked)
+        except Undecodable:
+            return None
+        return None if wire.event_type is None or wire.run is None or wire.job is None else self._events(wire)
+
+    def _events(self, wire: RunEvent) -> list[Event]:
         if wire.run is None or wire.job is None:
             return _without_run(wire)
         state = (wire.event_type or "OTHER").upper()

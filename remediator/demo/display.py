@@ -34,7 +34,7 @@ COLOURS: dict[Mood, str] = {
 }
 STORY_WIDTH = 3
 SIDE_WIDTH = 2
-LINES_SHOWN = 40
+QUIET_SHOWN = 2
 MESSAGES_SHOWN = 6
 MESSAGE_WIDTH = 90
 
@@ -81,11 +81,11 @@ def _story(lines: Iterable[Line], rows: int) -> Panel:
 
 
 def _newest(lines: list[Line], rows: int) -> list[Line]:
-    """The last lines that fit, when each takes two rows; problems come before what is Airflow's own."""
-    room = max(3, min(LINES_SHOWN, rows // 2))
-    told = [line for line in lines if line.mood is not Mood.QUIET][-room:]
-    quiet = [line for line in lines if line.mood is Mood.QUIET][-2:]
-    return sorted([*told[len(quiet) if len(told) >= room else 0 :], *quiet], key=lambda line: line.at)
+    """The last lines, latest first; what is Airflow's own leaves the room to problems."""
+    told = [line for line in lines if line.mood is not Mood.QUIET]
+    quiet = [line for line in lines if line.mood is Mood.QUIET]
+    shown = [*told[-max(1, rows - QUIET_SHOWN) :], *quiet[-QUIET_SHOWN:]]
+    return sorted(shown, key=lambda line: line.at, reverse=True)
 
 
 def clock(at: Instant) -> str:
@@ -95,8 +95,8 @@ def clock(at: Instant) -> str:
 
 def _fleet(fleet: Iterable[Running], view: View) -> Table:
     table = Table(box=None, expand=True)
-    for name in ("deployment", "runs", "running", "failed now", "final failures", "our clears", "by hand"):
-        table.add_column(name, justify="left" if name == "deployment" else "right")
+    for name in ("deployment", "dagruns", "running", "failed", "final", "cleared", "by hand"):
+        table.add_column(name, justify="left" if name == "deployment" else "right", no_wrap=True)
     for one in fleet:
         states = [run.state for run in one.api.state.runs.values()]
         ours, theirs = clears_by(one.api.state)
@@ -131,7 +131,7 @@ def _numbers(view: View) -> RenderableType:
 
 def _feed(view: View) -> Text:
     policy, state = view.plant.config.policy(), view.world.feeds.get(FEED)
-    mark = feeds.watermark(state, policy)
+    mark = feeds.watermark(view.world.feeds, FEED, policy)
     if not mark:
         return Text("starting")
     behind = feeds.is_behind(view.world, FEED, policy)
@@ -153,11 +153,11 @@ def _people(view: View) -> RenderableType:
     )
     pages = [
         Text(f"PagerDuty {'open    ' if one.open else 'resolved'} {shortened(one.summary, MESSAGE_WIDTH)}",
-             style="red" if one.open else "cyan")
+             style="red" if one.open else "cyan", **ONE_ROW)
         for one in receiver.pagerduty.alerts[-MESSAGES_SHOWN:]
     ]  # fmt: skip
     posts = [
-        Text(f"Slack #alerts{f' (edit {one.edits})' if one.edits else ''}: {shortened(one.text, MESSAGE_WIDTH)}")
+        Text(f"Slack #alerts{f' (edit {one.edits})' if one.edits else ''}: {shortened(one.text, MESSAGE_WIDTH)}", **ONE_ROW)
         for one in receiver.slack.messages[-MESSAGES_SHOWN:]
     ]
     return Group(head, *reversed(pages), *reversed(posts))

@@ -52,7 +52,10 @@ OPENING = (
 
 @dataclass(slots=True)
 class Plant:
-    """What runs, for those who show it. started_at: when the first dagrun could begin. daemon_task ends before the plant only if the daemon died."""
+    """What runs, for those who show it.
+
+    started_at: when the first dagrun could begin. daemon_task ends before the plant does only if the daemon died.
+    """
 
     folder: Path
     broker: EmbeddedBroker

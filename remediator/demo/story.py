@@ -5,6 +5,7 @@ Owns which decisions are worth a word and which. The store has all of them.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from remediator.model.time import SECOND, Instant
 LINES_KEPT = 200
 STEPS_KEPT = 12
 ERROR_SHOWN = 70
+UNHEARD = "failed without any event: found by looking"
 
 
 class Mood(StrEnum):
@@ -57,11 +59,12 @@ Step = tuple[str, Mood | None]
 
 STARTS = frozenset({Reason.FAILED_FINALLY, Reason.FOUND_BY_LOOK, Reason.AIRFLOW_RETRIES})
 ALERTS = frozenset({Reason.SELF_ALERT, Reason.FEED_BLIND, Reason.GAP_FOUND, Reason.FROZEN, Reason.THAWED})
+SAID_ONCE = frozenset({Reason.RULE_RESPONDS, Reason.UNCLASSIFIED})
+_FRACTION = re.compile(r"(\d+)s\d+ms")
 STEPS: dict[Reason, Callable[[Decision], Step]] = {
     Reason.RULE_RESPONDS: lambda one: (f"rule {one.rule}", None),
     Reason.UNCLASSIFIED: lambda one: ("no rule knows it", None),
-    Reason.RETRY_PLANNED: lambda one: (one.text, Mood.WORKING),
-    Reason.RETRY_ISSUED: lambda one: ("clear", None),
+    Reason.RETRY_PLANNED: lambda one: (_FRACTION.sub(r"\1s", one.text), Mood.WORKING),
     Reason.DELIVERED: lambda one: ("" if one.text in ("pagerduty.page", "slack.message", "log") else "cleared", None),
     Reason.REFUSED: lambda one: (f"refused: {one.text}", None),
     Reason.OUTCOME_UNKNOWN: lambda one: (f"unknown: {one.text}", None),
@@ -103,6 +106,8 @@ class Story:
             self._start(decision, line, incident)
         elif line is not None and decision.reason in STEPS:
             text, mood = STEPS[decision.reason](decision)
+            if decision.reason in SAID_ONCE and text in line.steps:
+                return
             if decision.reason is Reason.HELPED:
                 text += f" after {(decision.at - line.at) // SECOND} s"
             self._add(line, text, mood, decision.at)
@@ -117,7 +122,7 @@ class Story:
             return
         fresh = line or self._new(decision.at, place_of(decision), Mood.WORKING)
         self._open[decision.incident] = fresh
-        self._add(fresh, _begun(decision, incident, again=line is not None), Mood.WORKING, decision.at)
+        self._add(fresh, _begun(decision, incident, line), Mood.WORKING, decision.at)
 
     def _new(self, at: Instant, place: str, mood: Mood) -> Line:
         line = Line(at, place, mood)
@@ -131,11 +136,13 @@ class Story:
             self._teller(line, step, at)
 
 
-def _begun(decision: Decision, incident: Incident | None, *, again: bool) -> str:
+def _begun(decision: Decision, incident: Incident | None, line: Line | None) -> str:
     if decision.reason is Reason.FOUND_BY_LOOK:
-        return "failed without any event: found by looking"
+        return UNHEARD
+    if line is not None:
+        return "its event is lost" if line.steps[-1:] == [UNHEARD] else "failed again"
     error = shortened(incident.error, ERROR_SHOWN) if incident is not None else ""
-    return f"failed {'again' if again else 'finally'}" + (f": {error}" if error and not again else "")
+    return f"failed finally: {error}" if error else "failed finally"
 
 
 def place_of(decision: Decision) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from remediator.demo.story import Story
 from remediator.engine.core import Changes
+from remediator.engine.tell import PAGERDUTY
 from remediator.model.incident import Incident, Phase
 from remediator.model.inputs import Entry
 from remediator.model.reasons import Reason
@@ -27,6 +28,7 @@ class Tally:
     facts: int = 0
     met: int = 0
     dead_letters: int = 0
+    pages: int = 0
     reasons: Counter[Reason] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     actions: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -50,6 +52,7 @@ class Tally:
         """A controller's step was committed."""
         for decision in changes.decisions:
             self.reasons[decision.reason] += 1
+            self.pages += decision.reason is Reason.PAGED and decision.text.startswith(PAGERDUTY)
             if decision.reason is Reason.FAILED_FINALLY:
                 self.failed[decision.key.removeprefix("dag:").partition("/")[0]] += 1
         for incident in changes.incidents:

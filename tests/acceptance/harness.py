@@ -32,6 +32,7 @@ from remediator.demo.fleet.world import World
 from remediator.demo.receiver.app import Receiver
 from remediator.model.time import Instant
 from remediator.web.server import serving
+from tests.acceptance.tomlfile import write_config
 
 ROOT = Path(__file__).resolve().parents[2]
 PACK = ROOT / "rules" / "airflow-transient"
@@ -89,26 +90,6 @@ async def eventually(condition: Callable[[], Any], what: str = "", seconds: floa
 
 
 # -- the daemon ---------------------------------------------------------------------------------------------------
-
-
-def toml(settings: Mapping[str, Any]) -> str:
-    """A nested mapping as TOML: everything below the first level as inline tables."""
-    return "".join(f"{name} = {_inline(value)}\n" for name, value in settings.items())
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(name)} = {_inline(each)}" for name, each in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_inline(each) for each in value) + "]"
-    return json.dumps(str(value) if isinstance(value, Path) else value)
-
-
-def write_config(folder: Path, settings: Mapping[str, Any], name: str = "remediator.toml") -> Path:
-    """Write a configuration file and say where it is."""
-    path = folder / name
-    path.write_text(toml(settings))
-    return path
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

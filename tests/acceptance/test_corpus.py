@@ -144,7 +144,6 @@ async def test_each_final_failure_is_treated_as_the_rules_say_and_once(
         }
         assert (await daemon.status())["dead_letters"] == 0
         assert await daemon.stop() == 0
-        print(second, reasons(daemon), pages_by_task(place))
 
 
 async def treated(daemon: DaemonProcess, place: Site) -> None:
@@ -179,4 +178,3 @@ async def test_a_failure_that_links_to_another_host_is_never_cleared(place: Site
         assert place.state.calls["clear"] == 0
         assert pages_by_task(place) == Counter({f"prod: {dag}.{task} failed": 1 for dag, task in EXPECTED})
         assert reasons(daemon)["foreign_host"] == EXPECTED["crm_sync", "pull"].failures
-        print(pages_by_task(place), reasons(daemon))

@@ -36,7 +36,8 @@ def task_event(
         **_nominal(run),
     }
     if failure is not None:
-        trace = f"Traceback (most recent call last):\n{failure.type}: {failure.message}\n"
+        last = f"{failure.type}: {failure.message}" if failure.message else failure.type  # as Python prints it
+        trace = f"Traceback (most recent call last):\n{last}\n"
         facets["errorMessage"] = _error(failure.message, None if failure.silent else trace)
     name = f"{run.dag_id}.{instance.task_id}"
     return _event(state, dag, name, "TASK", kind, moment, _task_run_id(state, run, instance), facets)
