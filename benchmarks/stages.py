@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from benchmarks.workload import FEED, PARTITIONS, Workload
 from remediator.config.settings import FetchLimits
 from remediator.model.event import Event
 from remediator.model.inputs import Activated, encode_inputs
+from remediator.model.record import Record
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import encode_rule_set
 from remediator.runtime import wiring
@@ -86,11 +88,11 @@ async def measure(workload: Workload, rules: RuleSet, fetched: Fetched, folder: 
         work()
         spent[stage] = (time.process_time() - begun) / fetched.records * 1e6
 
-    timed("decode", lambda: [intake.decode(record) for record in records])
+    timed("decode", lambda: _decode(intake, records))
     events = [event for record in records for event in intake.decode(record) if isinstance(event, Event)]
     timed("match", lambda: _match(intake, rules, events, fetched.batches[0].topic))
-    timed("prepare", lambda: _prepare(intake, rules, fetched.batches))
-    prepared = _prepare(intake, rules, fetched.batches)
+    timed("prepare", lambda: deque(_prepare(intake, rules, fetched.batches), maxlen=0))
+    prepared = list(_prepare(intake, rules, fetched.batches))
     timed("encode", lambda: [encode_inputs(batch.inputs) for batch in prepared])
     for name, batches in (("bare", [_without(batch) for batch in prepared]), ("full", prepared)):
         spent[name] = await _committed(config_of(workload, "none:1", "none", folder, name, FetchLimits()), batches,
@@ -106,6 +108,11 @@ async def measure(workload: Workload, rules: RuleSet, fetched: Fetched, folder: 
     }
 
 
+def _decode(intake: Intake, records: Sequence[Record]) -> None:
+    for record in records:
+        intake.decode(record)
+
+
 def _match(intake: Intake, rules: RuleSet, events: Sequence[Event], topic: str) -> None:
     for event in events:
         deployment, _ = intake.assign(event, topic)
@@ -114,15 +121,13 @@ def _match(intake: Intake, rules: RuleSet, events: Sequence[Event], topic: str) 
             rules.match(event)
 
 
-def _prepare(intake: Intake, rules: RuleSet, batches: Sequence[SourceBatch]) -> list[MatcherBatch]:
+def _prepare(intake: Intake, rules: RuleSet, batches: Sequence[SourceBatch]) -> Iterator[MatcherBatch]:
     marked: set[int] = set()
-    done = []
     for batch in batches:
         prepared = prepare(intake, rules, batch, now(), mark=batch.partition not in marked)
         marked.add(batch.partition)
         if prepared is not None:
-            done.append(prepared.batch)
-    return done
+            yield prepared.batch
 
 
 def _without(batch: MatcherBatch) -> MatcherBatch:

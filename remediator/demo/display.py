@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from remediator.demo.files import FEED, PER_HOUR
+from remediator.demo.files import CHANNEL, FEED, PER_HOUR
 from remediator.demo.fleet.running import Running
 from remediator.demo.plant import Plant
 from remediator.demo.story import Line, Mood, shortened
@@ -95,7 +95,7 @@ def clock(at: Instant) -> str:
 
 def _fleet(fleet: Iterable[Running], view: View) -> Table:
     table = Table(box=None, expand=True)
-    for name in ("deployment", "dagruns", "running", "failed", "final", "cleared", "by hand"):
+    for name in ("deployment", "dagruns", "running", "failed", "final", "cleared", "people"):
         table.add_column(name, justify="left" if name == "deployment" else "right", no_wrap=True)
     for one in fleet:
         states = [run.state for run in one.api.state.runs.values()]
@@ -152,15 +152,18 @@ def _people(view: View) -> RenderableType:
         style="bold",
     )
     pages = [
-        Text(f"PagerDuty {'open    ' if one.open else 'resolved'} {shortened(one.summary, MESSAGE_WIDTH)}",
-             style="red" if one.open else "cyan", **ONE_ROW)
+        _row(f"PagerDuty {'open' if one.open else 'resolved'}: {one.summary}", "red" if one.open else "cyan")
         for one in receiver.pagerduty.alerts[-MESSAGES_SHOWN:]
-    ]  # fmt: skip
+    ]
     posts = [
-        Text(f"Slack #alerts{f' (edit {one.edits})' if one.edits else ''}: {shortened(one.text, MESSAGE_WIDTH)}", **ONE_ROW)
+        _row(f"Slack #{CHANNEL}{f', edit {one.edits}' if one.edits else ''}: {one.text}", "")
         for one in receiver.slack.messages[-MESSAGES_SHOWN:]
     ]
     return Group(head, *reversed(pages), *reversed(posts))
+
+
+def _row(text: str, style: str) -> Text:
+    return Text(shortened(text, MESSAGE_WIDTH), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _help(view: View) -> Panel:

@@ -92,8 +92,8 @@ def spoken(found: Report) -> list[str]:
         f"{found['seconds']} s: {found['records']} records read ({found['dead_letters']} of them garbage, kept as dead "
         f"letters; {produced['twice']} came twice, {produced['late']} late), {found['events']} events.",
         f"{found['airflow_retried']} failures were left to Airflow's own retries; {found['failures']} were final.",
-        f"{found['clears']} clears by remediator, as the stand-in Airflows counted ({found['duplicate_clears']} twice): "
-        f"{found['helped']} helped, {found['did_not_help']} did not. People cleared {found['clears_by_people']} and "
+        f"{found['clears']} clears by remediator, as the stand-in Airflows counted ({found['duplicate_clears']} twice),"
+        f" {found['helped']} helped, {found['did_not_help']} did not. People cleared {found['clears_by_people']} and "
         f"fixed {found['fixes_by_people']} by hand.",
         f"{incidents['opened']} incidents: {incidents['resolved']} resolved, {incidents['open']} open; "
         f"{found['pages_received']} pages reached a person, {found['slack_posts']} Slack messages "

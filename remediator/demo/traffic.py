@@ -39,6 +39,11 @@ class Traffic:
         self.dropped = 0
         self.is_open = True
 
+    @property
+    def under_way(self) -> int:
+        """Records that were emitted and not handed to the broker's client yet."""
+        return self._emitted + self.twice + self.garbage - self.dropped - self.sent
+
     def emit(self, deployment: str, key: bytes, value: bytes) -> None:
         """Take an event from the fleet; returns at once."""
         if not self.is_open:

@@ -106,7 +106,7 @@ def settings(place: Site, url: str, number: int) -> dict[str, Any]:
     return place.settings(
         daemon={"lease": "2s"},
         store={"url": url, "synchronous": "NORMAL"} if url.startswith("sqlite") else {"url": url},
-        feed=[{**feed, "member": f"crash-{number}", "session": "6s"}],
+        feed=[{**feed, "session": "1s"}],
         deployment=[{**own["deployment"][0], "api": {**api, "timeout": "1s"}}],
         receiver=[{**receiver, "timeout": "1s"} for receiver in own["receiver"]],
         routes={

@@ -43,6 +43,8 @@ SECRETS = {
 }
 QUICK_POLICY: dict[str, Any] = {"look_delay": "200ms", "look_again": "1s", "look_again_max": "2s", "lateness": "0s"}
 """Decisions within seconds instead of minutes."""
+SESSION = "2s"
+"""The embedded broker lets the first member of a group wait for half of it."""
 RETRY_RULE = """
 [[rule]]
 id = "reset"
@@ -271,8 +273,10 @@ class Site:
         """Bring what the stand-in emits to the broker."""
         async with AIOKafkaProducer(bootstrap_servers=self.bootstrap, enable_idempotence=False) as producer:
             while True:
-                key, value = await self._records.get()
-                await producer.send_and_wait(self.topic, value, key=key)
+                waiting = [await self._records.get()]
+                while not self._records.empty():
+                    waiting.append(self._records.get_nowait())
+                await asyncio.gather(*[await producer.send(self.topic, value, key=key) for key, value in waiting])
 
     async def produce(self, records: Iterable[tuple[bytes | None, bytes]], partition: int | None = None) -> None:
         """Bring records (key, value) to the broker, and wait until it has them."""
@@ -284,7 +288,7 @@ class Site:
             "store": {"url": f"sqlite:///{self.folder}/remediator.db"},
             "feed": [
                 {"name": "main", "bootstrap_servers": [self.bootstrap], "topics": [self.topic], "group": self.topic,
-                 "codec": "openlineage", "start": "earliest", "lateness": "0s"},
+                 "codec": "openlineage", "start": "earliest", "lateness": "0s", "session": SESSION},
             ],
             "deployment": [self.deployment()],
             "receiver": [

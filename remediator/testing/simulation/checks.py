@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from random import Random
 
+from remediator.actions.airflow.verdict import LOOK_VALID
 from remediator.engine.core import Changes, Core
 from remediator.engine.incident import incident_id
-from remediator.model.action import QUESTIONS, Retry
+from remediator.model.action import QUESTIONS, Retry, RetryTarget
 from remediator.model.event import TERMINAL, Event
 from remediator.model.incident import Phase
-from remediator.model.inputs import Entry, Fact
+from remediator.model.inputs import Entry, Fact, Gap
 from remediator.model.policy import Mode
+from remediator.model.reasons import Decision, Reason
+from remediator.model.time import SECOND, Duration, Instant
 from remediator.store.chunks import entries_after
-from remediator.testing.simulation.plant import FEED, MAX_ATTEMPTS, PER_HOUR, TOPIC, Plant
+from remediator.testing.simulation.plant import FEED, MAX_ATTEMPTS, PER_HOUR, TOPIC, WATCHED, Plant
+from remediator.testing.simulation.scheduler import Instance, Scheduler
+
+STALE_PAGE: Duration = 200 * SECOND
+"""A page may be decided at most so long after the last moment in which its task was failed."""
+GO_VALID: Duration = 10 * SECOND
+"""How old the store's yes may be when the executor begins."""
 
 
 def check(plant: Plant) -> list[str]:
@@ -23,6 +33,8 @@ def check(plant: Plant) -> list[str]:
     found += nothing_lost(plant, entries)
     found += effects_once(plant)
     found += only_what_failed_is_told(plant)
+    found += told_in_time(plant)
+    found += tells_the_truth(plant)
     found += nothing_left(plant)
     found += replays(plant, entries)
     found += brakes_held(plant)
@@ -44,12 +56,27 @@ def nothing_lost(plant: Plant, entries: list[Entry]) -> list[str]:
         stored = plant.data.progress.get((FEED, TOPIC, partition))
         if stored != plant.topic.end(partition):
             found.append(f"P1 partition {partition} read to {stored} of {plant.topic.end(partition)}")
+    found += _facts_are_complete(plant, entries)
+    letters = {(letter.partition, letter.offset) for _, letter in plant.data.dead}
+    garbage = {place for place, event in plant.sent.items() if event is None}
+    if len(letters) != len(plant.data.dead) or letters - garbage or garbage - letters - plant.dropped:
+        found.append(f"P1 {len(plant.data.dead)} dead letters of {len(garbage)}")
+    return found
+
+
+def _facts_are_complete(plant: Plant, entries: list[Entry]) -> list[str]:
+    """What retention took may be missing, but then its gap is in the journal."""
     facts = Counter(_identity(entry.input.event) for entry in entries if isinstance(entry.input, Fact))
-    sent = Counter(_identity(event) for event in plant.sent if event.type in TERMINAL)
-    if facts != sent:
-        found.append(f"P1 facts differ from what was sent: missing {sent - facts}, extra {facts - sent}")
-    if len(plant.data.dead) != plant.garbage:
-        found.append(f"P1 {len(plant.data.dead)} dead letters of {plant.garbage}")
+    terminal = {place: event for place, event in plant.sent.items() if event is not None and event.type in TERMINAL}
+    sent = Counter(_identity(event) for event in terminal.values())
+    gaps = [entry.input for entry in entries if isinstance(entry.input, Gap)]
+    told = {(gap.partition, offset) for gap in gaps for offset in range(gap.first, gap.last + 1)}
+    lost = Counter(_identity(event) for place, event in terminal.items() if place in told)
+    found = []
+    if facts != sent - lost:
+        found.append(f"P1 facts differ from what was sent: missing {sent - lost - facts}, extra {facts - (sent - lost)}")
+    if told - plant.dropped:
+        found.append(f"P1 the journal tells of gaps that there were not: {sorted(told - plant.dropped)}")
     return found
 
 
@@ -93,10 +120,82 @@ def only_what_failed_is_told(plant: Plant) -> list[str]:
         for name, scheduler in plant.schedulers.items()
         for dag_id, _, task_id, _ in scheduler.failed_finally
     }
-    own = {incident.id for incident in plant.data.incidents.values() if incident.rule.startswith("self.")}
-    own |= {one.incident for one in plant.data.decisions if "unverified" in one.text}
     paged = {key.rsplit("-", 1)[0] for key in plant.pager.triggered}
-    return [f"P3 paged for {identity}, which never failed finally" for identity in sorted(paged - failed - own)]
+    known = failed | _own(plant) | _unverified(plant)
+    return [f"P3 paged for {identity}, which never failed finally" for identity in sorted(paged - known)]
+
+
+def _own(plant: Plant) -> set[str]:
+    return {incident.id for incident in plant.data.incidents.values() if incident.rule.startswith("self.")}
+
+
+def _unverified(plant: Plant) -> set[str]:
+    return {one.incident for one in plant.data.decisions if "unverified" in one.text}
+
+
+def told_in_time(plant: Plant) -> list[str]:
+    """P3: nobody is paged for what is long over, however far behind the feed was."""
+    exempt = _own(plant) | {
+        incident.id for incident in plant.data.incidents.values() if incident.deployment != WATCHED
+    } & _unverified(plant)  # fmt: skip
+    tasks = {incident.id: incident for incident in plant.data.incidents.values()}
+    found = []
+    for one in plant.data.decisions:
+        if one.reason is not Reason.PAGED or one.incident in exempt:
+            continue
+        task = tasks[one.incident]
+        since = plant.schedulers[task.deployment].last_failed(task.dag_id, task.task_id, one.at)
+        if since is not None and one.at - since > STALE_PAGE:
+            found.append(f"P3 paged for {task.title} {(one.at - since) // SECOND} s after it was over")
+    return found
+
+
+def tells_the_truth(plant: Plant) -> list[str]:
+    """P6: what the story says of a retry is what the scheduler saw of it; an observing rule never responds."""
+    found = []
+    for one in plant.data.decisions:
+        if one.reason is Reason.HELPED and not _any_target(plant, one, _had_success):
+            found.append(f"P6 {one.action_id} is said to have helped: {one.text}")
+        if one.reason is Reason.DID_NOT_HELP and not _any_target(plant, one, _had_failed):
+            found.append(f"P6 {one.action_id} is said not to have helped: {one.text}")
+        if one.reason is Reason.RULE_RESPONDS and one.rule == "observer":
+            found.append(f"P5 the observing rule responds to {one.incident}")
+    found += [f"P5 the observing rule retries: {action_id}" for action_id, _, retry in _retries(plant)
+              if "observer" in retry.why]  # fmt: skip
+    return found
+
+
+def _any_target(plant: Plant, one: Decision, holds: object) -> bool:
+    row = plant.data.outbox.get(one.action_id)
+    if row is None or not isinstance(row.action.params, Retry):
+        return False
+    retry, scheduler = row.action.params, plant.schedulers[row.action.target]
+    targets = [target for target in retry.tasks if one.text.startswith(f"{target.task_id} ")]
+    instances = [scheduler.instance(retry.dag_id, retry.run_id, target.task_id) for target in targets]
+    return any(
+        instance is not None and holds(instance, target, one.at)  # type: ignore[operator]
+        for instance, target in zip(instances, targets, strict=True)
+    )
+
+
+def _had_success(instance: Instance, target: RetryTarget, at: Instant) -> bool:
+    """It succeeded by then, at the try that was cleared (by a mark) or at a later one."""
+    return any(
+        when <= at and state == "success" and tried >= target.try_number for when, state, tried in instance.story
+    )
+
+
+def _had_failed(instance: Instance, target: RetryTarget, at: Instant) -> bool:
+    """It failed at a later try by then, or the clear never touched it."""
+    later = any(when <= at and state == "failed" and tried > target.try_number for when, state, tried in instance.story)
+    return later or target.try_number not in instance.cleared or instance.state == "failed"
+
+
+def _retries(plant: Plant) -> Iterator[tuple[str, str, Retry]]:
+    """(action id, deployment, params) of every retry that was ever wanted."""
+    for row in plant.data.outbox.values():
+        if isinstance(row.action.params, Retry):
+            yield row.action.id, row.action.target, row.action.params
 
 
 def nothing_left(plant: Plant) -> list[str]:
@@ -106,6 +205,8 @@ def nothing_left(plant: Plant) -> list[str]:
     left = set()
     for name, scheduler in plant.schedulers.items():
         for dag_id, run_id, task_id, tried in scheduler.left():
+            if name == WATCHED and not _was_announced(plant, dag_id, run_id, task_id, tried):
+                continue
             identity = incident_id(name, dag_id, task_id)
             left.add(identity)
             incident = open_now.get(identity)
@@ -116,9 +217,21 @@ def nothing_left(plant: Plant) -> list[str]:
             elif f"{identity}-{incident.episode}" not in plant.pager.triggered:
                 found.append(f"nobody was paged for {name}/{dag_id}/{run_id}/{task_id} try {tried}")
     for identity, incident in open_now.items():
-        if identity not in left and not incident.rule.startswith("self."):
+        if identity not in left and not incident.rule.startswith("self.") and incident.deployment != WATCHED:
             found.append(f"incident {incident.title} is open, but nothing is failed: {incident.status}")
     return found
+
+
+def _was_announced(plant: Plant, dag_id: str, run_id: str, task_id: str, tried: int) -> bool:
+    """Did an event that was read say that this try failed, and that Airflow had no retry left?"""
+    return any(
+        event is not None
+        and (event.namespace, event.type, event.dag_id) == (WATCHED, "task.failed", dag_id)
+        and (event.run_id, event.task_id, event.try_number) == (run_id, task_id, tried)
+        and tried > (event.retries or 0)
+        for place, event in plant.sent.items()
+        if place not in plant.dropped
+    )
 
 
 def replays(plant: Plant, entries: list[Entry]) -> list[str]:
@@ -147,12 +260,13 @@ def replays(plant: Plant, entries: list[Entry]) -> list[str]:
 
 
 def brakes_held(plant: Plant) -> list[str]:
-    """P5: ceilings, attempts and budgets hold to the unit."""
+    """P5: ceilings, attempts, budgets and the freeze hold to the unit."""
     found = []
     for name, scheduler in plant.schedulers.items():
         ours = [clear for clear in scheduler.clears if clear[5] != "person"]
-        if ours and plant.ceilings[name] is not Mode.ACT:
+        if ours and (name == WATCHED or plant.ceilings[name] is not Mode.ACT):
             found.append(f"P5 {name} allows no changes, and {len(ours)} were made")
+        found += _frozen_clears(plant, name, scheduler)
         by_task = Counter(
             (dag_id, task_id) for _, dag_id, _, task_id, _, who in ours if _is_target(plant, who, task_id)
         )
@@ -160,6 +274,17 @@ def brakes_held(plant: Plant) -> list[str]:
         by_run = Counter((run_id, task_id) for _, _, run_id, task_id, _, who in ours if _is_target(plant, who, task_id))
         found += [f"P5 {key} was cleared {n} times" for key, n in by_run.items() if n > MAX_ATTEMPTS]
     return found
+
+
+def _frozen_clears(plant: Plant, name: str, scheduler: Scheduler) -> list[str]:
+    """No call begins under a freeze; only a process that stood still within one can end it a little later."""
+    grace = GO_VALID + LOOK_VALID if plant.stall_rate else 0
+    return [
+        f"P5 {name}: {who} cleared {run_id}/{task_id} {(at - begin) / SECOND:.1f} s after the freeze"
+        for at, _, run_id, task_id, _, who in scheduler.clears
+        for begin, end in plant.froze
+        if who != "person" and begin + grace < at < end
+    ]
 
 
 def _is_target(plant: Plant, action_id: str, task_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""One simulated plant: two daemons on one store, two partitions, two deployments, people, and a seed's faults.
+"""One simulated plant: two daemons on one store, two partitions, three deployments, people, and a seed's faults.
 
 Owns the wiring and the course of time. What must hold is in checks.py.
 """
@@ -37,8 +37,11 @@ TROUBLE: Duration = 7 * MINUTE
 """How long faults are injected; everything that was begun must be settled after."""
 REST: Duration = 17 * MINUTE
 STEP: Duration = 5 * SECOND
+FOR_EVER: Instant = 2**62
 REST_STEP: Duration = 10 * SECOND
 TOPIC = "events"
+WATCHED = "gamma"
+"""The deployment without an API."""
 FEED = "feed"
 MAX_ATTEMPTS = 2
 PER_HOUR = 3
@@ -69,7 +72,9 @@ def plant_policy(ceilings: dict[str, Mode]) -> Policy:
     """Short times, so that a seed is a few thousand steps."""
     both = (Destination("pagerduty.page", "pager"), Destination("slack.message", "chat", "#data"))
     return Policy(
-        deployments={name: DeploymentPolicy(name, FEED, ceiling) for name, ceiling in ceilings.items()},
+        deployments={
+            name: DeploymentPolicy(name, FEED, ceiling, has_api=name != WATCHED) for name, ceiling in ceilings.items()
+        },
         routes={
             "default": Route("default", both, fallback="backup"),
             "backup": Route("backup", (Destination("pagerduty.page", "backup-pager"),)),
@@ -126,10 +131,13 @@ class Plant:
         self.happened: list[tuple[Instant, str]] = []
         """Faults and what people did, for the story."""
         self.flying: dict[str, str] = {}
-        self.sent: list[Event] = []
-        """Every event that reached the topic, once for each record."""
-        self.garbage = 0
-        self.ceilings = {"alpha": Mode.ACT, "beta": self.random.choice([Mode.ACT, Mode.OBSERVE])}
+        self.sent: dict[tuple[int, int], Event | None] = {}
+        """(partition, offset) -> the event that reached the topic; None for garbage."""
+        self.dropped: set[tuple[int, int]] = set()
+        """What retention took before it was certainly read."""
+        self.froze: list[tuple[Instant, Instant]] = []
+        """[from, to) of every freeze, as the person saw it."""
+        self.ceilings = {"alpha": Mode.ACT, "beta": self.random.choice([Mode.ACT, Mode.OBSERVE]), WATCHED: Mode.ACT}
         policy = plant_policy(self.ceilings)
         self.spec = RuleSetSpec((transient_rule(), observing_rule()), policy)
         self.rules = RuleSet(self.spec)
@@ -144,7 +152,7 @@ class Plant:
         self.store_fault_rate = self.random.choice([0.0, 0.0, 0.01])
         self.loss_rate = self.random.choice([0.0, 0.1])
         self.troubled = True
-        self.frozen_since: Instant | None = None
+        self.reachable = True
         self.driver = Driver(self.random, self.clock, self._fault)
         self.owners: dict[int, set[str]] = {0: {"one"}, 1: {"two"}}
         self.sources: dict[str, MemorySource] = {}
@@ -178,16 +186,18 @@ class Plant:
             return await store.progress(FEED, topic)
 
         source = MemorySource(FEED, [self.topic], positions, self.clock, self._pause, assigned=mine, max_records=7)
+        source.reachable = self.reachable
         self.sources[name] = source
         matcher = Matcher(self._intake(), source, store, self.clock, lambda: self.rules)
         controller = self.parts.controller(name, store, self.clock)
-        looks = SimulatedLooks(self.schedulers, self.network)
+        reachable = {name: one for name, one in self.schedulers.items() if name != WATCHED}
+        looks = SimulatedLooks(reachable, self.network)
         dispatcher = Dispatcher(
             name,
             store,
             self.clock,
             {
-                "airflow.retry": LaneWatch(self.parts.retries(self.schedulers, self.network, self.clock), self),
+                "airflow.retry": LaneWatch(self.parts.retries(reachable, self.network, self.clock), self),
                 "pagerduty.page": LaneWatch(self.pager, self),
                 "slack.message": LaneWatch(self.chat, self),
             },
@@ -244,10 +254,6 @@ class Plant:
     # -- faults ---------------------------------------------------------------------------------------------------
 
     def _fault(self, process: Process, point: str) -> None:
-        if self.data.frozen and self.frozen_since is None:
-            self.frozen_since = self.clock.now
-        elif not self.data.frozen:
-            self.frozen_since = None
         if not self.troubled or point in (IDLE, BUSY):
             return
         if self.random.random() < self.crash_rate:
@@ -267,11 +273,21 @@ class Plant:
 
     def _append(self, event: Event) -> None:
         partition = hash_of(event.dag_id or "") if self.random.random() < 0.9 else self.random.randrange(2)
-        self.sent.append(event)
-        self.topic.append(msgspec.json.encode(event), partition=partition, timestamp=self.clock.now)
+        self._put(partition, msgspec.json.encode(event), event)
         if self.random.random() < 0.02:
-            self.garbage += 1
-            self.topic.append(b"{garbage", partition=partition, timestamp=self.clock.now)
+            self._put(partition, b"{garbage", None)
+
+    def _put(self, partition: int, value: bytes, event: Event | None) -> None:
+        self.sent[partition, self.topic.append(value, partition=partition, timestamp=self.clock.now)] = event
+
+    def _drop(self) -> None:
+        """Retention takes what a partition has, read or not."""
+        partition = self.random.randrange(2)
+        begin = self.topic.end(partition) - self.random.randrange(3)
+        read = self.data.progress.get((FEED, TOPIC, partition), 0)
+        self.dropped |= {(partition, offset) for offset in range(max(read, self.topic.beginning(partition)), begin)}
+        self.topic.drop_before(begin, partition=partition)
+        self._note(f"retention drops partition {partition} before {begin}; {read} was committed")
 
     def _at(self, at: Instant, happen: Callable[[], None]) -> None:
         if at <= self.clock.now:
@@ -293,15 +309,29 @@ class Plant:
         for _ in range(random.randrange(0, 4)):
             self._at(START + random.randrange(TROUBLE), self._person)
         if random.random() < 0.25:
-            begin = random.randrange(TROUBLE // 2)
-            self._at(START + begin, lambda: self._press("freeze"))
-            self._at(START + begin + random.randrange(TROUBLE // 2), lambda: self._press("thaw"))
+            self._plan_freezes()
         for _ in range(random.randrange(0, 3)):
             self._at(START + random.randrange(TROUBLE), self._rebalance)
         if random.random() < 0.2:
-            begin = random.randrange(TROUBLE // 2)
-            self._at(START + begin, lambda: self._reach(False))
-            self._at(START + begin + random.randrange(TROUBLE // 2), lambda: self._reach(True))
+            self._plan_dead_broker()
+
+    def _plan_freezes(self) -> None:
+        at = self.random.randrange(TROUBLE // 2)
+        for _ in range(self.random.randrange(1, 4)):
+            if at >= TROUBLE:
+                return
+            self._at(START + at, lambda: self._press("freeze"))
+            at += self.random.randrange(SECOND, TROUBLE // 2)
+            self._at(min(START + at, START + TROUBLE), lambda: self._press("thaw"))
+            at += self.random.randrange(SECOND, TROUBLE // 8)
+
+    def _plan_dead_broker(self) -> None:
+        begin = self.random.randrange(TROUBLE // 2)
+        end = begin + self.random.randrange(TROUBLE // 2)
+        self._at(START + begin, lambda: self._reach(False))
+        if self.random.random() < 0.5:
+            self._at(START + end, self._drop)
+        self._at(START + end, lambda: self._reach(True))
 
     def _plan(self) -> Plan:
         shape = self.random.randrange(7)
@@ -325,8 +355,7 @@ class Plant:
 
     def _person(self) -> None:
         """Somebody clears, or marks, one of the failed tasks by hand."""
-        scheduler = self.schedulers[self.random.choice(sorted(self.schedulers))]
-        failed = scheduler.left()
+        failed = (scheduler := self.schedulers[self.random.choice(sorted(self.schedulers))]).left()
         if not failed:
             return
         dag_id, run_id, task_id, _ = failed[self.random.randrange(len(failed))]
@@ -339,6 +368,10 @@ class Plant:
         """The freeze, as the HTTP API presses it: journalled and set in one transaction."""
         self._note(f"somebody presses {command}")
         inputs: list[Input] = [Pressed("somebody", command)]
+        if command == "freeze":
+            self.froze.append((self.clock.now, FOR_EVER))
+        elif self.froze:
+            self.froze[-1] = (self.froze[-1][0], min(self.froze[-1][1], self.clock.now))
         coroutine = MemoryStore(self.data, clock=self.clock).append(inputs, self.clock(), frozen=command == "freeze")
         try:
             coroutine.send(None)
@@ -360,6 +393,7 @@ class Plant:
             self.sources[name].revoke(TOPIC, partition)
 
     def _reach(self, reachable: bool) -> None:
+        self.reachable = reachable
         for source in self.sources.values():
             source.reachable = reachable
 
@@ -389,7 +423,7 @@ class Plant:
         self.network.rate = 0.0
         self.network.down.clear()
         self._reach(True)
-        if self.data.frozen:
+        if self.froze and self.froze[-1][1] == FOR_EVER:
             self._press("thaw")
         for process in self.driver.processes:
             process.stalled_until = 0

@@ -42,6 +42,8 @@ class Instance(msgspec.Struct):
     updated_at: Instant = 0
     cleared: dict[int, set[str]] = {}
     """try -> who cleared it."""
+    story: list[tuple[Instant, str, int]] = []
+    """(at, state, try) of every change."""
 
 
 class DagRun(msgspec.Struct):
@@ -148,6 +150,7 @@ class Scheduler:
 
     def _set(self, instance: Instance, state: str) -> None:
         instance.state = state
+        instance.story.append((self._clock(), state, instance.try_number))
         instance.updated_at = self._clock()
         instance.ended_at = self._clock() if state in ("failed", "success") else None
 
@@ -178,6 +181,18 @@ class Scheduler:
         base = Event(kind, self._clock(), source="simulation", namespace=self.deployment)
         self.emit(msgspec.structs.replace(base, dag_id=run.dag_id, run_id=run.run_id, **fields))
 
+    # -- for the checks ---------------------------------------------------------------------------------------------
+
+    def instances(self, dag_id: str, task_id: str) -> list[Instance]:
+        """The instances of a task in every dagrun."""
+        runs = (run for run in self.dagruns.values() if run.dag_id == dag_id)
+        return [one for run in runs for one in run.instances if one.task_id == task_id]
+
+    def last_failed(self, dag_id: str, task_id: str, at: Instant) -> Instant | None:
+        """The last moment up to `at` in which any instance of the task was failed; None if there was none."""
+        ends = [end for one in self.instances(dag_id, task_id) for begin, end in failed_spans(one) if begin <= at]
+        return min(max(ends), at) if ends else None
+
     # -- the API --------------------------------------------------------------------------------------------------
 
     def truth(self, dag_id: str, run_id: str) -> DagRunTruth:
@@ -190,7 +205,7 @@ class Scheduler:
 
     def row(self, dag_id: str, run_id: str, task_id: str) -> TaskInstanceRow | None:
         """What GET of a task instance answers."""
-        instance = self._instance(dag_id, run_id, task_id)
+        instance = self.instance(dag_id, run_id, task_id)
         return None if instance is None else _row(dag_id, run_id, instance)
 
     def changed_since(self, since: Instant) -> tuple[DagRunRef, ...]:
@@ -222,7 +237,7 @@ class Scheduler:
 
     def mark_success(self, dag_id: str, run_id: str, task_id: str) -> None:
         """A person marks a failed task instance as success; its dagrun goes on."""
-        instance = self._instance(dag_id, run_id, task_id)
+        instance = self.instance(dag_id, run_id, task_id)
         run = self.dagruns[dag_id, run_id]
         if instance is None or instance.state != "failed":
             return
@@ -234,15 +249,16 @@ class Scheduler:
         run.state, run.ended_at = "running", None
         self._later(SECOND, lambda: self._start_next(run))
 
-    def _instance(self, dag_id: str, run_id: str, task_id: str) -> Instance | None:
+    def instance(self, dag_id: str, run_id: str, task_id: str) -> Instance | None:
+        """One task instance, if there is such a dagrun."""
         run = self.dagruns.get((dag_id, run_id))
         return next((one for one in run.instances if one.task_id == task_id), None) if run is not None else None
 
     def succeeded_later(self, dag_id: str, run_id: str, task_id: str) -> bool:
         """Did the same task succeed in another dagrun after it failed in this one?"""
-        failed = self._instance(dag_id, run_id, task_id)
+        failed = self.instance(dag_id, run_id, task_id)
         since = failed.ended_at if failed is not None else None
-        others = (self._instance(dag_id, run.run_id, task_id) for run in self.dagruns.values() if run.dag_id == dag_id)
+        others = (self.instance(dag_id, run.run_id, task_id) for run in self.dagruns.values() if run.dag_id == dag_id)
         return since is not None and any(
             one is not None and one.state == "success" and (one.ended_at or 0) > since - 10 * SECOND for one in others
         )
@@ -255,6 +271,12 @@ class Scheduler:
             for instance in run.instances
             if instance.state == "failed"
         ]
+
+
+def failed_spans(instance: Instance) -> list[tuple[Instant, Instant]]:
+    """[from, to] of every time it was failed."""
+    ends = [at for at, _, _ in instance.story[1:]] + [2**62]
+    return [(at, end) for (at, state, _), end in zip(instance.story, ends, strict=True) if state == "failed"]
 
 
 def _task_truth(instance: Instance) -> TaskTruth:
