@@ -94,16 +94,18 @@ class Rig:
         self.dispatcher = Dispatcher("bench", self.store, now, done, questioners, told=self._observer.performed)
         self._watch = Stopwatch()
         self._records = 0
+        self._matches = 0
         self._wanted = 0
         self._read_all = asyncio.Event()
+        self._moved = asyncio.Event()
         self.opened = asyncio.Event()
         self._position = 0
-        self.decided_on = 0
 
     def _seen(self, feed: str, prepared: Prepared) -> None:
         self._observer.committed(feed, prepared)
         self.opened.set()
         self._records += prepared.records
+        self._matches += prepared.matches
         if self._records and not self._watch.running:
             self._watch.first(self._records)
         if self._wanted and self._records >= self._wanted:
@@ -112,7 +114,7 @@ class Rig:
     def _decided(self, changes: Changes, entries: Sequence[Entry]) -> None:
         self._observer.decided(changes, entries)
         self._position = changes.position
-        self.decided_on += len(entries)
+        self._moved.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -120,6 +122,8 @@ class Rig:
         await self.store.open()
         await self.store.put_rule_set(self._rules.hash, encode_rule_set(self._rules.spec))
         await self.store.append([Activated(self._rules.hash)], now())
+        while not self._position:  # the controller compiles the rules when it begins: not a cost of records
+            await self.controller.run_once()
         await self.source.start()
         settings = self._config.dispatcher
         async with asyncio.TaskGroup() as group:
@@ -143,8 +147,9 @@ class Rig:
             async with asyncio.timeout(LIMIT_S):
                 await self._read_all.wait()
                 while await self.store.read_journal(self._position, 1):
-                    await asyncio.sleep(0.01)
-            return self._watch.stop(self._records)
+                    self._moved.clear()
+                    await loops.wait_for(self._moved, 0.05)
+            return self._watch.stop(self._records, self._matches)
 
 
 def _fail(part: str, error: StoreError) -> None:

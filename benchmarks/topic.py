@@ -19,11 +19,15 @@ WINDOW = 2_000
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What some records cost this process. cpu_s: user and system, of all its threads."""
+    """What some records cost this process. cpu_s: user and system, of all its threads.
+
+    matches: events that met a rule, of all records: what both contenders must agree on.
+    """
 
     records: int
     wall_s: float
     cpu_s: float
+    matches: int
 
     @property
     def us(self) -> float:
@@ -47,9 +51,9 @@ class Stopwatch:
         self.skipped, self.running = records, True
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
-    def stop(self, records: int) -> Cost:
+    def stop(self, records: int, matches: int = 0) -> Cost:
         wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
-        return Cost(records - self.skipped, wall, cpu)
+        return Cost(records - self.skipped, wall, cpu, matches)
 
 
 async def fill(bootstrap: str, topic: str, messages: Iterable[Message]) -> int:
@@ -90,16 +94,16 @@ async def raw_loop(bootstrap: str, topic: str, total: int, handle: Callable[[byt
 
 
 async def _read(consumer: AIOKafkaConsumer, total: int, handle: Callable[[bytes], int], most: int) -> Cost:
-    watch, done = Stopwatch(), 0
+    watch, done, matches = Stopwatch(), 0, 0
     while done < total:
         found = await consumer.getmany(timeout_ms=1_000, max_records=most)
         for records in found.values():
             for record in records:
-                handle(record.value)
+                matches += handle(record.value)
             done += len(records)
         if found and not watch.running:
             watch.first(done)
-    return watch.stop(done)
+    return watch.stop(done, matches)
 
 
 # -- what the raw loop does with a record -------------------------------------------------------------------------

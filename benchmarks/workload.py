@@ -30,6 +30,8 @@ DAGS = 500
 CHECKS = 20
 LIMIT = 1_000
 TOO_MUCH = 5_000
+EVERY = 100
+"""One record of so many matches a rule."""
 MATCHING_DAGS = 10
 """Rules 0 to 9 are in every rule set and take all matches: the records are the same whatever the number of rules."""
 PADDING = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor "
@@ -73,7 +75,7 @@ def small(rules: int) -> Workload:
 def small_event(number: int, at: datetime, subject: str, *, matches: bool) -> bytes:
     """One CloudEvent of about 600 bytes. One that matches exceeds the limit of a rule among the first ten."""
     kind = ("task.started", "task.success", "task.started", "task.success", "check.failed")[number % 5]
-    dag = number // 100 % MATCHING_DAGS if matches else number * 7919 % DAGS
+    dag = number // EVERY % MATCHING_DAGS if matches else number * 7919 % DAGS
     data = {
         "dag_id": f"dag_{dag:03}",
         "run_id": f"scheduled__{number // 50:07}",
@@ -119,8 +121,9 @@ def _small_rule(number: int) -> Rule:
 def _small_messages(count: int, until: datetime) -> Iterator[Message]:
     for number in range(count):
         at = until - timedelta(milliseconds=count - number)
-        subject = f"table_{number % 8 if number % 100 == 0 else number % 1000}"
-        yield number % PARTITIONS, small_event(number, at, subject, matches=number % 100 == 0)
+        matches = number % EVERY == 0
+        subject = f"table_{number // EVERY % 80 if matches else number % 1000}"
+        yield number % PARTITIONS, small_event(number, at, subject, matches=matches)
 
 
 # -- recorded events ----------------------------------------------------------------------------------------------

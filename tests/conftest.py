@@ -12,7 +12,7 @@ import pytest
 
 COMPONENTS = ("postgres", "broker", "kafka", "airflow")
 REQUIRE = "REMEDIATOR_REQUIRE"
-KEPT = {"REMEDIATOR_AIRFLOW_VENV"}
+KEPT = {"REMEDIATOR_AIRFLOW_VENV", "REMEDIATOR_KILLS", "REMEDIATOR_RECORDS"}
 STEERING_PREFIXES = ("REMEDIATOR_", "AIRFLOW__", "OPENLINEAGE_", "SLACK_", "PAGERDUTY_", "PG")
 STEERING = {
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",  # httpx and aiohttp would leave loopback

@@ -9,6 +9,7 @@ from remediator.cli.demo import demo
 from remediator.cli.explain import explain
 from remediator.cli.freeze import freeze
 from remediator.cli.incidents import incidents
+from remediator.cli.replay import replay
 from remediator.cli.rules import rules_app
 from remediator.cli.run import run
 from remediator.cli.status import status
@@ -26,7 +27,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for command in (run, status, freeze, explain, incidents, version):
+    for command in (run, status, freeze, explain, incidents, replay, version):
         app.command()(command)
     app.command(context_settings=PASS_ON)(demo)
     app.add_typer(config_app(), name="config")

@@ -45,7 +45,6 @@ def _scanner() -> Any:
     return scanner
 
 
-_CLEAN = [0]
 _scan = _scanner().Match
 _KNOWN_KEY_CHARS = 128
 _SECRET_KEY = re2.compile(rf"(?i){_WORD}")
@@ -71,7 +70,7 @@ _PATTERNS: tuple[tuple[Any, str], ...] = (
 
 def mask(text: str) -> str:
     """The text with every secret that has a known shape replaced by '***'. Needs text without lone surrogates."""
-    if _scan(text) == _CLEAN:
+    if _scan(text) == [0]:
         return text
     text = _URL.sub(_mask_urls, text)
     for pattern, replacement in _PATTERNS:

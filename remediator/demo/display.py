@@ -94,8 +94,8 @@ def clock(at: Instant) -> str:
 
 
 def _fleet(fleet: Iterable[Running], view: View) -> Table:
-    table = Table(box=None, expand=True)
-    for name in ("deployment", "dagruns", "running", "failed", "final", "cleared", "people"):
+    table = Table(box=None, expand=True, padding=(0, 1, 0, 0))
+    for name in ("deployment", "runs", "active", "failed", "final", "cleared", "people"):
         table.add_column(name, justify="left" if name == "deployment" else "right", no_wrap=True)
     for one in fleet:
         states = [run.state for run in one.api.state.runs.values()]
@@ -113,12 +113,12 @@ def _numbers(view: View) -> RenderableType:
     frozen = Text("FROZEN: nothing is changed", style="bold red") if view.counts.frozen else Text("not frozen")
     grid = Table.grid(padding=(0, 2))
     rows: list[tuple[str, RenderableType]] = [
-        ("read", f"{tally.records} records ({tally.records / seconds:.0f}/s), {tally.events} events, "
+        ("read", f"{tally.records} records ({tally.records / seconds:.0f}/s), "
                  f"{tally.dead_letters} dead letters"),
         ("feed", _feed(view)),
         ("incidents", f"{view.counts.incidents_open} open, {len(tally.resolved)} resolved"),
         ("retries", Text.assemble((f"{helped} helped", "green"), ", ", (f"{not_helped} did not", "red"), f" ({rate})")),
-        ("budget", f"{tally.reasons[Reason.BUDGET_SPENT]} refusals; at most {PER_HOUR} an hour for each task"),
+        ("budget", f"{tally.reasons[Reason.BUDGET_SPENT]} refusals (cap: {PER_HOUR} an hour per task)"),
         ("freeze", frozen),
     ]  # fmt: skip
     for name, value in rows:

@@ -118,7 +118,7 @@ class Story:
         if decision.reason is Reason.AIRFLOW_RETRIES:
             if line is None:
                 quiet = self._new(decision.at, place_of(decision), Mood.QUIET)
-                self._add(quiet, "failed, Airflow retries it by itself: nothing to do", None, decision.at)
+                self._add(quiet, "failed, and runs again already: nothing to do", None, decision.at)
             return
         fresh = line or self._new(decision.at, place_of(decision), Mood.WORKING)
         self._open[decision.incident] = fresh

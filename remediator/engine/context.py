@@ -38,7 +38,6 @@ class Effects(msgspec.Struct):
     alerts: list[Alert] = []
     nudges: list[tuple[str, DagRunRef]] = []
     """(deployment, dagrun): look at it, a sweep found failures there."""
-    frozen: bool | None = None
 
 
 class Context:

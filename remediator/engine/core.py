@@ -14,7 +14,7 @@ import msgspec
 
 from remediator.engine import dag, feeds, world
 from remediator.engine.context import Context, Effects
-from remediator.engine.state import DagState, WorldState, decode_dag_state, decode_world_state, encode_state
+from remediator.engine.state import DagState, FeedState, WorldState, decode_dag_state, decode_world_state, encode_state
 from remediator.model.action import Action
 from remediator.model.ids import WORLD_KEY, dag_key
 from remediator.model.incident import Incident
@@ -55,7 +55,6 @@ class Changes(msgspec.Struct):
     cancels: list[tuple[str, str]]
     incidents: list[Incident]
     decisions: list[Decision]
-    frozen: bool | None
 
 
 class Core:
@@ -116,7 +115,8 @@ class Core:
             case Tick():
                 return self._due("now", horizon)
             case Watermark(feed=feed, complete_until=until):
-                return self._due(f"feed:{feed}", until)
+                known = self.world.feeds.get(feed, FeedState()).partitions.values()
+                return self._due(f"feed:{feed}", max(until, *known, 0))
             case Pressed():
                 return self._due("thaw", horizon)
         return ()
@@ -192,7 +192,6 @@ class Core:
             cancels=effects.cancels,
             incidents=list(effects.incidents.values()),
             decisions=effects.decisions,
-            frozen=effects.frozen,
         )
 
     def _encoded(self, key: str) -> bytes | None:

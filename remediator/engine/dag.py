@@ -49,7 +49,8 @@ def _on_task_failed(context: Context, state: DagState, event: Event, run_id: str
     name, claimed = task_key(event.task_id or "", event.map_index), event.try_number or 0
     identity = incident.incident_id(state.deployment, state.dag_id, event.task_id or "")
     known = run.suspects.get(name)
-    if run.judged.get(name, 0) >= claimed or (known is not None and (known.try_number or 0) >= claimed):
+    is_judged = run.judged.get(name, 0) >= claimed and not _is_of_another_life(run, name, event)
+    if is_judged or (known is not None and (known.try_number or 0) >= claimed):
         context.decide(Reason.DUPLICATE, f"{name} try {claimed} is known", incident=identity)
         return
     run.suspects[name] = event
@@ -60,6 +61,11 @@ def _on_task_failed(context: Context, state: DagState, event: Event, run_id: str
         looks.want(run, context.now + (0 if found else context.policy.look_delay))
     elif event.retries is not None and claimed > event.retries:
         _infer_final(context, state, run_id, run, name)
+
+
+def _is_of_another_life(run: DagRunState, name: str, event: Event) -> bool:
+    """A known try that fails after the dagrun's end: it was deleted and made anew, so that its tries count from 1."""
+    return name not in run.cases and run.ended is not None and event.time > run.ended
 
 
 def _on_dagrun_ended(context: Context, state: DagState, event: Event, run_id: str) -> None:
@@ -77,6 +83,7 @@ def _on_dagrun_ended(context: Context, state: DagState, event: Event, run_id: st
         return
     for name in list(run.suspects) if failed else ():
         _infer_final(context, state, run_id, run, name)
+    run.suspects.clear()
     for name in [] if failed else list(run.cases):
         judge.end_case(context, state, run, name, Reason.RECOVERED, "the dagrun succeeded (unverified)")
 
@@ -89,11 +96,15 @@ def _infer_final(context: Context, state: DagState, run_id: str, run: DagRunStat
 
 def _on_task_success(context: Context, state: DagState, event: Event, run_id: str) -> None:
     name = task_key(event.task_id or "", event.map_index)
+    has_api = _has_api(context, state)
     for other_id, run in state.dagruns.items():
         case = run.cases.get(name)
-        if other_id == run_id and (case is not None or name in run.suspects) and _has_api(context, state):
+        if other_id == run_id and (case is not None or name in run.suspects) and has_api:
             looks.want_fresh(run, context.now)
-        elif case is not None and case.phase is CasePhase.TOLD and event.time > case.event.time:
+            continue
+        if other_id == run_id and name in run.suspects and event.time > run.suspects[name].time:
+            del run.suspects[name]
+        if case is not None and (case.phase is CasePhase.TOLD or not has_api) and event.time > case.event.time:
             text = f"{name} succeeded in {'this' if other_id == run_id else 'a later'} dagrun"
             judge.end_case(context, state, run, name, Reason.RECOVERED, text)
 
@@ -137,9 +148,10 @@ def _on_unreachable(context: Context, state: DagState, run_id: str, run: DagRunS
     if run.unreachable_since is None:
         run.unreachable_since = context.now
         context.decide(Reason.UNREACHABLE, error)
-    looks.want_again(context, run)
-    if context.now - run.unreachable_since < context.policy.hold_max:
-        return
+    if _has_api(context, state):  # else nobody will ever answer: the deployment was removed
+        looks.want_again(context, run)
+        if context.now - run.unreachable_since < context.policy.hold_max:
+            return
     for name, event in list(run.suspects.items()):
         del run.suspects[name]
         judge.final(context, state, run_id, run, name, event, "", unverified=True)
@@ -189,6 +201,7 @@ def _take_refusal(
     context.decide(Reason.REFUSED, outcome.reason, incident=case.incident, action_id=action_id)
     if context.world.frozen:
         response.hold(context, case, thaw=True)
+        looks.want_fresh(run, context.now)  # other failures of the dagrun have been waiting for this outcome
         return
     case.phase, case.why = CasePhase.CHECKING, outcome.reason
     looks.want_fresh(run, context.now)
@@ -202,10 +215,7 @@ def _uncount(run: DagRunState, case: Case) -> None:
 
 
 def _on_telling_outcome(context: Context, state: DagState, performed: Performed) -> None:
-    for held in state.incidents.values():
-        told = tell.find(held, performed.action_id)
-        if told is not None:
-            tell.delivered(context, held, told, performed.outcome)
+    tell.on_outcome(context, state, performed.action_id, performed.outcome)
 
 
 # -- time ---------------------------------------------------------------------------------------------------------
@@ -246,6 +256,8 @@ def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState
             case.due = context.now + context.policy.told_look_every
             if run_id != firing.NO_DAGRUN and _has_api(context, state):
                 looks.want(run, context.now)
+            else:
+                response.tell_again(context, state, case)
 
 
 def _release(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, *, timed_out: bool) -> None:

@@ -28,10 +28,11 @@ def on_match(context: Context, state: DagState, event: Event) -> None:
     run = state.dagruns.setdefault(NO_DAGRUN, DagRunState())
     run.touched = context.now
     name = f"{event.type}:{subject}"
-    if run.judged.get(name, 0) >= event.time:
+    at = min(event.time, context.now)  # one event from the future must not silence all that follow
+    if run.judged.get(name, 0) >= at:
         context.decide(Reason.DUPLICATE, f"{name} of that time is known", incident=identity)
         return
-    run.judged[name] = event.time
+    run.judged[name] = at
     if len(run.judged) > MAX_SUBJECTS:
         del run.judged[next(iter(run.judged))]
     before = run.cases.get(name)

@@ -39,7 +39,9 @@ def open_or_join(
     incident = Incident(
         id=identity,
         episode=episode,
-        cause=f"{run_id}/{event.task_id}/{event.map_index}/{event.try_number}" if run_id else f"{event.time}",
+        cause=f"{run_id}/{event.task_id}/{event.map_index}/{event.try_number}/{event.time}"
+        if run_id
+        else f"{event.time}",
         title=title,
         severity=rule.severity,
         deployment=state.deployment,
@@ -88,6 +90,7 @@ def close(
     held = state.incidents.pop(identity, None)
     if held is None:
         return None
+    state.ending.update((told.action_id, held) for told in held.told if told.state == "pending")
     change(context, held, phase=Phase.RESOLVED, handling=Handling.NONE, status=text, resolution=reason.value,
            resolved_at=context.now, helped=helped)  # fmt: skip
     context.decide(Reason.INCIDENT_RESOLVED, f"{reason.value}: {text}", incident=identity)

@@ -23,6 +23,7 @@ DAGRUN_OVER = frozenset({"success", "failed"})
 def judge(context: Context, state: DagState, run_id: str, run: DagRunState, truth: DagRunTruth) -> None:
     """Take a truth in: every claim about the dagrun is settled, dropped, or asked about again."""
     run.unreachable_since = None
+    run.incomplete_since = None if truth.complete else run.incomplete_since or context.now
     run.looks_in_vain = 0 if truth.state in DAGRUN_OVER else run.looks_in_vain
     if not truth.state:
         _gone(context, state, run)
@@ -33,6 +34,7 @@ def judge(context: Context, state: DagState, run_id: str, run: DagRunState, trut
     _judge_cases(context, state, run_id, run, truth, tasks)
     _judge_suspects(context, state, run_id, run, truth, tasks)
     _find_unaccounted(context, state, run_id, run, tasks)
+    _give_up_unseen(context, state, run_id, run, tasks)
     if _needs_another_look(run, truth):
         looks.want_again(context, run)
 
@@ -42,9 +44,33 @@ def _needs_another_look(run: DagRunState, truth: DagRunTruth) -> bool:
     return bool(run.suspects) or waiting or (not truth.complete and bool(run.cases))
 
 
+def _give_up_unseen(
+    context: Context, state: DagState, run_id: str, run: DagRunState, tasks: dict[str, TaskTruth]
+) -> None:
+    """A dagrun too large to be read whole for too long: what no look has shown is told, as what it is: unverified."""
+    since = run.incomplete_since
+    if since is None or context.now - since < context.policy.hold_max:
+        return
+    for name, event in list(run.suspects.items()):
+        if name not in tasks:
+            del run.suspects[name]
+            final(context, state, run_id, run, name, event, "", unverified=True)
+    for name, case in list(run.cases.items()):
+        overdue = case.phase is CasePhase.VERIFYING and case.due is not None and case.due <= context.now
+        if name not in tasks and (overdue or case.phase in (CasePhase.CHECKING, CasePhase.HELD)):
+            case.unverified = case.hold_over = True
+            response.refuse_step(
+                context, case, Reason.UNVERIFIED, "the dagrun has more task instances than a look reads"
+            )
+            response.proceed(context, state, run_id, run, case)
+
+
 def _gone(context: Context, state: DagState, run: DagRunState) -> None:
     run.suspects.clear()
     run.unaccounted.clear()
+    run.judged.clear()  # should it be made anew, its tries count from 1 again
+    run.attempts.clear()
+    run.ended = None
     for name in list(run.cases):
         end_case(context, state, run, name, Reason.GONE, "the scheduler no longer knows the dagrun")
 
@@ -134,7 +160,10 @@ def final(
     run.unaccounted.pop(name, None)
     identity = incident.incident_id(state.deployment, state.dag_id, event.task_id or "")
     before = run.cases.pop(name, None)
-    if before is not None and before.phase in (CasePhase.VERIFYING, CasePhase.ISSUED, CasePhase.CHECKING):
+    under_way = before is not None and before.phase in (CasePhase.VERIFYING, CasePhase.ISSUED, CasePhase.CHECKING)
+    if before is not None and under_way and unverified:
+        response.update_incident(context, state, identity, Handling.NONE, "the scheduler could not be asked")
+    elif before is not None and under_way:
         did_not_help(context, state, before, f"{name} failed again at try {event.try_number}")
     derived = msgspec.structs.replace(event, type="task.failed_finally")
     told = "unverified: the scheduler could not be asked" if unverified else "Airflow's retries are spent"
@@ -194,13 +223,15 @@ def _case_task_is_well(
 
 def _case_still_failed(context: Context, state: DagState, run_id: str, run: DagRunState, name: str, case: Case) -> None:
     if case.phase is CasePhase.VERIFYING:
-        did_not_help(context, state, case, f"{name} is failed at try {case.try_number} although it was cleared")
+        did_not_help(context, state, case, f"{name} is still failed at try {case.try_number} after the retry")
         response.proceed(context, state, run_id, run, case)
     elif case.phase is CasePhase.CHECKING:
         response.refuse_step(context, case, Reason.REFUSED, case.why)
         response.proceed(context, state, run_id, run, case)
     elif case.phase is CasePhase.HELD:
         response.proceed(context, state, run_id, run, case)
+    elif case.phase is CasePhase.TOLD:
+        response.tell_again(context, state, case)
 
 
 def _case_moves(context: Context, state: DagState, run: DagRunState, name: str, case: Case, task: TaskTruth) -> None:

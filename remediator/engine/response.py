@@ -58,6 +58,8 @@ def choose(context: Context, event: Event, identity: str) -> Rule:
 
 def proceed(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case) -> None:
     """Follow the rule from the case's step on, until something must be awaited."""
+    if case.rule != UNCLASSIFIED and case.rule not in context.rules.rules:
+        case.rule, case.stage, case.index = UNCLASSIFIED, "do", 0  # where it stood means nothing in another rule
     while True:
         step = next_step(context, case)
         if step is None:
@@ -111,8 +113,16 @@ def _tell(context: Context, state: DagState, case: Case, step: Step) -> None:
     held = state.incidents[case.incident]
     status = case.why or ("needs a person" if paged else "")
     incident.change(context, held, status=status or held.incident.status, paged=held.incident.paged or paged)
+    tell.try_again(context, held)
     tell.tell(context, held, step.to or context.policy.unclassified_route, paged=paged)
     case.told = case.told or paged
+
+
+def tell_again(context: Context, state: DagState, case: Case) -> None:
+    """The failure goes on: those who could not be told of it are told now."""
+    held = state.incidents.get(case.incident)
+    if held is not None:
+        tell.try_again(context, held)
 
 
 def _is_held_back(context: Context, state: DagState, case: Case) -> bool:
@@ -123,16 +133,16 @@ def _is_held_back(context: Context, state: DagState, case: Case) -> bool:
     if case.phase is not CasePhase.HELD:
         text = f"feed {deployment.feed!r} is behind"
         context.decide(Reason.CATCHING_UP, text, incident=case.incident, rule=case.rule)
-    hold(context, case, feed=True)
+    hold(context, case, feed=deployment.feed)
     return True
 
 
-def hold(context: Context, case: Case, *, feed: bool = False, thaw: bool = False) -> None:
+def hold(context: Context, case: Case, *, feed: str = "", thaw: bool = False) -> None:
     """Wait for the feed or a thaw, but not for ever."""
     if case.phase is not CasePhase.HELD or case.due is None:
         case.due = context.now + context.policy.hold_max
     case.phase = CasePhase.HELD
-    case.feed_due = context.now - 2 * context.policy.lateness if feed else None
+    case.feed_due = context.now - 2 * feeds.lateness(feed, context.policy) if feed else None
     case.thaw = thaw
     if thaw:
         context.decide(Reason.FROZEN, "held until a thaw", incident=case.incident, rule=case.rule)
@@ -284,7 +294,8 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
         text = f"clear of try {case.try_number} of {name} in dagrun {run_id}"
         context.decide(Reason.RETRY_ISSUED, text, incident=case.incident, action_id=action.id, rule=case.rule)
         update_incident(context, state, case.incident, Handling.REMEDIATING, "a retry was issued")
-    looks.want_fresh(run, context.now + context.policy.action_expiry)
+    wait = context.policy.look_delay if run.suspects else context.policy.action_expiry
+    looks.want_fresh(run, context.now + wait)
 
 
 def update_incident(context: Context, state: DagState, identity: str, handling: Handling, status: str) -> None:

@@ -91,6 +91,7 @@ class DagRunState(msgspec.Struct, omit_defaults=True):
     looks: int = 0
     looks_in_vain: int = 0
     unreachable_since: Instant | None = None
+    incomplete_since: Instant | None = None
     ended: Instant | None = None
     touched: Instant = 0
 
@@ -101,7 +102,10 @@ class DagRunState(msgspec.Struct, omit_defaults=True):
 
 
 class Told(msgspec.Struct, omit_defaults=True):
-    """One destination that was told of an incident. state: 'pending', 'done', 'failed'."""
+    """One destination that was told of an incident. state: 'pending', 'done', 'failed', 'unknown'.
+
+    tries: tellings that failed before this one.
+    """
 
     destination: Destination
     route: str
@@ -110,6 +114,7 @@ class Told(msgspec.Struct, omit_defaults=True):
     state: str = "pending"
     ref: str = ""
     stale: bool = False
+    tries: int = 0
 
 
 class OpenIncident(msgspec.Struct, omit_defaults=True):
@@ -124,6 +129,7 @@ class DagState(msgspec.Struct, omit_defaults=True):
     """All that is decided together for one DAG of one deployment.
 
     budgets: spent changes by task, as instants, oldest first. episodes: how often each incident was opened.
+    ending: resolved incidents by the first telling that was still under way, whose message must be brought to the end.
     """
 
     deployment: str
@@ -132,18 +138,23 @@ class DagState(msgspec.Struct, omit_defaults=True):
     budgets: dict[str, list[Instant]] = {}
     incidents: dict[str, OpenIncident] = {}
     episodes: dict[str, int] = {}
+    ending: dict[str, OpenIncident] = {}
 
     @property
     def is_empty(self) -> bool:
         """Nothing worth a row."""
-        return not (self.dagruns or self.budgets or self.incidents or self.episodes)
+        return not (self.dagruns or self.budgets or self.incidents or self.episodes or self.ending)
 
 
 class FeedState(msgspec.Struct, omit_defaults=True):
-    """How complete a feed is. partitions: 'topic/partition' -> read up to; topics: topic -> number of partitions."""
+    """How complete a feed is. partitions: 'topic/partition' -> read up to; topics: topic -> number of partitions.
+
+    heard: 'topic/partition' -> when it was last heard of.
+    """
 
     partitions: dict[str, Instant] = {}
     topics: dict[str, int] = {}
+    heard: dict[str, Instant] = {}
     heard_at: Instant = 0
     blind: bool = False
 
@@ -170,6 +181,7 @@ class WorldState(msgspec.Struct, omit_defaults=True):
     incidents: dict[str, OpenIncident] = {}
     episodes: dict[str, int] = {}
     alert_due: dict[str, Instant] = {}
+    ending: dict[str, OpenIncident] = {}
 
 
 def task_key(task_id: str, map_index: int) -> str:

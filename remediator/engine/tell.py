@@ -6,7 +6,7 @@ Owns the life of notifications. Decides neither whether to tell nor whether an i
 from __future__ import annotations
 
 from remediator.engine.context import Alert, Context
-from remediator.engine.state import OpenIncident, Told
+from remediator.engine.state import DagState, OpenIncident, Told, WorldState
 from remediator.model.action import Action, LogLine, Message, Page, Params
 from remediator.model.ids import stable_id
 from remediator.model.incident import Incident, Phase
@@ -30,12 +30,27 @@ def tell(context: Context, held: OpenIncident, route_name: str, *, paged: bool) 
     if not new:
         context.decide(Reason.ALREADY_TOLD, f"route {route_name!r} knows of this episode", incident=incident.id)
     for destination in new:
-        action = _first(context, incident, destination)
-        held.told.append(Told(destination, route_name, action.id, paged))
-        context.act(action)
-        reason = Reason.PAGED if paged else Reason.NOTIFIED
-        text = f"{destination.kind} {destination.channel or destination.receiver}".strip() + f" by route {route_name!r}"
-        context.decide(reason, text, incident=incident.id, action_id=action.id)
+        told = Told(destination, route_name, "", paged)
+        held.told.append(told)
+        _start(context, held, told)
+
+
+def _start(context: Context, held: OpenIncident, told: Told) -> None:
+    what = f"tell-{told.tries}" if told.tries else "tell"
+    action = _action(context, held.incident, told.destination, what, "")
+    told.action_id, told.state = action.id, "pending"
+    context.act(action)
+    place = f"{told.destination.kind} {told.destination.channel or told.destination.receiver}".strip()
+    reason = Reason.PAGED if told.paged else Reason.NOTIFIED
+    context.decide(reason, f"{place} by route {told.route!r}", incident=held.incident.id, action_id=action.id)
+
+
+def try_again(context: Context, held: OpenIncident) -> None:
+    """The failure goes on: whoever could not be told is told now. What may have arrived is not repeated."""
+    for told in held.told:
+        if told.state == "failed":
+            told.tries += 1
+            _start(context, held, told)
 
 
 def update(context: Context, held: OpenIncident) -> None:
@@ -50,6 +65,8 @@ def update(context: Context, held: OpenIncident) -> None:
 def _edit(context: Context, held: OpenIncident, told: Told) -> None:
     if told.state != "done":
         told.stale = True
+        if told.state == "pending" and held.incident.phase is Phase.RESOLVED:
+            context.effects.cancels.append((told.action_id, "the incident is resolved"))
         return
     held.edits += 1
     _act(context, held.incident, told.destination, f"edit-{held.edits}", told.ref)
@@ -73,7 +90,8 @@ def delivered(context: Context, held: OpenIncident, told: Told, outcome: Deliver
             told.stale = False
             _edit(context, held, told)
         return
-    told.state = "failed"
+    repeatable = isinstance(outcome, Refused) or told.destination.kind == PAGERDUTY
+    told.state = "failed" if repeatable else "unknown"
     name = type(outcome).__name__.lower()
     reason = Reason.REFUSED if isinstance(outcome, Refused) else Reason.OUTCOME_UNKNOWN
     text = f"{told.destination.kind} {told.destination.receiver or told.destination.channel}: {outcome.reason}"
@@ -90,13 +108,17 @@ def _fall_back(context: Context, held: OpenIncident, told: Told, text: str) -> N
     context.effects.alerts.append(Alert("notification_failed", told.route, f"{told.destination.kind}: {text}"))
 
 
-def find(held: OpenIncident, action_id: str) -> Told | None:
-    """Which telling the action was."""
-    return next((told for told in held.told if told.action_id == action_id), None)
-
-
-def _first(context: Context, incident: Incident, destination: Destination) -> Action:
-    return _action(context, incident, destination, "tell", "")
+def on_outcome(
+    context: Context, state: DagState | WorldState, action_id: str, outcome: Delivered | Refused | Unknown
+) -> None:
+    """An action that may have been a first telling has ended. After the incident's end only what arrived counts."""
+    ending = state.ending.pop(action_id, None)
+    if ending is not None and not isinstance(outcome, Delivered):
+        return
+    for held in [ending] if ending is not None else list(state.incidents.values()):
+        told = next((told for told in held.told if told.action_id == action_id), None)
+        if told is not None:
+            delivered(context, held, told, outcome)
 
 
 def _act(context: Context, incident: Incident, destination: Destination, what: str, ref: str) -> None:
@@ -105,7 +127,7 @@ def _act(context: Context, incident: Incident, destination: Destination, what: s
 
 def _action(context: Context, incident: Incident, destination: Destination, what: str, ref: str) -> Action:
     place = f"{destination.kind}:{destination.receiver}:{destination.channel}"
-    is_first = what == "tell"
+    is_first = what.startswith("tell")
     return Action(
         id=stable_id("tell", incident.id, incident.cause, place, what),
         lane=f"tell:{place}:{incident.id}",

@@ -33,14 +33,14 @@ def on_activated(context: Context, world: WorldState, activated: Activated) -> N
         if deployment.has_api and name not in world.sweeps:
             world.sweeps[name] = SweepState(since=context.now, due=context.now + context.policy.sweep_every)
     for name in list(world.sweeps):
-        if name not in context.policy.deployments:
+        known = context.deployment(name)
+        if known is None or not known.has_api:
             del world.sweeps[name]
 
 
 def on_pressed(context: Context, world: WorldState, pressed: Pressed) -> None:
     """The freeze is pressed on or off."""
     world.frozen = pressed.command == "freeze"
-    context.effects.frozen = world.frozen
     text = f"{pressed.command} by {pressed.actor}" + (f": {pressed.reason}" if pressed.reason else "")
     context.decide(Reason.FROZEN if world.frozen else Reason.THAWED, text)
 
@@ -175,10 +175,7 @@ def _close_alert(context: Context, world: WorldState, identity: str, reason: Rea
 
 def on_performed(context: Context, world: WorldState, performed: Performed) -> None:
     """A telling about ourselves has ended. If that fails there is nobody left to tell but the log and the metrics."""
-    for held in list(world.incidents.values()):
-        told = tell.find(held, performed.action_id)
-        if told is not None:
-            tell.delivered(context, held, told, performed.outcome)
+    tell.on_outcome(context, world, performed.action_id, performed.outcome)
 
 
 # -- time ---------------------------------------------------------------------------------------------------------

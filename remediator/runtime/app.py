@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -21,6 +22,7 @@ from remediator import __version__
 from remediator.config.load import load_config
 from remediator.config.settings import Config
 from remediator.model.time import SECOND, Instant
+from remediator.rules.faults import Faults
 from remediator.runtime import loops, wiring
 from remediator.runtime.controller import Controller
 from remediator.runtime.dispatcher import Dispatcher
@@ -62,7 +64,7 @@ class Daemon:
         self.rules = RuleBook(config, self.store, now, log)
         self.outside = seams.outside(wiring.make_outside(config, log.warning))
         self.observer = seams.observer(log, self.metrics, now)
-        name = f"{config.daemon.name}-{os.getpid()}"
+        name = f"{config.daemon.name}-{os.getpid()}-{secrets.token_hex(4)}"  # in containers all have the same pid
         self.controller = Controller(name, self.store, now, self.observer.decided, config.daemon.lease)
         self.dispatcher = Dispatcher(
             name, self.store, now, self.outside.executors, self.outside.questioners,
@@ -193,6 +195,8 @@ async def serve(config: Config, seams: Seams | None = None) -> None:
         loop.add_signal_handler(signal.SIGHUP, daemon.rules.want_reload)
         await daemon.run()
         log.info(Name.DAEMON_STOPPED)
+    except Faults:
+        raise  # what the user wrote wrong is told by the caller, once
     except Exception as error:
         log.error(Name.DAEMON_FAILED, problem=f"{type(error).__name__}: {error}")
         raise

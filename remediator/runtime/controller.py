@@ -117,7 +117,7 @@ class Controller:
     async def _tick_if_due(self, core: Core) -> None:
         """Journal that time has passed, once: the next tick waits until this one was decided on."""
         due, now = core.next_due(), self._clock()
-        if due is not None and due <= now and core.position >= self._ticked:
+        if due is not None and due <= max(now, core.world.now) and core.position >= self._ticked:
             self._ticked = await self._store.append([Tick()], now)
 
     async def _provide(self, core: Core, entries: Sequence[Entry]) -> None:
@@ -147,5 +147,4 @@ def _commit_of(changes: Changes, at: Instant) -> StepCommit:
         cancels=changes.cancels,
         incidents=changes.incidents,
         decisions=changes.decisions,
-        frozen=changes.frozen,
     )

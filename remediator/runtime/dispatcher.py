@@ -19,8 +19,12 @@ from remediator.store.port import Claim, Go, Store
 CLAIM_DURATION: Duration = 90 * SECOND
 """Unless configured. Longer than any executor's own time limits, so that a living dispatcher keeps its claim."""
 CLAIM_LIMIT = 200
+GO_VALID: Duration = 10 * SECOND
+"""A process that stood still for longer since it asked does not act: the freeze may have been pressed meanwhile."""
 MAX_TRIES = 50
 """Calls of one action that may end in RetryAfter; `not_after` usually ends it earlier."""
+SLOWER: Duration = 2 * SECOND
+"""How much longer each further try waits, up to a minute: 50 tries outlast an outage of half an hour."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -80,9 +84,10 @@ class Dispatcher:
     # -- actions ------------------------------------------------------------------------------------------------
 
     async def _act(self, claim: Claim) -> None:
-        go = await self._store.confirm(claim, self._clock(), self._changes_per_minute)
-        if self._clock() >= claim.until:
-            return  # it stood still since it asked: the claim is somebody else's by now
+        asked = self._clock()
+        go = await self._store.confirm(claim, asked, self._changes_per_minute)
+        if self._clock() >= min(claim.until, asked + GO_VALID):
+            return  # it stood still since it asked: the claim runs out, and whoever has it next asks again
         outcome = await self._perform(claim) if go is Go.YES else outcome_of(go, claim, self._clock())
         if outcome is not None:
             await self._write(claim, outcome)
@@ -96,7 +101,7 @@ class Dispatcher:
     async def _write(self, claim: Claim, outcome: Outcome) -> None:
         final = at_last(claim, outcome)
         if isinstance(final, RetryAfter):
-            until = self._clock() + final.after
+            until = self._clock() + max(final.after, min(claim.tries * SLOWER, MINUTE))
             await self._store.postpone(claim, until, uncertain=final.uncertain, detail=final.reason)
             return
         performed = Performed(claim.action.id, claim.action.key, claim.action.kind, final)

@@ -12,7 +12,7 @@ import msgspec
 from remediator.model.event import TERMINAL, Event, compact
 from remediator.model.inputs import Fact, Gap, Input, Unmapped, Watermark
 from remediator.model.record import DeadLetter, Record
-from remediator.model.time import Instant
+from remediator.model.time import MINUTE, Duration, Instant
 from remediator.rules.index import RuleSet
 from remediator.sources.port import SourceBatch
 from remediator.store.port import HistoryRow, MatcherBatch
@@ -27,6 +27,8 @@ HISTORY_STATES: dict[str, str] = {
     "dagrun.success": "success",
 }
 MAX_UNMAPPED_PER_BATCH = 20
+CLOCKS_DIFFER: Duration = MINUTE
+"""How far a producer's clock may run ahead of ours."""
 
 
 class Intake(msgspec.Struct, frozen=True):
@@ -71,7 +73,8 @@ def prepare(intake: Intake, rules: RuleSet, batch: SourceBatch, now: Instant, *,
             continue
         for event in decoded:
             counts[0] += 1
-            latest = max(latest, event.time)
+            if event.time <= now + CLOCKS_DIFFER:  # what is further ahead tells of a broken clock, not of progress
+                latest = max(latest, min(event.time, now))
             mapped, claimants = intake.assign(event, batch.topic)
             if not mapped:
                 _note_unmapped(unmapped, intake.feed, event.namespace, batch.topic, claimants)
@@ -139,5 +142,5 @@ def _note_unmapped(
 
 
 def _watermark(feed: str, batch: SourceBatch, latest: Instant, now: Instant) -> Watermark:
-    until = batch.polled_at if batch.at_head else min(latest, now)
+    until = batch.polled_at if batch.at_head else latest
     return Watermark(feed, batch.topic, batch.partition, batch.partitions, until, batch.at_head)

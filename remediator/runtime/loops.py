@@ -75,7 +75,10 @@ async def decide(controller: Controller, wakes: Wakes, report: Report) -> None:
             wakes.outbox.set()
         else:
             await wait_for(wakes.journal, CONTROLLER_POLL_S)
-    await controller.resign()
+    try:
+        await controller.resign()
+    except StoreError as error:
+        report("controller", error)  # the lease runs out by itself
 
 
 async def dispatch(dispatcher: Dispatcher, wakes: Wakes, report: Report, concurrency: int, poll_s: float) -> None:

@@ -40,6 +40,7 @@ from remediator.store.port import (
     Lease,
     MatcherBatch,
     StepCommit,
+    Timer,
 )
 
 
@@ -400,6 +401,9 @@ class MemoryStore:
         found = None if oldest is None else (oldest.position, dict(oldest.states))
         await self._pause("load_snapshot:after")
         return found
+
+    async def snapshot_timers(self, position: int) -> dict[str, tuple[Timer, ...]]:
+        return next((dict(one.timers) for one in self.data.snapshots if one.position == position), {})
 
     async def prune(self, before: Instant, outbox_before: Instant, limit: int) -> int:
         await self._pause("prune:before")

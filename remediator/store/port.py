@@ -274,6 +274,9 @@ class Store(Protocol):
     async def load_snapshot(self) -> tuple[int, dict[str, bytes]] | None:
         """(position, states) of the oldest kept snapshot: where a replay may start."""
 
+    async def snapshot_timers(self, position: int) -> dict[str, tuple[Timer, ...]]:
+        """All timers that were kept with the snapshot at this position."""
+
     async def prune(self, before: Instant, outbox_before: Instant, limit: int) -> int:
         """Delete at most `limit` rows: journal rows older than `before` and not above the oldest kept snapshot,
         decisions, resolved incidents, history and dead letters older than `before`, finished outbox rows older

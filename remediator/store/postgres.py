@@ -24,6 +24,7 @@ from remediator.store.port import (
     Lease,
     MatcherBatch,
     StepCommit,
+    Timer,
 )
 from remediator.store.postgres_pool import Pool
 
@@ -161,6 +162,10 @@ class PostgresStore:
     async def load_snapshot(self) -> tuple[int, dict[str, bytes]] | None:
         async with self._pool.snapshot() as db:
             return await postgres_read.snapshot(db)
+
+    async def snapshot_timers(self, position: int) -> dict[str, tuple[Timer, ...]]:
+        async with self._pool.snapshot() as db:
+            return await postgres_read.snapshot_timers(db, position)
 
     async def prune(self, before: Instant, outbox_before: Instant, limit: int) -> int:
         async with self._pool.writing() as db:

@@ -16,7 +16,7 @@ from remediator.store.bodies import (
     decode_timers,
 )
 from remediator.store.chunks import Chunk, entries_after
-from remediator.store.port import ActionRow, ControllerStart, Counts, HistoryRow
+from remediator.store.port import ActionRow, ControllerStart, Counts, HistoryRow, Timer
 from remediator.store.postgres_pool import NUL_STANDS_FOR, Session
 
 
@@ -100,3 +100,7 @@ async def snapshot(db: Session) -> tuple[int, dict[str, bytes]] | None:
     if position is None:
         return None
     return position, dict(await db.rows("snapshot_load", position=position))
+
+
+async def snapshot_timers(db: Session, position: int) -> dict[str, tuple[Timer, ...]]:
+    return {key: decode_timers(body) for key, body in await db.rows("snapshot_load_timers", position=position)}

@@ -31,6 +31,7 @@ from remediator.store.port import (
     MatcherBatch,
     StepCommit,
     StoreError,
+    Timer,
 )
 from remediator.store.queries import load_queries
 from remediator.store.sqlite_file import DURABILITY, FileLock, Session, connect, migrate
@@ -249,6 +250,9 @@ class SqliteStore:
 
     async def load_snapshot(self) -> tuple[int, dict[str, bytes]] | None:
         return await self._read(sqlite_read.snapshot)
+
+    async def snapshot_timers(self, position: int) -> dict[str, tuple[Timer, ...]]:
+        return await self._read(lambda db: sqlite_read.snapshot_timers(db, position))
 
     async def prune(self, before: Instant, outbox_before: Instant, limit: int) -> int:
         return await self._write(lambda db: sqlite_work.prune(db, before, outbox_before, limit))

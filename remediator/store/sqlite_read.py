@@ -16,7 +16,7 @@ from remediator.store.bodies import (
     decode_timers,
 )
 from remediator.store.chunks import Chunk, entries_after
-from remediator.store.port import ActionRow, ControllerStart, Counts, HistoryRow
+from remediator.store.port import ActionRow, ControllerStart, Counts, HistoryRow, Timer
 from remediator.store.sqlite_file import Session
 
 
@@ -98,3 +98,7 @@ def counts(db: Session) -> Counts:
 def snapshot(db: Session) -> tuple[int, dict[str, bytes]] | None:
     position = db.row("snapshot_oldest")[0]
     return None if position is None else (position, dict(db.rows("snapshot_load", position=position)))
+
+
+def snapshot_timers(db: Session, position: int) -> dict[str, tuple[Timer, ...]]:
+    return {key: decode_timers(body) for key, body in db.rows("snapshot_load_timers", position=position)}

@@ -278,6 +278,13 @@ class Site:
                     waiting.append(self._records.get_nowait())
                 await asyncio.gather(*[await producer.send(self.topic, value, key=key) for key, value in waiting])
 
+    @contextlib.asynccontextmanager
+    async def feeding(self, partitions: int = 2) -> AsyncIterator[None]:
+        """Create the topic, and bring there what the stand-in emits until left."""
+        await create_topics(self.bootstrap, {self.topic: partitions})
+        async with _running(self.pump()):
+            yield
+
     async def produce(self, records: Iterable[tuple[bytes | None, bytes]], partition: int | None = None) -> None:
         """Bring records (key, value) to the broker, and wait until it has them."""
         await produce(self.bootstrap, self.topic, ((key, value, partition) for key, value in records))
@@ -353,17 +360,18 @@ async def site(
     partitions: int = 2,
     create: bool = True,
 ) -> AsyncIterator[Site]:
-    """Everything around one daemon, with a topic of its own; the stand-in lives until left."""
+    """Everything around one daemon, with a topic of its own; the stand-in lives until left.
+
+    create: make the topic now; else `feeding` does it later.
+    """
     place = Site(folder, bootstrap, f"events-{uuid.uuid4().hex[:10]}", state or FleetState("airflow-prod"), plan_for)
-    if create:
-        await create_topics(bootstrap, {place.topic: partitions})
     async with contextlib.AsyncExitStack() as stack:
         place.api_url = await stack.enter_async_context(serving_fleet(place.api))
         stack.callback(place.receiver.release)
         place.receiver_url = (await stack.enter_async_context(serving(place.receiver.app()))).url
         await stack.enter_async_context(driving([place.world], clock))
         if create:
-            await stack.enter_async_context(_running(place.pump()))
+            await stack.enter_async_context(place.feeding(partitions))
         yield place
 
 

@@ -5,24 +5,60 @@ REMEDIATOR_KILLS and REMEDIATOR_RECORDS set how much of it; the full numbers of 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
-from crash_history import ends
-from crash_run import Came, Plan, report, run
-from harness import clock
 
 from remediator.demo.broker import EmbeddedBroker
+from tests.acceptance.crash_history import ends
+from tests.acceptance.crash_postgres import postgres_server, postgres_url
+from tests.acceptance.crash_run import Came, Plan, report, run
+from tests.acceptance.harness import clock
+from tests.support.broker_fixtures import apache_kafka
+from tests.support.kafka import ApacheKafka
 
-pytestmark = [pytest.mark.subprocesses, pytest.mark.broker]
+__all__ = ["apache_kafka", "postgres_server", "postgres_url"]
 
-FEW = Plan(kills=5, seed=11)
+pytestmark = pytest.mark.subprocesses
+
+KILLS = int(os.environ.get("REMEDIATOR_KILLS", "50"))
+RECORDS = int(os.environ.get("REMEDIATOR_RECORDS", "20000"))
+FEW = Plan(kills=5, seed=11, lives=(1.5, 4.0))
+CALM = Plan(is_static=True)
 
 
+@pytest.mark.broker
 async def test_a_few_kills_change_nothing(tmp_path: Path, embedded_broker: EmbeddedBroker) -> None:
-    now, size = clock(), 2_000
-    calm = await run(tmp_path / "calm", embedded_broker.bootstrap, f"sqlite:///{tmp_path}/calm.db", size, now, Plan())
-    killed = await run(tmp_path / "killed", embedded_broker.bootstrap, f"sqlite:///{tmp_path}/k.db", size, now, FEW)
+    now, size, bootstrap = clock(), 2_000, embedded_broker.bootstrap
+    calm = await run(tmp_path / "calm", bootstrap, f"sqlite:///{tmp_path}/calm.db", size, now, Plan())
+    killed = await run(tmp_path / "killed", bootstrap, f"sqlite:///{tmp_path}/killed.db", size, now, FEW)
+    check(killed, calm)
+
+
+@pytest.mark.kafka
+async def test_fifty_kills_change_nothing_on_sqlite(tmp_path: Path, apache_kafka: ApacheKafka) -> None:
+    now, bootstrap = clock(), apache_kafka.bootstrap
+    calm = await run(tmp_path / "calm", bootstrap, f"sqlite:///{tmp_path}/calm.db", RECORDS, now, CALM)
+    plan = Plan(kills=KILLS, seed=50, is_static=True, lives=(0.6, 3.6))
+    killed = await run(tmp_path / "killed", bootstrap, f"sqlite:///{tmp_path}/killed.db", RECORDS, now, plan)
+    check(killed, calm)
+
+
+@pytest.mark.kafka
+@pytest.mark.postgres
+async def test_fifty_kills_of_two_daemons_change_nothing_on_postgresql(
+    tmp_path: Path, apache_kafka: ApacheKafka, postgres_url: str
+) -> None:
+    now, bootstrap = clock(), apache_kafka.bootstrap
+    calm = await run(tmp_path / "calm", bootstrap, f"sqlite:///{tmp_path}/calm.db", RECORDS, now, CALM)
+    plan = Plan(kills=KILLS, daemons=2, seed=51, is_static=True, lives=(0.3, 3.0))
+    killed = await run(tmp_path / "killed", bootstrap, postgres_url, RECORDS, now, plan)
+    check(killed, calm)
+
+
+def check(killed: Came, calm: Came) -> None:
+    """Both runs are whole by themselves, and end alike."""
     check_nothing_lost_or_doubled(calm)
     check_nothing_lost_or_doubled(killed)
     check_same_end(killed, calm)

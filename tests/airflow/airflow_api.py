@@ -62,6 +62,12 @@ class AirflowApi:
         assert answer.status_code == 200, answer.text
         return [{"owner": row["owner"], **json.loads(row["extra"])} for row in answer.json()["event_logs"]]
 
+    async def only_clear(self, dag_id: str, run_id: str) -> Row:
+        """The clear of this dagrun, which must have been one, and asked for once."""
+        asked = await self.clears(dag_id, run_id)
+        assert len(asked) == 1, asked
+        return asked[0]
+
     async def forget(self) -> None:
         """Delete every dagrun there is: a later test's daemon must find nothing of an earlier one."""
         params = {"limit": 100, "order_by": "-id"}

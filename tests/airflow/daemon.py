@@ -71,7 +71,7 @@ destinations = [
 [policy]
 look_delay = "2s"
 look_again = "1s"
-sweep_every = "5s"
+sweep_every = "{sweep_every}"
 
 [rules]
 paths = ["rules"]
@@ -105,6 +105,7 @@ class Daemon:
                 username=USERNAME,
                 receiver=receiver,
                 port=self._port,
+                sweep_every="60s" if only else "5s",
             )
         )
 

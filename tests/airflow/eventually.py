@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 90.0
-_PAUSE_SECONDS = 0.1
+_PAUSE_SECONDS = 0.25
 
 
 async def eventually(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -34,6 +35,7 @@ STOP_SECONDS = 6.0
 HEALTHY = ("metadatabase", "scheduler", "dag_processor")
 _KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 _PR_SET_PDEATHSIG = 1
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class AirflowFailed(Exception):  # noqa: N818  (what happened)
@@ -92,6 +94,13 @@ class RealAirflow:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             part.wait(STOP_SECONDS)
+
+    def answers(self, method: str, path: str) -> list[int]:
+        """The statuses of all calls of this route up to now, from the api-server's access log."""
+        # "… method=POST path=/api/v2/… query=… status_code=200", coloured for a terminal that is not there
+        text = _COLOURS.sub("", (self.home / "logs" / "api.log").read_text(errors="replace"))
+        route = re.compile(rf"method={method} path={re.escape(path)} .*?status_code=(\d+)")
+        return [int(status) for status in route.findall(text)]
 
     def _run(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.home / "logs" / f"{name}.log").open("wb") as log:

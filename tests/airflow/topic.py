@@ -9,24 +9,30 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.airflow.real_airflow import PARTITIONS, TOPIC
 
-Said = tuple[str, str]
-"""(jobType such as 'TASK', eventType such as 'FAIL')"""
+Event = dict[str, Any]
 
 
-async def lineage_of(bootstrap: str, run_id: str) -> list[Said]:
-    """Every event of this dagrun that the topic holds now."""
+async def lineage_of(bootstrap: str, run_id: str) -> list[Event]:
+    """Every event of this dagrun that the topic holds now; those of one DAG are in order."""
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
         partitions = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         await consumer.seek_to_beginning(*partitions)
-        said: list[Said] = []
+        found: list[Event] = []
         while any([await consumer.position(one) < ends[one] for one in partitions]):
             batches = await consumer.getmany(timeout_ms=500)
             for records in batches.values():
-                said += [_said(json.loads(record.value)) for record in records if run_id.encode() in record.value]
-        return said
+                found += [json.loads(record.value) for record in records if run_id.encode() in record.value]
+        return found
 
 
-def _said(event: dict[str, Any]) -> Said:
-    return event["job"]["facets"]["jobType"]["jobType"], event["eventType"]
+def said(events: list[Event], job_type: str) -> list[str]:
+    """The eventTypes, such as 'FAIL', of all 'TASK' or of all 'DAG' events."""
+    return [event["eventType"] for event in events if event["job"]["facets"]["jobType"]["jobType"] == job_type]
+
+
+def clear_numbers(events: list[Event]) -> list[int]:
+    """How often the dagrun had been cleared, as every DAG event says it."""
+    facets = [event["run"]["facets"] for event in events]
+    return [found["airflowDagRun"]["dagRun"]["clear_number"] for found in facets if "airflowDagRun" in found]

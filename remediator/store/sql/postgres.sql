@@ -249,6 +249,9 @@ SELECT min(position) FROM snapshot
 -- name: snapshot_load
 SELECT key, body FROM snapshot_state WHERE position = :position
 
+-- name: snapshot_load_timers
+SELECT key, body FROM snapshot_timer WHERE position = :position
+
 -- name: prune_journal
 DELETE FROM journal WHERE first_position IN (
     SELECT first_position FROM journal

@@ -16,14 +16,13 @@ from remediator.model.inputs import Entry, Fact, Gap
 from remediator.model.policy import Mode
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import SECOND, Duration, Instant
+from remediator.runtime.dispatcher import GO_VALID
 from remediator.store.chunks import entries_after
 from remediator.testing.simulation.plant import FEED, MAX_ATTEMPTS, PER_HOUR, TOPIC, WATCHED, Plant
 from remediator.testing.simulation.scheduler import Instance, Scheduler
 
 STALE_PAGE: Duration = 200 * SECOND
 """A page may be decided at most so long after the last moment in which its task was failed."""
-GO_VALID: Duration = 10 * SECOND
-"""How old the store's yes may be when the executor begins."""
 
 
 def check(plant: Plant) -> list[str]:
@@ -34,6 +33,7 @@ def check(plant: Plant) -> list[str]:
     found += effects_once(plant)
     found += only_what_failed_is_told(plant)
     found += told_in_time(plant)
+    found += told_by_what_was_read(plant, entries)
     found += tells_the_truth(plant)
     found += nothing_left(plant)
     found += replays(plant, entries)
@@ -130,24 +130,58 @@ def _own(plant: Plant) -> set[str]:
 
 
 def _unverified(plant: Plant) -> set[str]:
-    return {one.incident for one in plant.data.decisions if "unverified" in one.text}
+    return {
+        one.incident
+        for one in plant.data.decisions
+        if one.reason is Reason.UNVERIFIED or "unverified" in one.text
+    }
 
 
 def told_in_time(plant: Plant) -> list[str]:
     """P3: nobody is paged for what is long over, however far behind the feed was."""
-    exempt = _own(plant) | {
-        incident.id for incident in plant.data.incidents.values() if incident.deployment != WATCHED
-    } & _unverified(plant)  # fmt: skip
+    exempt = _own(plant) | _unverified(plant)
     tasks = {incident.id: incident for incident in plant.data.incidents.values()}
     found = []
     for one in plant.data.decisions:
-        if one.reason is not Reason.PAGED or one.incident in exempt:
+        task = tasks.get(one.incident)
+        if one.reason is not Reason.PAGED or task is None or one.incident in exempt:
             continue
-        task = tasks[one.incident]
         since = plant.schedulers[task.deployment].last_failed(task.dag_id, task.task_id, one.at)
         if since is not None and one.at - since > STALE_PAGE:
             found.append(f"P3 paged for {task.title} {(one.at - since) // SECOND} s after it was over")
     return found
+
+
+def told_by_what_was_read(plant: Plant, entries: list[Entry]) -> list[str]:
+    """P3 without an API: nobody is paged for a failure whose recovery had been read by then."""
+    tasks = {one.id: one for one in plant.data.incidents.values() if one.deployment == WATCHED}
+    facts = [
+        (entry.position, entry.input.event)
+        for entry in entries
+        if isinstance(entry.input, Fact) and entry.input.event.deployment == WATCHED
+    ]
+    found = []
+    for one in plant.data.decisions:
+        task = tasks.get(one.incident)
+        if one.reason is Reason.PAGED and task is not None:
+            read = [(position, event) for position, event in facts if position <= one.position]
+            if not _is_failing(read, task.dag_id, task.task_id):
+                found.append(f"P3 paged for {task.title}, whose recovery had been read")
+    return found
+
+
+def _is_failing(read: list[tuple[int, Event]], dag_id: str, task_id: str) -> bool:
+    return any(
+        (event.type, event.dag_id, event.task_id) == ("task.failed", dag_id, task_id)
+        and not any(later > position and _ends(other, event) for later, other in read)
+        for position, event in read
+    )
+
+
+def _ends(event: Event, failure: Event) -> bool:
+    if (event.dag_id, event.run_id) != (failure.dag_id, failure.run_id) or event.time <= failure.time:
+        return False
+    return event.type == "dagrun.success" or (event.type == "task.success" and event.task_id == failure.task_id)
 
 
 def tells_the_truth(plant: Plant) -> list[str]:
@@ -186,9 +220,10 @@ def _had_success(instance: Instance, target: RetryTarget, at: Instant) -> bool:
 
 
 def _had_failed(instance: Instance, target: RetryTarget, at: Instant) -> bool:
-    """It failed at a later try by then, or the clear never touched it."""
-    later = any(when <= at and state == "failed" and tried > target.try_number for when, state, tried in instance.story)
-    return later or target.try_number not in instance.cleared or instance.state == "failed"
+    """It failed at a later try by then, or was still failed at the one that was to be cleared."""
+    failed = [tried for when, state, tried in instance.story if when <= at and state == "failed"]
+    tries = [tried for when, _, tried in instance.story if when <= at]
+    return max(failed, default=0) > target.try_number or max(tries, default=0) == target.try_number in failed
 
 
 def _retries(plant: Plant) -> Iterator[tuple[str, str, Retry]]:

@@ -284,7 +284,9 @@ class Plant:
         """Retention takes what a partition has, read or not."""
         partition = self.random.randrange(2)
         begin = self.topic.end(partition) - self.random.randrange(3)
-        read = self.data.progress.get((FEED, TOPIC, partition), 0)
+        read = self.data.progress.get((FEED, TOPIC, partition))
+        if read is None:
+            return  # what was never begun has no gap
         self.dropped |= {(partition, offset) for offset in range(max(read, self.topic.beginning(partition)), begin)}
         self.topic.drop_before(begin, partition=partition)
         self._note(f"retention drops partition {partition} before {begin}; {read} was committed")

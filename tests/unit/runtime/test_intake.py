@@ -101,9 +101,11 @@ def test_a_partition_that_is_behind_is_complete_up_to_its_latest_event_only() ->
 
 
 def test_an_event_from_the_future_does_not_complete_the_future() -> None:
-    mark = prepared(batch(event("task.success", time=NOW + 999 * SECOND), at_head=False)).batch.inputs[-1]
-    assert isinstance(mark, Watermark)
-    assert mark.complete_until == NOW
+    past, skewed, broken = (event("task.success", time=NOW + ahead * SECOND) for ahead in (-90, 2, 999))
+    for events, until in (((past, broken), NOW - 90 * SECOND), ((past, skewed), NOW)):
+        mark = prepared(batch(*events, at_head=False)).batch.inputs[-1]
+        assert isinstance(mark, Watermark)
+        assert mark.complete_until == until
 
 
 def test_an_idle_poll_at_the_head_is_a_mark_and_nothing_else_is_written() -> None:

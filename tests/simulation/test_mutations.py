@@ -1,0 +1,79 @@
+"""Does the simulation see what it is there to see? Each deliberate fault breaks a named promise within some seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from remediator.engine import budget, looks, response, tell
+from remediator.testing.simulation.plant import Parts
+from remediator.testing.simulation.run import run_seed
+from tests.simulation import faults
+
+MOST_SEEDS = 400
+
+PARTS: dict[str, tuple[Parts, str]] = {
+    "positions from a sequence": (Parts(store=faults.SequencePositions), "P1 "),
+    "no compare-and-swap": (Parts(store=faults.NoCompareAndSwap), "P1 "),
+    "no fencing": (Parts(store=faults.NoFencing), "P4 "),
+    "no look before a clear": (Parts(retries=faults.NoLookBeforeClear), "P2 "),
+    "watermarks from the store": (Parts(controller=faults.PeekingController), "P4 "),
+    "no lanes": (Parts(store=faults.NoLanes), "P2 "),
+    "stale tokens": (Parts(store=faults.StaleTokens), "P2 "),
+    "uncertainty lost": (Parts(store=faults.NeverUncertain), "P2 "),
+    "freeze not asked": (Parts(store=faults.NoFreeze), "P5 "),
+}
+
+
+def broken_by(parts: Parts | None, promise: str) -> tuple[int, list[str]] | None:
+    """(seed, violations) of the first seed that breaks the promise."""
+    for seed in range(MOST_SEEDS):
+        found = run_seed(seed, parts)
+        if any(violation.startswith(promise) for violation in found):
+            return seed, found
+    return None
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_broken_part_is_seen(name: str) -> None:
+    parts, promise = PARTS[name]
+    seen = broken_by(parts, promise)
+    assert seen is not None, f"{MOST_SEEDS} seeds did not see: {name}"
+    assert run_seed(seen[0]) == [], "the seed must be quiet without the fault"
+
+
+def _budgets(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(budget, "exhausted", faults.never_spent)
+
+
+def _ceiling(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(response, "retry_brake", faults.no_ceiling(response.retry_brake))
+
+
+def _random_ids(patch: pytest.MonkeyPatch) -> None:
+    ids = faults.random_ids()
+    for module in (response, looks, tell):
+        patch.setattr(module, "stable_id", ids)
+
+
+def _no_hold(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(response, "_is_held_back", faults.never_held)
+
+
+ENGINE: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
+    "budgets not counted": (_budgets, "P5 "),
+    "ceiling ignored": (_ceiling, "P5 "),
+    "random action ids": (_random_ids, "P4 "),
+    "no hold while catching up": (_no_hold, "P3 "),
+}
+
+
+@pytest.mark.parametrize("name", ENGINE)
+def test_a_broken_engine_is_seen(name: str) -> None:
+    mutate, promise = ENGINE[name]
+    with pytest.MonkeyPatch.context() as patch:
+        mutate(patch)
+        seen = broken_by(None, promise)
+    assert seen is not None, f"{MOST_SEEDS} seeds did not see: {name}"
+    assert run_seed(seen[0]) == [], "the seed must be quiet without the fault"
