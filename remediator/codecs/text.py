@@ -7,6 +7,8 @@ import re
 from remediator.codecs.masking import mask
 
 ID_CHARS = 512
+ID_BYTES = 768
+"""250 characters, the most that Airflow has, of three bytes each. Three names must fit one index row of PostgreSQL."""
 MESSAGE_CHARS = 4_096
 TRACE_CHARS = 16_384
 URL_CHARS = 2_048
@@ -37,10 +39,11 @@ def without_unsafe_chars(text: str) -> str:
 
 
 def cut(text: str | None, limit: int = ID_CHARS) -> str | None:
-    """The first `limit` characters; None for an empty text, which names nothing."""
+    """The first `limit` characters, of a name at most ID_BYTES; None for an empty text, which names nothing."""
     if not text:
         return None
-    return text if len(text) <= limit else text[:limit]
+    kept = text if len(text) <= limit else text[:limit]
+    return kept if limit != ID_CHARS or kept.isascii() else kept.encode()[:ID_BYTES].decode(errors="ignore")
 
 
 def masked_head(text: str, limit: int) -> str:

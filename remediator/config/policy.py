@@ -19,7 +19,7 @@ RANGES: dict[str, tuple[Duration, Duration]] = {
     "look_again": (1 * SECOND, 1 * HOUR),
     "look_again_max": (1 * SECOND, 1 * HOUR),
     "told_look_every": (1 * SECOND, 1 * DAY),
-    "behind_after": (1 * SECOND, 1 * DAY),
+    "behind_after": (10 * SECOND, 1 * DAY),
     "blind_after": (1 * SECOND, 1 * DAY),
     "hold_max": (1 * SECOND, 1 * DAY),
     "sweep_every": (5 * SECOND, 1 * DAY),

@@ -98,6 +98,8 @@ def _on_task_success(context: Context, state: DagState, event: Event, run_id: st
     name = task_key(event.task_id or "", event.map_index)
     has_api = _has_api(context, state)
     for other_id, run in state.dagruns.items():
+        if _is_earlier(run_id, other_id):
+            continue  # a backfill that succeeds repairs nothing of what failed after it
         case = run.cases.get(name)
         if other_id == run_id and (case is not None or name in run.suspects) and has_api:
             looks.want_fresh(run, context.now)
@@ -107,6 +109,13 @@ def _on_task_success(context: Context, state: DagState, event: Event, run_id: st
         if case is not None and (case.phase is CasePhase.TOLD or not has_api) and event.time > case.event.time:
             text = f"{name} succeeded in {'this' if other_id == run_id else 'a later'} dagrun"
             judge.end_case(context, state, run, name, Reason.RECOVERED, text)
+
+
+def _is_earlier(run_id: str, other_id: str) -> bool:
+    """Is this dagrun known to be for an earlier time? Airflow's ids end in one: 'scheduled__2026-11-22T00:00:00'."""
+    kind, _, at = run_id.partition("__")
+    other_kind, _, other_at = other_id.partition("__")
+    return bool(at) and kind == other_kind and at < other_at
 
 
 def _has_api(context: Context, state: DagState) -> bool:

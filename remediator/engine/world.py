@@ -67,7 +67,8 @@ def on_gap(context: Context, world: WorldState, gap: Gap) -> None:
         if deployment.feed == gap.feed and sweep is not None:
             sweep.since = min(sweep.since, since)
             sweep.due = context.now
-    text = f"{gap.topic}/{gap.partition}: offsets {gap.first} to {gap.last} are gone; sweeping for what they said"
+    what = f"offsets {gap.first} to {gap.last} are gone" if gap.first >= 0 else "the topic was created anew"
+    text = f"{gap.topic}/{gap.partition}: {what}; sweeping for what was lost"
     on_alert(context, world, Alert("gap", f"{gap.feed}/{gap.topic}/{gap.partition}", text, Reason.GAP_FOUND))
 
 

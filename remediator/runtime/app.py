@@ -41,6 +41,8 @@ from remediator.web.app import build_app
 from remediator.web.server import serving
 
 Part = tuple[str, Coroutine[Any, Any, None]]
+MATCHERS_STOP_S = 3.0
+"""A poll ends within a second, a commit soon after."""
 
 
 class Seams(msgspec.Struct, frozen=True):
@@ -106,14 +108,17 @@ class Daemon:
             self.log.info(Name.DAEMON_STOPPING)
         finally:
             self.wakes.stop()
-            await asyncio.wait(tasks, timeout=loops.DRAIN_S + 1)
-            await self._stop_sources()
+            await asyncio.gather(asyncio.wait(tasks, timeout=loops.DRAIN_S + 1), self._stop_sources(tasks))
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
         _raise_first(results)
 
-    async def _stop_sources(self) -> None:
+    async def _stop_sources(self, tasks: set[asyncio.Task[None]]) -> None:
+        """Beside the actions that end, once no matcher polls: together they must stay below ten seconds."""
+        matchers = [task for task in tasks if task.get_name().startswith("matcher ")]
+        if matchers:
+            await asyncio.wait(matchers, timeout=MATCHERS_STOP_S)
         await asyncio.gather(*(source.stop() for source in self.sources.values()))
 
     def _parts(self) -> list[Part]:

@@ -23,8 +23,9 @@ GO_VALID: Duration = 10 * SECOND
 """A process that stood still for longer since it asked does not act: the freeze may have been pressed meanwhile."""
 MAX_TRIES = 50
 """Calls of one action that may end in RetryAfter; `not_after` usually ends it earlier."""
-SLOWER: Duration = 2 * SECOND
-"""How much longer each further try waits, up to a minute: 50 tries outlast an outage of half an hour."""
+QUICK_TRIES = 10
+SLOWER: Duration = 3 * SECOND
+"""How much longer each try after those waits, up to a minute: 50 tries outlast an outage of half an hour."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -101,7 +102,7 @@ class Dispatcher:
     async def _write(self, claim: Claim, outcome: Outcome) -> None:
         final = at_last(claim, outcome)
         if isinstance(final, RetryAfter):
-            until = self._clock() + max(final.after, min(claim.tries * SLOWER, MINUTE))
+            until = self._clock() + max(final.after, min((claim.tries - QUICK_TRIES) * SLOWER, MINUTE))
             await self._store.postpone(claim, until, uncertain=final.uncertain, detail=final.reason)
             return
         performed = Performed(claim.action.id, claim.action.key, claim.action.kind, final)

@@ -176,6 +176,8 @@ class KafkaSource:
     # -- reading ------------------------------------------------------------------------------------------------
 
     async def _poll_open(self, consumer: AIOKafkaConsumer, until: float) -> list[SourceBatch]:
+        if not self._link.assigned:
+            await consumer.getmany(timeout_ms=0)  # raises what keeps us out of the group
         if not self._read:
             return await self._wait_for_change(until)
         batches = await self._read_careful(consumer)

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from remediator.demo.fleet.plan import SUCCEEDS, DagSpec, Failure, Plan, TaskSpec
 from remediator.demo.fleet.state import DagRun, FleetState, TaskInstance
@@ -124,6 +125,7 @@ class History:
             self.records += said + quiet
             said.clear()
             quiet.clear()
+        self._gather()
         self._trim()
         self._spoil()
 
@@ -135,6 +137,19 @@ class History:
             dag_id = dag_ids[n % len(dag_ids)]
             world.run_dag(dag_id, f"scheduled__{n:05}", at)
 
+    def _gather(self) -> None:
+        """Bring the records of one trouble together.
+
+        They are sent after all of it has happened: an end that the scheduler knows and that was not sent for seconds
+        would rightly count as one that nobody announced.
+        """
+        of: dict[bytes, list[tuple[bytes, bytes]]] = {}
+        for key, value in self.records:
+            of.setdefault(key, []).append((key, value))
+        records, self.records = self.records, []
+        for key, value in records:
+            self.records += [(key, value)] if b"/quiet_" in key else of.pop(key, [])
+
     def _trim(self) -> None:
         """Leave out surplus records of quiet DAGs, latest first."""
         surplus = len(self.records) - (self.size - self.garbage)
@@ -145,12 +160,18 @@ class History:
 
     def _spoil(self) -> None:
         for n in range(self.garbage):
-            self.records.insert(n * len(self.records) // self.garbage, (b"spoiled", b"\xff{not json %d" % n))
+            place = self._boundary(n * len(self.records) // self.garbage)
+            self.records.insert(place, (b"spoiled", b"\xff{not json %d" % n))
 
     def parts(self, count: int) -> list[list[tuple[bytes, bytes]]]:
-        """The records in so many parts of nearly the same size, in order."""
-        size = len(self.records)
-        return [self.records[n * size // count : (n + 1) * size // count] for n in range(count)]
+        """The records in so many parts of nearly the same size, in order; no trouble is in two of them."""
+        places = [self._boundary(n * len(self.records) // count) for n in range(count + 1)]
+        return [self.records[begin:end] for begin, end in pairwise(places)]
+
+    def _boundary(self, place: int) -> int:
+        while 0 < place < len(self.records) and self.records[place][0] == self.records[place - 1][0]:
+            place += 1
+        return place
 
     @property
     def expected(self) -> Expected:

@@ -116,7 +116,7 @@ def settings(place: Site, url: str, number: int, plan: Plan) -> dict[str, Any]:
         daemon={"lease": "2s"},
         policy={**own["policy"], "behind_after": "1h", "blind_after": "2h"},
         store={"url": url, "synchronous": "NORMAL"} if url.startswith("sqlite") else {"url": url},
-        feed=[{**feed, **({"member": f"crash-{number}"} if plan.is_static else {"session": "1s"})}],
+        feed=[{**feed, **({"member": f"crash-{number}", "session": "6s"} if plan.is_static else {"session": "1s"})}],
         deployment=[{**own["deployment"][0], "api": {**api, "timeout": "1s"}}],
         receiver=[{**receiver, "timeout": "1s"} for receiver in own["receiver"]],
         routes={

@@ -41,11 +41,6 @@ async def is_ready(daemon: DaemonProcess) -> bool:
     return await readiness(daemon) == (200, "")
 
 
-async def is_reading(daemon: DaemonProcess) -> bool:
-    """Has every partition been read to its end?"""
-    return (await daemon.status())["feeds"]["main"]["watermark"] is not None
-
-
 def texts(daemon: DaemonProcess, event: str, field: str = "problem") -> list[str]:
     return [str(line[field]) for line in daemon.lines(event)]
 
@@ -90,7 +85,8 @@ async def test_all_faults_of_a_rule_file_are_told_at_once(unfed: Site) -> None:
 
 async def test_a_bad_rule_file_changes_nothing_that_runs(place: Site) -> None:
     async with DaemonProcess(place.config()) as daemon:
-        before = (await daemon.status())["rule_set"]
+        before = daemon.lines("rules.activated")[0]["rule_set"]
+        await eventually(lambda: _has_rule_set(daemon, before), "the first rules decide")
         place.rules(BAD_RULES)
         await eventually(lambda: daemon.lines("rules.rejected"), "the file is refused")
         line = daemon.lines("rules.rejected")[0]
@@ -164,7 +160,7 @@ async def test_what_a_restarted_broker_lost_is_swept_for(unfed: Site, own_broker
         unfed.muted = False
         async with unfed.feeding():
             await eventually(lambda: is_ready(daemon), "it is ready again")
-            await eventually(lambda: unfed.pages_about("breaks.load"), "what was lost is found", seconds=55)
+            await eventually(lambda: unfed.pages_about("breaks.load"), "what was lost is found", seconds=75)
             assert unfed.clears == 1
 
 

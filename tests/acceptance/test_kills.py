@@ -5,6 +5,7 @@ REMEDIATOR_KILLS and REMEDIATOR_RECORDS set how much of it; the full numbers of 
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -31,8 +32,10 @@ CALM = Plan(is_static=True)
 @pytest.mark.broker
 async def test_a_few_kills_change_nothing(tmp_path: Path, embedded_broker: EmbeddedBroker) -> None:
     now, size, bootstrap = clock(), 2_000, embedded_broker.bootstrap
-    calm = await run(tmp_path / "calm", bootstrap, f"sqlite:///{tmp_path}/calm.db", size, now, Plan())
-    killed = await run(tmp_path / "killed", bootstrap, f"sqlite:///{tmp_path}/killed.db", size, now, FEW)
+    calm, killed = await asyncio.gather(
+        run(tmp_path / "calm", bootstrap, f"sqlite:///{tmp_path}/calm.db", size, now, Plan()),
+        run(tmp_path / "killed", bootstrap, f"sqlite:///{tmp_path}/killed.db", size, now, FEW),
+    )
     check(killed, calm)
 
 

@@ -84,8 +84,11 @@ class StaleTokens(MemoryStore):
     """Whoever once had a claim may confirm and finish it."""
 
     def _held(self, claim: Claim) -> OutboxRow | None:
-        row = self.data.outbox.get(claim.action.id)
-        return row if row is not None and row.state in ("claimed", "pending") else None
+        return self.data.outbox.get(claim.action.id)
+
+    def _end(self, row: OutboxRow, state: str, detail: str, at: Instant) -> None:
+        self.data.lanes.setdefault(row.action.lane, {})[row.action.id] = row
+        super()._end(row, state, detail, at)
 
 
 class NeverUncertain(MemoryStore):

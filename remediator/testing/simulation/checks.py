@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from random import Random
+from typing import NamedTuple
 
 from remediator.actions.airflow.verdict import LOOK_VALID
 from remediator.engine.core import Changes, Core
@@ -12,7 +13,7 @@ from remediator.engine.incident import incident_id
 from remediator.model.action import QUESTIONS, Retry, RetryTarget
 from remediator.model.event import TERMINAL, Event
 from remediator.model.incident import Phase
-from remediator.model.inputs import Entry, Fact, Gap
+from remediator.model.inputs import Entry, Fact, Gap, Input, Looked, Performed, Swept
 from remediator.model.policy import Mode
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import SECOND, Duration, Instant
@@ -21,6 +22,8 @@ from remediator.store.chunks import entries_after
 from remediator.testing.simulation.plant import FEED, MAX_ATTEMPTS, PER_HOUR, TOPIC, WATCHED, Plant
 from remediator.testing.simulation.scheduler import Instance, Scheduler
 
+CAUGHT_UP: Duration = 60 * SECOND
+"""A feed that counts as caught up has read all that was appended so long ago: `behind_after`, lateness, and slack."""
 STALE_PAGE: Duration = 200 * SECOND
 """A page may be decided at most so long after the last moment in which its task was failed."""
 
@@ -30,7 +33,7 @@ def check(plant: Plant) -> list[str]:
     entries = entries_after(plant.data.journal, 0)
     found = list(plant.violations)
     found += nothing_lost(plant, entries)
-    found += effects_once(plant)
+    found += effects_once(plant, entries)
     found += only_what_failed_is_told(plant)
     found += told_in_time(plant)
     found += told_by_what_was_read(plant, entries)
@@ -80,7 +83,11 @@ def _facts_are_complete(plant: Plant, entries: list[Entry]) -> list[str]:
     return found
 
 
-def effects_once(plant: Plant) -> list[str]:
+def _answered(given: Input) -> str:
+    return given.action_id if isinstance(given, Looked | Swept | Performed) else ""
+
+
+def effects_once(plant: Plant, entries: list[Entry]) -> list[str]:
     """P2: a clear touches the attempt that was meant, once; a message is posted once."""
     found = []
     retries = {row.action.id: row.action.params for row in plant.data.outbox.values()
@@ -97,6 +104,8 @@ def effects_once(plant: Plant) -> list[str]:
             elif task_id in meant and meant[task_id] != tried:
                 found.append(f"P2 {name}: {who} meant try {meant[task_id]} of {run_id}/{task_id}, cleared {tried}")
         found += [f"P2 {name}: {key} cleared {count} times" for key, count in seen.items() if count > 1]
+    outcomes = Counter(_answered(entry.input) for entry in entries)
+    found += [f"P2 {action_id} has {count} outcomes" for action_id, count in outcomes.items() if action_id and count > 1]
     posts = Counter(action_id for action_id, _ in plant.chat.messages)
     found += [f"P2 message {action_id} was posted {count} times" for action_id, count in posts.items() if count > 1]
     found += [f"P2 {key} was resolved but never triggered" for key in plant.pager.resolved
@@ -153,29 +162,50 @@ def told_in_time(plant: Plant) -> list[str]:
 
 
 def told_by_what_was_read(plant: Plant, entries: list[Entry]) -> list[str]:
-    """P3 without an API: nobody is paged for a failure whose recovery had been read by then."""
+    """P3 without an API: nobody is paged for a failure whose recovery was read by then, or would have been by a feed
+    that had caught up."""
     tasks = {one.id: one for one in plant.data.incidents.values() if one.deployment == WATCHED}
-    facts = [
-        (entry.position, entry.input.event)
-        for entry in entries
-        if isinstance(entry.input, Fact) and entry.input.event.deployment == WATCHED
-    ]
+    patient = {one.incident for one in plant.data.decisions if one.reason is Reason.HELD_TOO_LONG}
+    facts = _facts_of_watched(plant, entries)
     found = []
     for one in plant.data.decisions:
         task = tasks.get(one.incident)
-        if one.reason is Reason.PAGED and task is not None:
-            read = [(position, event) for position, event in facts if position <= one.position]
-            if not _is_failing(read, task.dag_id, task.task_id):
-                found.append(f"P3 paged for {task.title}, whose recovery had been read")
+        if one.reason is not Reason.PAGED or task is None:
+            continue
+        known = 0 if one.incident in patient else one.at - CAUGHT_UP
+        failures = [
+            fact for fact in facts
+            if fact.position <= one.position
+            and (fact.event.type, fact.event.dag_id, fact.event.task_id) == ("task.failed", task.dag_id, task.task_id)
+        ]  # fmt: skip
+        ended = [fact for fact in facts if fact.position <= one.position or fact.appended <= known]
+        if not any(_is_failing(failure, ended) for failure in failures):
+            found.append(f"P3 paged for {task.title}, whose recovery was known")
     return found
 
 
-def _is_failing(read: list[tuple[int, Event]], dag_id: str, task_id: str) -> bool:
-    return any(
-        (event.type, event.dag_id, event.task_id) == ("task.failed", dag_id, task_id)
-        and not any(later > position and _ends(other, event) for later, other in read)
-        for position, event in read
-    )
+class ReadFact(NamedTuple):
+    """A fact at its journal position, and when its record was appended to the topic."""
+
+    position: int
+    appended: Instant
+    event: Event
+
+
+def _facts_of_watched(plant: Plant, entries: list[Entry]) -> list[ReadFact]:
+    appended: dict[tuple[object, ...], Instant] = {}
+    for place, event in plant.sent.items():
+        if event is not None and event.namespace == WATCHED:
+            appended.setdefault(_identity(event), plant.sent_at[place])
+    return [
+        ReadFact(entry.position, appended[_identity(entry.input.event)], entry.input.event)
+        for entry in entries
+        if isinstance(entry.input, Fact) and entry.input.event.deployment == WATCHED
+    ]
+
+
+def _is_failing(failure: ReadFact, read: list[ReadFact]) -> bool:
+    return not any(fact.position > failure.position and _ends(fact.event, failure.event) for fact in read)
 
 
 def _ends(event: Event, failure: Event) -> bool:

@@ -11,7 +11,7 @@ from random import Random
 import msgspec
 
 from remediator.codecs.deployments import DeploymentBinding, DeploymentMap
-from remediator.model.action import Action, Guarantee
+from remediator.model.action import Action, Guarantee, Retry
 from remediator.model.event import Event
 from remediator.model.inputs import Activated, Input, Pressed
 from remediator.model.outcome import Outcome
@@ -98,7 +98,7 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class LaneWatch:
-    """Wraps an executor; notes when two actions of one lane are in flight with live claims."""
+    """Wraps an executor; notes when two actions of one lane are in flight under claims that are alive."""
 
     def __init__(self, inner: SimulatedRetries | People, plant: Plant) -> None:
         self.guarantee = inner.guarantee
@@ -106,15 +106,17 @@ class LaneWatch:
         self._plant = plant
 
     async def perform(self, action: Action, *, uncertain: bool) -> Outcome:
-        flying = self._plant.flying
-        other = flying.get(action.lane)
-        if other is not None and other != action.id:
-            self._plant.violations.append(f"P2 lane {action.lane}: {action.id} while {other} is in flight")
-        flying[action.lane] = action.id
+        plant = self._plant
+        flying = plant.flying.setdefault(action.lane, {})
+        for other, until in flying.values():
+            if plant.clock.now < until:
+                plant.violations.append(f"P2 lane {action.lane}: {action.id} while {other} is in flight")
+        flight = plant.flights = plant.flights + 1
+        flying[flight] = action.id, plant.data.outbox[action.id].until
         try:
             return await self._inner.perform(action, uncertain=uncertain)
         finally:
-            flying.pop(action.lane, None)
+            del flying[flight]
 
 
 class Plant:
@@ -130,9 +132,12 @@ class Plant:
         self.violations: list[str] = []
         self.happened: list[tuple[Instant, str]] = []
         """Faults and what people did, for the story."""
-        self.flying: dict[str, str] = {}
+        self.flying: dict[str, dict[int, tuple[str, Instant]]] = {}
+        """Lane -> flight -> (action id, end of its claim)."""
+        self.flights = 0
         self.sent: dict[tuple[int, int], Event | None] = {}
         """(partition, offset) -> the event that reached the topic; None for garbage."""
+        self.sent_at: dict[tuple[int, int], Instant] = {}
         self.dropped: set[tuple[int, int]] = set()
         """What retention took before it was certainly read."""
         self.froze: list[tuple[Instant, Instant]] = []
@@ -150,6 +155,7 @@ class Plant:
         self.crash_rate = self.random.choice([0.0, 0.002, 0.01]) / self.grain
         self.stall_rate = self.random.choice([0.0, 0.0005, 0.003]) / self.grain
         self.store_fault_rate = self.random.choice([0.0, 0.0, 0.01])
+        self.freeze_rate = self.random.choice([0.0, 0.0, 0.3])
         self.loss_rate = self.random.choice([0.0, 0.1])
         self.troubled = True
         self.reachable = True
@@ -173,6 +179,8 @@ class Plant:
     async def _pause(self, point: str) -> None:
         if point in OFFERS:
             self.offers += 1
+        elif point == "commit_step:after" and self.troubled:
+            self._perhaps_freeze()
         if self.random.random() < self.grain:
             await switch(point)
         if self.troubled and ":" in point and self.random.random() < self.store_fault_rate:
@@ -248,6 +256,20 @@ class Plant:
             return
         await switch(BUSY)
 
+    @property
+    def is_frozen(self) -> bool:
+        """Has somebody pressed the freeze and nobody the thaw since?"""
+        return bool(self.froze) and self.froze[-1][1] == FOR_EVER
+
+    def _perhaps_freeze(self) -> None:
+        """Somebody sees a retry coming and presses the freeze: the moment in which it must hold."""
+        if self.freeze_rate == 0 or self.is_frozen or self.random.random() >= self.freeze_rate:
+            return
+        rows = (row for lane in self.data.lanes.values() for row in lane.values())
+        if any(row.state == "pending" and isinstance(row.action.params, Retry) for row in rows):
+            self._press("freeze")
+            self._at(self.clock.now + self.random.randrange(SECOND, 60 * SECOND), lambda: self._press("thaw"))
+
     def _note(self, text: str) -> None:
         self.happened.append((self.clock.now, f"    {text}"))
 
@@ -278,7 +300,8 @@ class Plant:
             self._put(partition, b"{garbage", None)
 
     def _put(self, partition: int, value: bytes, event: Event | None) -> None:
-        self.sent[partition, self.topic.append(value, partition=partition, timestamp=self.clock.now)] = event
+        place = partition, self.topic.append(value, partition=partition, timestamp=self.clock.now)
+        self.sent[place], self.sent_at[place] = event, self.clock.now
 
     def _drop(self) -> None:
         """Retention takes what a partition has, read or not."""
@@ -306,6 +329,9 @@ class Plant:
             dag_id = f"dag{random.randrange(3)}"
             wait = random.randrange(0, 4 * MINUTE)
             scheduler.trigger(dag_id, f"run{number}", plans, wait)
+        for number in range(random.choice([0, 0, 0, 3])):
+            plans = [Plan(99), *(self._plan() for _ in range(random.randrange(2)))]
+            self.schedulers["alpha"].trigger("storm", f"storm{number}", plans, random.randrange(0, 4 * MINUTE))
         for _ in range(random.randrange(0, 3)):
             self._plan_outage(random.choice(["alpha", "beta", "pager", "chat", "people"]))
         for _ in range(random.randrange(0, 4)):
@@ -314,7 +340,7 @@ class Plant:
             self._plan_freezes()
         for _ in range(random.randrange(0, 3)):
             self._at(START + random.randrange(TROUBLE), self._rebalance)
-        if random.random() < 0.2:
+        if random.random() < 0.35:
             self._plan_dead_broker()
 
     def _plan_freezes(self) -> None:
@@ -370,10 +396,10 @@ class Plant:
         """The freeze, as the HTTP API presses it: journalled and set in one transaction."""
         self._note(f"somebody presses {command}")
         inputs: list[Input] = [Pressed("somebody", command)]
-        if command == "freeze":
+        if command == "freeze" and not self.is_frozen:
             self.froze.append((self.clock.now, FOR_EVER))
-        elif self.froze:
-            self.froze[-1] = (self.froze[-1][0], min(self.froze[-1][1], self.clock.now))
+        elif command == "thaw" and self.is_frozen:
+            self.froze[-1] = (self.froze[-1][0], self.clock.now)
         coroutine = MemoryStore(self.data, clock=self.clock).append(inputs, self.clock(), frozen=command == "freeze")
         try:
             coroutine.send(None)
@@ -414,6 +440,11 @@ class Plant:
             self.clock.now = self._next_moment()
         self._wind_down()
 
+    def close(self) -> None:
+        """End whatever still runs."""
+        for process in self.driver.processes:
+            process.kill(FOR_EVER)
+
     def _wind_down(self) -> None:
         """Nothing new comes; the controller reads to the end."""
         for process in self.driver.processes:
@@ -425,7 +456,7 @@ class Plant:
         self.network.rate = 0.0
         self.network.down.clear()
         self._reach(True)
-        if self.froze and self.froze[-1][1] == FOR_EVER:
+        if self.is_frozen:
             self._press("thaw")
         for process in self.driver.processes:
             process.stalled_until = 0

@@ -42,6 +42,8 @@ def _run(plant: Plant) -> list[str]:
         plant.run()
     except Exception as error:
         return [f"{type(error).__name__}: {error}", *check(plant)[:3]]
+    finally:
+        plant.close()
     return check(plant)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from itertools import pairwise
 from random import Random
 
 import msgspec
@@ -275,8 +276,8 @@ class Scheduler:
 
 def failed_spans(instance: Instance) -> list[tuple[Instant, Instant]]:
     """[from, to] of every time it was failed."""
-    ends = [at for at, _, _ in instance.story[1:]] + [2**62]
-    return [(at, end) for (at, state, _), end in zip(instance.story, ends, strict=True) if state == "failed"]
+    changes = [*((at, state) for at, state, _ in instance.story), (2**62, "")]
+    return [(at, end) for (at, state), (end, _) in pairwise(changes) if state == "failed"]
 
 
 def _task_truth(instance: Instance) -> TaskTruth:

@@ -52,6 +52,19 @@ async def test_a_snapshot_keeps_the_states_of_its_position(backend: Backend) -> 
     assert await store.load_snapshot() == (5, {"a": b"5"})
 
 
+async def test_a_snapshot_keeps_the_timers_of_its_position(backend: Backend) -> None:
+    store = await backend.store()
+    lease = await lease_of(store)
+    kept = {"a": (("feed:main", NOW), ("now", NOW + 1)), "b": (("now", NOW),)}
+    await step(store, lease, 3, timers=kept)
+    assert await store.snapshot(lease, NOW) == 3
+    await step(store, lease, 5, timers={"a": (), "b": (("now", LATER),)})
+    assert await store.snapshot_timers(3) == kept
+    assert await store.snapshot(lease, NOW) == 5
+    assert await store.snapshot_timers(5) == {"b": (("now", LATER),)}
+    assert await store.snapshot_timers(4) == {}
+
+
 async def test_a_snapshot_of_nothing(backend: Backend) -> None:
     store = await backend.store()
     assert await store.snapshot(await lease_of(store), NOW) == 0

@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from remediator.sources.kafka import KafkaSource
+from remediator.sources.kafka_settings import KafkaSettings
 from remediator.sources.port import Source
 from tests.contract.sources.source_backends import KafkaBackend
-from tests.support.broker import Progress, step, step_until
+from tests.support.broker import Progress, clock, step, step_until
 
 
 def numbered(first: int, count: int) -> list[bytes]:
@@ -94,3 +96,38 @@ async def test_a_latest_start_pins_the_partitions_of_the_other_members_too(on_ap
     await first.stop()
     await second.stop()
     assert {batch.partition: batch.next_offset for batch in pins} == {0: 50, 1: 50}
+
+
+def named(backend: KafkaBackend, progress: Progress, member: str, session_ms: int) -> KafkaSource:
+    settings = KafkaSettings(
+        bootstrap=(backend.bootstrap,),
+        group=backend.group,
+        topics=(backend.topic,),
+        start="earliest",
+        member=member,
+        session_timeout_ms=session_ms,
+    )
+    return KafkaSource(settings, progress.read, clock)
+
+
+@pytest.mark.kafka
+async def test_a_member_of_its_own_name_goes_on_at_once(on_apache: KafkaBackend) -> None:
+    """A member that stops under its own name does not leave, as one that was killed: its session is still alive."""
+    await on_apache.put(numbered(0, 50))
+    progress = Progress()
+    for life in (1, 2):
+        source = named(on_apache, progress, "one", 60_000)
+        await source.start()
+        await step_until(progress, lambda life=life: len(progress.records) >= 50 * life, source, seconds=10)
+        await source.stop()
+        await on_apache.put(numbered(50 * life, 50))
+
+
+@pytest.mark.kafka
+async def test_what_keeps_a_member_out_of_its_group_is_said(on_apache: KafkaBackend) -> None:
+    source = named(on_apache, Progress(), "", 100)
+    await source.start()
+    async with asyncio.timeout(20):
+        while "InvalidSessionTimeout" not in source.problem:
+            assert await source.poll() == []
+    await source.stop()
