@@ -11,6 +11,9 @@ from remediator.codecs.reading import JsonReader
 from remediator.model.event import Event
 from remediator.model.record import Record
 
+_HEAD_BYTES = 256
+"""Where CloudEvents usually say what they are: a guess that saves a vain attempt, and decides nothing."""
+
 
 class _Probe(msgspec.Struct, gc=False, rename="camel"):
     """Only whether they are there."""
@@ -19,11 +22,6 @@ class _Probe(msgspec.Struct, gc=False, rename="camel"):
     run: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     job: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     specversion: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-def _may_name_a_version(checked: bytes) -> bool:
-    """Can there be a `specversion`? A name may also be written with escapes."""
-    return b"specversion" in checked or b"\\u00" in checked
 
 
 class AutoCodec:
@@ -39,8 +37,10 @@ class AutoCodec:
         if record.value is None:
             return []
         checked = self._probe.checked(record.value)
-        if not _may_name_a_version(checked) and (events := self._openlineage.run_event(checked)) is not None:
-            return events
+        if checked.find(b"specversion", 0, _HEAD_BYTES) < 0:
+            events = self._openlineage.run_event(checked)
+            if events is not None:
+                return events
         if checked.lstrip()[:1] == b"[":
             return self._cloudevents.decode(record)
         probe = self._probe.read(checked)

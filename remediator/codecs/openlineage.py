@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from remediator.codecs.masking import mask
 from remediator.codecs.openlineage_attributes import attributes_of
 from remediator.codecs.openlineage_datasets import AssetNames, check_events, dataset_names, update_events
@@ -77,12 +79,13 @@ class OpenLineageCodec:
         return self._events(self._reader.read(self._reader.checked(record.value)))
 
     def run_event(self, checked: bytes) -> list[Event] | None:
-        """The events of what says eventType, run and job; None for anything else, also where it cannot be read."""
+        """The events of what says eventType, run and job, and no specversion; None for anything else or unreadable."""
         try:
             wire = self._reader.read(checked)
         except Undecodable:
             return None
-        return None if wire.event_type is None or wire.run is None or wire.job is None else self._events(wire)
+        is_run = wire.event_type is not None and wire.run is not None and wire.job is not None
+        return self._events(wire) if is_run and wire.specversion is msgspec.UNSET else None
 
     def _events(self, wire: RunEvent) -> list[Event]:
         if wire.run is None or wire.job is None:

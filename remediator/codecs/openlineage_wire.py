@@ -200,7 +200,10 @@ class Dataset(msgspec.Struct, gc=False):
 
 
 class RunEvent(msgspec.Struct, gc=False, rename="camel"):
-    """`run` and `job` may only be missing in the two other kinds of event, told by the end of `schema_url`."""
+    """`run` and `job` may only be missing in the two other kinds of event, told by the end of `schema_url`.
+
+    specversion: no member of OpenLineage; where it is there, the record is a CloudEvent.
+    """
 
     event_time: datetime
     event_type: str | None = None
@@ -209,3 +212,4 @@ class RunEvent(msgspec.Struct, gc=False, rename="camel"):
     inputs: list[Dataset] | None = None
     outputs: list[Dataset] | None = None
     schema_url: str | None = msgspec.field(default=None, name="schemaURL")
+    specversion: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET

@@ -28,7 +28,7 @@ _ESCAPE = re.compile(
 
 def without_unsafe_escapes(value: bytes) -> bytes:
     r"""JSON whose strings decode to encodable text: \u0000 and lone surrogates become \ufffd."""
-    if b"\\u" not in value or _UNSAFE_ESCAPE.search(value) is None:
+    if b"\\" not in value or _UNSAFE_ESCAPE.search(value) is None:
         return value
     return _ESCAPE.sub(lambda match: rb"\ufffd" if match["unsafe"] else match[0], value)
 

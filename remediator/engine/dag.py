@@ -7,7 +7,7 @@ from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, task_key
 from remediator.model.event import DAGRUN_TERMINAL, Event
 from remediator.model.inputs import Fact, Looked, Performed
-from remediator.model.outcome import Delivered, Refused
+from remediator.model.outcome import FROZEN, Delivered, Refused
 from remediator.model.reasons import Reason
 from remediator.model.time import Instant
 from remediator.model.truth import DagRunRef
@@ -208,7 +208,7 @@ def _take_refusal(
     response.refund(context, state, case)
     _uncount(run, case)
     context.decide(Reason.REFUSED, outcome.reason, incident=case.incident, action_id=action_id)
-    if context.world.frozen:
+    if context.world.frozen or outcome.reason == FROZEN:  # the thaw may have come before this refusal was read
         response.hold(context, case, thaw=True)
         looks.want_fresh(run, context.now)  # other failures of the dagrun have been waiting for this outcome
         return
@@ -307,11 +307,17 @@ def _forget(context: Context, state: DagState) -> None:
 
 def _expire_incidents(context: Context, state: DagState) -> None:
     for identity, held in list(state.incidents.items()):
-        if held.incident.updated_at + context.policy.incident_expiry > context.now:
+        if held.incident.opened_at + context.policy.incident_expiry > context.now:
             continue
         for run in state.dagruns.values():
             run.cases = {name: case for name, case in run.cases.items() if case.incident != identity}
-        closed = incident.close(context, state, identity, Reason.INCIDENT_EXPIRED, "nothing happened for too long")
+        closed = incident.close(
+            context,
+            state,
+            identity,
+            Reason.INCIDENT_EXPIRED,
+            "it was open for too long: what fails from now on is a new episode",
+        )
         if closed is not None:
             tell.update(context, closed)
 
@@ -341,5 +347,5 @@ def timers(context: Context, state: DagState) -> dict[str, Instant]:
         if not run.is_open:
             add("now", run.touched + context.policy.memory)
     for held in state.incidents.values():
-        add("now", held.incident.updated_at + context.policy.incident_expiry)
+        add("now", held.incident.opened_at + context.policy.incident_expiry)
     return found

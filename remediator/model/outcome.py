@@ -37,5 +37,11 @@ class Unknown(msgspec.Struct, frozen=True, tag="unknown", omit_defaults=True):
     reason: str
 
 
+FROZEN = "frozen"
+"""The reason of a refusal by the freeze: what was refused is wanted again after the thaw."""
+
 Outcome = Delivered | RetryAfter | Refused | Unknown
-FinalOutcome = Delivered | Refused | Unknown
+FinalFROZEN = "frozen"
+"""The reason of a refusal by the freeze: what was refused is wanted again after the thaw."""
+
+Outcome = Delivered | Refused | Unknown

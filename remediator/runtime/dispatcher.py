@@ -12,7 +12,7 @@ import msgspec
 from remediator.actions.port import Executor, Questioner
 from remediator.model.action import QUESTIONS, Look
 from remediator.model.inputs import Input, Looked, Performed, Swept
-from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
+from remediator.model.outcome import FROZEN, Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import MINUTE, SECOND, Duration, Instant
 from remediator.store.port import Claim, Go, Store
 
@@ -131,7 +131,7 @@ def outcome_of(go: Go, claim: Claim, now: Instant) -> Outcome | None:
     """What a claim that may not be performed becomes; None: it is somebody else's."""
     match go:
         case Go.FROZEN:
-            return Unknown("frozen, and an earlier call may have acted") if claim.uncertain else Refused("frozen")
+            return Unknown("frozen, and an earlier call may have acted") if claim.uncertain else Refused(FROZEN)
         case Go.EXPIRED:
             why = f"not done before {claim.action.kind} expired"
             return Unknown(f"{why}, and an earlier call may have acted") if claim.uncertain else Refused(why)

@@ -174,6 +174,11 @@ class History:
         return place
 
     @property
+    def unannounced(self) -> set[str]:
+        """The DAGs of whose failure no task event tells."""
+        return {dag_id for dag_id, trouble in self.troubles.items() if trouble is Trouble.KILLED}
+
+    @property
     def expected(self) -> Expected:
         """What must come of it."""
         of = Counter(self.troubles.values())

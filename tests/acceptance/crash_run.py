@@ -18,9 +18,10 @@ from typing import Any
 from aiokafka.partitioner import murmur2
 
 from remediator.demo.fleet.state import FleetState
-from remediator.model.action import Message, Page, Retry
+from remediator.model.action import Message, Page, Params, Retry
 from remediator.model.inputs import Entry, Fact
 from remediator.model.time import Instant, format_instant
+from remediator.runtime.replay import verify
 from remediator.store.factory import open_store
 from remediator.store.port import ActionRow, Store
 from tests.acceptance.crash_history import NAMESPACE, RULES, History
@@ -49,24 +50,28 @@ class Plan:
 
 @dataclass
 class Came:
-    """All that came of a run. effects: (kind, action id, state) of retries, pages and first messages."""
+    """All that came of a run.
+
+    effects: (kind, lane, what, state) of retries, pages and first messages. identities: their action ids, but for what
+    was told of failures that no event announced: when such a one was found is part of its identity.
+    """
 
     positions: dict[int, int] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
     facts: Counter[str] = field(default_factory=Counter)
     sent: list[tuple[bytes, bytes]] = field(default_factory=list)
     dead_letters: list[tuple[int, int]] = field(default_factory=list)
-    effects: set[tuple[str, str, str]] = field(default_factory=set)
+    effects: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    identities: set[tuple[str, str]] = field(default_factory=set)
     incidents: set[tuple[Any, ...]] = field(default_factory=set)
     clears: int = 0
     duplicate_clears: int = 0
-    cleared_by: set[str] = field(default_factory=set)
     people: dict[str, int] = field(default_factory=dict)
     heads: list[int] = field(default_factory=list)
     """The journal's head at each kill."""
     seconds: float = 0.0
-    journal: list[Entry] = field(default_factory=list)
-    uncertain: int = 0
+    replayed: str = "not replayed"
+    """What the replay of the journal found different, '' for nothing."""
 
 
 async def run(folder: Path, bootstrap: str, url: str, size: int, end: Instant, plan: Plan) -> Came:
@@ -94,7 +99,7 @@ async def run(folder: Path, bootstrap: str, url: str, size: int, end: Instant, p
                 assert await daemon.stop() == 0, daemon.text[-2_000:]
             came.seconds = time.monotonic() - began
             came.sent = history.records + place.said
-            await _collect(place, store, came)
+            await _collect(place, store, came, history.unannounced)
         finally:
             for daemon in daemons:
                 await daemon.kill()
@@ -173,13 +178,16 @@ def ends_of(records: Iterable[tuple[bytes, bytes]]) -> dict[int, int]:
     return dict(Counter((murmur2(key) & 0x7FFFFFFF) % PARTITIONS for key, _ in records))
 
 
-async def _collect(place: Site, store: Store, came: Came) -> None:
+async def _collect(place: Site, store: Store, came: Came, unannounced: set[str]) -> None:
     came.positions, came.ends = await store.progress("main", place.topic), ends_of(came.sent)
-    came.journal = await whole_journal(store)
-    came.facts = Counter(_name(entry.input) for entry in came.journal if isinstance(entry.input, Fact))
+    journal = await whole_journal(store)
+    came.facts = Counter(_name(entry.input) for entry in journal if isinstance(entry.input, Fact))
+    came.replayed = (await verify(store)).difference
     came.dead_letters = [(letter.partition, letter.offset) for letter in await store.dead_letters(MAX_ROWS)]
     rows = await store.actions("", MAX_ROWS)
-    came.effects = {(row.action.kind, row.action.id, row.state) for row in rows if _is_compared(row)}
+    compared = [row for row in rows if _is_compared(row)]
+    came.effects = Counter((row.action.kind, row.action.lane, _what(row.action.params), row.state) for row in compared)
+    came.identities = {(row.action.id, row.state) for row in compared if _dag_of(row.action.params) not in unannounced}
     came.incidents = {
         (one.id, one.episode, one.phase, one.resolution, one.helped)
         for one in await store.incidents(open_only=False, limit=MAX_ROWS)
@@ -193,6 +201,19 @@ def _is_compared(row: ActionRow) -> bool:
     """Retries, pages and first messages; how often a message was edited depends on when its first post was done."""
     params = row.action.params
     return isinstance(params, Retry | Page) or (isinstance(params, Message) and not params.ref)
+
+
+def _what(params: Params) -> str:
+    """'trigger', 'resolve', 'post', or the attempts that a retry is for."""
+    if isinstance(params, Retry):
+        return str([(task.task_id, task.map_index, task.try_number) for task in params.tasks])
+    return params.event_action if isinstance(params, Page) else "post"
+
+
+def _dag_of(params: Params) -> str:
+    if isinstance(params, Page | Message):
+        return params.incident.dag_id
+    return params.dag_id if isinstance(params, Retry) else ""
 
 
 def _name(fact: Fact) -> str:

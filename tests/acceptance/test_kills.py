@@ -43,7 +43,7 @@ async def test_a_few_kills_change_nothing(tmp_path: Path, embedded_broker: Embed
 async def test_fifty_kills_change_nothing_on_sqlite(tmp_path: Path, apache_kafka: ApacheKafka) -> None:
     now, bootstrap = clock(), apache_kafka.bootstrap
     calm = await run(tmp_path / "calm", bootstrap, f"sqlite:///{tmp_path}/calm.db", RECORDS, now, CALM)
-    plan = Plan(kills=KILLS, seed=50, is_static=True, lives=(0.6, 3.6))
+    plan = Plan(kills=KILLS, seed=50, is_static=True, lives=(0.5, 2.8))
     killed = await run(tmp_path / "killed", bootstrap, f"sqlite:///{tmp_path}/killed.db", RECORDS, now, plan)
     check(killed, calm)
 
@@ -55,7 +55,7 @@ async def test_fifty_kills_of_two_daemons_change_nothing_on_postgresql(
 ) -> None:
     now, bootstrap = clock(), apache_kafka.bootstrap
     calm = await run(tmp_path / "calm", bootstrap, f"sqlite:///{tmp_path}/calm.db", RECORDS, now, CALM)
-    plan = Plan(kills=KILLS, daemons=2, seed=51, is_static=True, lives=(0.3, 3.0))
+    plan = Plan(kills=KILLS, daemons=2, seed=51, is_static=True, lives=(0.2, 2.2))
     killed = await run(tmp_path / "killed", bootstrap, postgres_url, RECORDS, now, plan)
     check(killed, calm)
 
@@ -75,6 +75,7 @@ def check_nothing_lost_or_doubled(came: Came) -> None:
     garbage = [value for _, value in came.sent if value.startswith(b"\xff")]
     assert len(came.dead_letters) == len(set(came.dead_letters)) == len(garbage) > 0
     assert came.duplicate_clears == 0
+    assert came.replayed == ""
     assert came.people["slack_posts"] == came.people["slack_distinct_actions"]
     assert came.people["pagerduty_pages"] == came.people["pagerduty_distinct_keys"]
 
@@ -82,6 +83,8 @@ def check_nothing_lost_or_doubled(came: Came) -> None:
 def check_same_end(killed: Came, calm: Came) -> None:
     assert killed.clears == calm.clears > 0
     assert killed.effects == calm.effects
+    assert killed.identities == calm.identities
+    assert len(calm.identities) > calm.clears
     assert killed.incidents == calm.incidents
     assert killed.people["pagerduty_pages"] == calm.people["pagerduty_pages"] > 0
     assert killed.people["slack_posts"] == calm.people["slack_posts"] > 0

@@ -158,7 +158,7 @@ def _short(fault: Exception) -> str:
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the answer asks for; a date or nonsense counts as nothing said."""
     text = headers.get("retry-after", "").strip()
-    return float(text) if text.isdigit() else None
+    return float(text) if text.isascii() and text.isdigit() else None
 
 
 def _pause(state: RetryCallState) -> float:

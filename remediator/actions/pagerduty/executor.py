@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import httpx
@@ -17,6 +18,8 @@ from remediator.model.time import SECOND, Duration
 RETRY: Duration = 5 * SECOND
 RATE_RETRY: Duration = 30 * SECOND
 RETRY_MAX_S = 3_600
+CALL_MAX_S = 45.0
+"""One call with all its attempts: an answer that drips must not outlive the claim."""
 ATTEMPTS = 2
 ATTEMPT_PAUSE_S = 0.2
 REASON_LIMIT = 500
@@ -49,8 +52,9 @@ class PagerDutyExecutor:
         if account is None:
             return Refused(f"there is no PagerDuty receiver named {action.target!r}")
         try:
-            response = await self._send(account, params)
-        except httpx.HTTPError as fault:
+            async with asyncio.timeout(CALL_MAX_S):
+                response = await self._send(account, params)
+        except (httpx.HTTPError, TimeoutError) as fault:
             return RetryAfter(RETRY, f"no answer from PagerDuty: {type(fault).__name__}", uncertain=True)
         return outcome_of(response.status_code, response.text, response.headers.get("Retry-After"), params.dedup_key)
 
@@ -85,7 +89,7 @@ def outcome_of(status: int, text: str, retry_after: str | None, dedup_key: str) 
 
 
 def _pause(retry_after: str | None, default: Duration) -> Duration:
-    if retry_after is None or not retry_after.strip().isdigit():
+    if retry_after is None or not (retry_after.isascii() and retry_after.strip().isdigit()):
         return default
     return min(int(retry_after), RETRY_MAX_S) * SECOND
 

@@ -28,6 +28,6 @@ def outcome_of(status: int, error: str, retry_after: str | None, *, repeatable: 
 
 def pause(retry_after: str | None) -> Duration:
     """The Retry-After header in whole seconds, bounded, or our own pause."""
-    if retry_after is None or not retry_after.strip().isdigit():
+    if retry_after is None or not (retry_after.isascii() and retry_after.strip().isdigit()):
         return RETRY
     return min(int(retry_after), RETRY_MAX_S) * SECOND

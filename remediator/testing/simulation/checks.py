@@ -10,7 +10,7 @@ from typing import NamedTuple
 from remediator.actions.airflow.verdict import LOOK_VALID
 from remediator.engine.core import Changes, Core
 from remediator.engine.incident import incident_id
-from remediator.model.action import QUESTIONS, Retry, RetryTarget
+from remediator.model.action import QUESTIONS, Message, Retry, RetryTarget
 from remediator.model.event import TERMINAL, Event
 from remediator.model.incident import Phase
 from remediator.model.inputs import Entry, Fact, Gap, Input, Looked, Performed, Swept
@@ -77,7 +77,9 @@ def _facts_are_complete(plant: Plant, entries: list[Entry]) -> list[str]:
     lost = Counter(_identity(event) for place, event in terminal.items() if place in told)
     found = []
     if facts != sent - lost:
-        found.append(f"P1 facts differ from what was sent: missing {sent - lost - facts}, extra {facts - (sent - lost)}")
+        found.append(
+            f"P1 facts differ from what was sent: missing {sent - lost - facts}, extra {facts - (sent - lost)}"
+        )
     if told - plant.dropped:
         found.append(f"P1 the journal tells of gaps that there were not: {sorted(told - plant.dropped)}")
     return found
@@ -105,12 +107,28 @@ def effects_once(plant: Plant, entries: list[Entry]) -> list[str]:
                 found.append(f"P2 {name}: {who} meant try {meant[task_id]} of {run_id}/{task_id}, cleared {tried}")
         found += [f"P2 {name}: {key} cleared {count} times" for key, count in seen.items() if count > 1]
     outcomes = Counter(_answered(entry.input) for entry in entries)
-    found += [f"P2 {action_id} has {count} outcomes" for action_id, count in outcomes.items() if action_id and count > 1]
+    found += [
+        f"P2 {action_id} has {count} outcomes" for action_id, count in outcomes.items() if action_id and count > 1
+    ]
     posts = Counter(action_id for action_id, _ in plant.chat.messages)
+    found += _messages_show_the_latest(plant)
     found += [f"P2 message {action_id} was posted {count} times" for action_id, count in posts.items() if count > 1]
     found += [f"P2 {key} was resolved but never triggered" for key in plant.pager.resolved
               if key not in plant.pager.triggered and not _cancelled(plant, key)]  # fmt: skip
     return found
+
+
+def _messages_show_the_latest(plant: Plant) -> list[str]:
+    latest: dict[str, tuple[int, str]] = {}
+    for row in plant.data.outbox.values():
+        if isinstance(row.action.params, Message) and row.state == "delivered":
+            message = row.action.params.ref or row.action.id
+            latest[message] = max(latest.get(message, (0, "")), (row.seq, row.action.id))
+    return [
+        f"P2 message {message} shows an older form than {action_id}"
+        for message, (_, action_id) in latest.items()
+        if plant.chat.shown.get(message) != action_id
+    ]
 
 
 def _cancelled(plant: Plant, dedup_key: str) -> bool:
@@ -139,11 +157,7 @@ def _own(plant: Plant) -> set[str]:
 
 
 def _unverified(plant: Plant) -> set[str]:
-    return {
-        one.incident
-        for one in plant.data.decisions
-        if one.reason is Reason.UNVERIFIED or "unverified" in one.text
-    }
+    return {one.incident for one in plant.data.decisions if one.reason is Reason.UNVERIFIED or "unverified" in one.text}
 
 
 def told_in_time(plant: Plant) -> list[str]:

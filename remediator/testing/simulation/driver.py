@@ -65,9 +65,7 @@ class Process:
         self.down_until = None
         self._boot(self)
 
-    def spawn(
-        self, name: str, coroutine: Coroutine[Any, None, None], awaits: Callable[[], int] = nothing
-    ) -> None:
+    def spawn(self, name: str, coroutine: Coroutine[Any, None, None], awaits: Callable[[], int] = nothing) -> None:
         """Add a coroutine that runs beside the others."""
         self.threads.append(Thread(name, coroutine, awaits))
 

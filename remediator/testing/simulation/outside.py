@@ -121,6 +121,8 @@ class People:
         self.resolved: dict[str, Instant] = {}
         self.messages: list[tuple[str, str]] = []
         """(action id, incident id) of each posted message."""
+        self.shown: dict[str, str] = {}
+        """message -> the action whose text it shows."""
         self._network = network
         self._clock = clock
 
@@ -146,8 +148,10 @@ class People:
             return Delivered(params.dedup_key)
         assert isinstance(params, Message)  # noqa: S101
         if params.ref:
+            self.shown[params.ref] = action.id
             return Delivered(params.ref)
         if uncertain and any(action_id == action.id for action_id, _ in self.messages):
             return Delivered(action.id)
+        self.shown[action.id] = action.id
         self.messages.append((action.id, params.incident.id))
         return Delivered(action.id)

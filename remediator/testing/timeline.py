@@ -1,0 +1,367 @@
+"""A story under a manual clock over the real core: what events say, what the scheduler answers, what must come of it.
+
+Owns a scripted scheduler and the ticks, looks and outcomes that the runtime would bring. No I/O; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self
+
+import msgspec
+
+from remediator.engine.core import Changes, Core
+from remediator.model.action import Action, Look, Retry, Sweep
+from remediator.model.event import UNMAPPED_INDEX, ErrorInfo, Event
+from remediator.model.incident import Incident, Phase
+from remediator.model.inputs import Activated, Entry, Fact, Input, Looked, Performed, Pressed, Swept, Tick, Watermark
+from remediator.model.outcome import Delivered, FinalOutcome
+from remediator.model.reasons import Decision, Reason
+from remediator.model.time import SECOND, Duration, Instant, parse_duration
+from remediator.model.truth import DagRunTruth, TaskTruth
+from remediator.rules.index import RuleSet
+from remediator.rules.spec import RuleSetSpec
+
+START: Instant = 1_800_000_000 * SECOND
+FEED = "feed"
+MARK_EVERY: Duration = 5 * SECOND
+MOST_ROUNDS = 1_000
+"""Answers and ticks at one instant: more of them mean that the core is spinning."""
+
+Place = tuple[str, str, str]
+"""(deployment, dag_id, run_id)."""
+
+
+class TimelineError(AssertionError):
+    """The story went differently; the message holds the decisions so far."""
+
+
+class Scheduled(msgspec.Struct):
+    """What the scripted scheduler has of one dagrun: the task instances that are not well."""
+
+    state: str = "running"
+    ended: Instant | None = None
+    tasks: dict[tuple[str, int], TaskTruth] = {}
+
+
+class Timeline:
+    """Tell the story with `at` and the verbs; check it with the `expect_*`, each of which consumes what it names.
+
+    Every verb takes deployment, dag_id and run_id by keyword, 'prod', 'sales' and 'r1' unless said. Actions are
+    delivered at once unless `answer_with` said otherwise; a delivered retry makes its tasks run again, one try later.
+    cut: into how many entries a step is cut, and what happens to the core between two steps, is the test's to choose.
+    """
+
+    def __init__(self, spec: RuleSetSpec, *, between: Callable[[Core], Core] = lambda core: core) -> None:
+        self.now = START
+        self.journal: list[Entry] = []
+        self.actions: list[Action] = []
+        self.decisions: list[Decision] = []
+        self.incidents: dict[str, Incident] = {}
+        self.changes: list[Changes] = []
+        self._between = between
+        self._rule_sets = {rules.hash: rules for rules in (RuleSet(spec),)}
+        self.core = Core(0, {}, self._rule_sets.__getitem__)
+        self._scheduler: dict[Place, Scheduled] = {}
+        self._unreachable: set[str] = set()
+        self._outcomes: dict[str, FinalOutcome] = {}
+        self._waiting: list[Action] = []
+        self._unseen: list[Action] = []
+        self._reading = True
+        self._backlog: list[Input] = []
+        self._marked: Instant = START
+        self._give(Activated(next(iter(self._rule_sets))))
+        self._mark()
+
+    # -- the clock ------------------------------------------------------------------------------------------------
+
+    def at(self, since_start: str) -> Self:
+        """Let time pass until so long after the start, such as '1m30s'."""
+        until = START + parse_duration(since_start)
+        if until < self.now:
+            raise ValueError(f"{since_start} has passed")
+        while True:
+            due = self.core.next_due()
+            moment = min(until, self._marked + MARK_EVERY, max(due, self.now) if due is not None else until)
+            self.now = moment
+            if self._reading and self.now >= self._marked + MARK_EVERY:
+                self._mark()
+            self._marked = max(self._marked, self.now - MARK_EVERY + 1) if not self._reading else self._marked
+            self._settle()
+            if moment >= until:
+                return self
+
+    # -- what events say --------------------------------------------------------------------------------------------
+
+    def task_failed(
+        self,
+        task_id: str,
+        try_number: int = 1,
+        *,
+        error: str = "ConnectionError: connection reset by peer",
+        map_index: int = UNMAPPED_INDEX,
+        retries: int | None = 0,
+        tags: tuple[str, ...] = (),
+        log_url: str | None = None,
+        happened: str = "",
+        **place: str,
+    ) -> Self:
+        """An event says that a try failed; the scheduler has nothing of it unless `look_says` says so."""
+        kind, _, message = error.partition(": ")
+        info = ErrorInfo(type=kind or None, message=message or None)
+        return self._event("task.failed", happened, place, task_id=task_id, try_number=try_number, error=info,
+                           map_index=map_index, retries=retries, tags=tags, log_url=log_url)  # fmt: skip
+
+    def task_success(self, task_id: str, try_number: int = 1, *, happened: str = "", **place: str) -> Self:
+        """An event says that a try succeeded."""
+        return self._event("task.success", happened, place, task_id=task_id, try_number=try_number)
+
+    def dagrun(self, state: str, *, happened: str = "", **place: str) -> Self:
+        """An event says that the dagrun ended: 'success' or 'failed'."""
+        return self._event(f"dagrun.{state}", happened, place, ended_at=self._when(happened))
+
+    def event(self, event: Event) -> Self:
+        """Any other event."""
+        return self._say(event)
+
+    def _event(self, kind: str, happened: str, place: dict[str, str], **fields: object) -> Self:
+        deployment, dag_id, run_id = _place(place)
+        base = Event(kind, self._when(happened), source="story", deployment=deployment, dag_id=dag_id, run_id=run_id)
+        return self._say(msgspec.structs.replace(base, **fields))
+
+    def _when(self, happened: str) -> Instant:
+        return START + parse_duration(happened) if happened else self.now
+
+    def _say(self, event: Event) -> Self:
+        rules = self._rules
+        matched = tuple(rule.id for rule in rules.match(event).rules) if rules.wants(event.type) else ()
+        fact = Fact(event, matched, rules.hash if matched else "")
+        if self._reading:
+            self._give(fact)
+            self._settle()
+        else:
+            self._backlog.append(fact)
+        return self
+
+    # -- what the scheduler has ---------------------------------------------------------------------------------------
+
+    def look_says(
+        self, task_id: str, state: str, try_number: int = 1, *, map_index: int = UNMAPPED_INDEX, dagrun: str = "",
+        **place: str,
+    ) -> Self:  # fmt: skip
+        """From now on the scheduler has the task instance so; 'success' takes it off the list of what is not well."""
+        held = self._held(_place(place))
+        key = task_id, map_index
+        if state == "success":
+            held.tasks.pop(key, None)
+        else:
+            held.tasks[key] = TaskTruth(task_id, state, try_number, map_index=map_index, instance_id=f"{task_id}-"
+                                        f"{map_index}-{try_number}")  # fmt: skip
+        failed = any(task.state == "failed" for task in held.tasks.values())
+        held.state = dagrun or ("failed" if failed else "running" if held.tasks else "success")
+        held.ended = self.now if held.state in ("failed", "success") else None
+        return self
+
+    def fails(self, task_id: str, try_number: int = 1, **fields: object) -> Self:
+        """The try fails for good: the scheduler has it so, and an event says it."""
+        place = {name: str(fields[name]) for name in ("deployment", "dag_id", "run_id") if name in fields}
+        index = fields.get("map_index", UNMAPPED_INDEX)
+        self.look_says(task_id, "failed", try_number, map_index=index, **place)  # type: ignore[arg-type]
+        return self.task_failed(task_id, try_number, **fields)  # type: ignore[arg-type]
+
+    def unreachable(self, deployment: str = "prod") -> Self:
+        """Looks and sweeps are not answered from now on."""
+        self._unreachable.add(deployment)
+        return self
+
+    def reachable(self, deployment: str = "prod") -> Self:
+        """Looks are answered again."""
+        self._unreachable.discard(deployment)
+        return self
+
+    def _held(self, place: Place) -> Scheduled:
+        return self._scheduler.setdefault(place, Scheduled())
+
+    # -- the feed and people ------------------------------------------------------------------------------------------
+
+    def feed_stops(self) -> Self:
+        """Nothing is read any more; what is said waits in the topic."""
+        self._reading = False
+        return self
+
+    def feed_reads_on(self) -> Self:
+        """The backlog is read in one go, then the head is reached."""
+        backlog, self._backlog = self._backlog, []
+        for waiting in backlog:
+            self._give(waiting)
+        self._reading = True
+        self._mark()
+        return self._settle()
+
+    def freeze(self) -> Self:
+        """Somebody presses the freeze."""
+        return self._press("freeze")
+
+    def thaw(self) -> Self:
+        """Somebody presses it off."""
+        return self._press("thaw")
+
+    def answer_with(self, kind: str, outcome: FinalOutcome) -> Self:
+        """From now on actions of this kind end so."""
+        self._outcomes[kind] = outcome
+        return self
+
+    def activate(self, spec: RuleSetSpec) -> Self:
+        """Another rule set decides from here on."""
+        rules = RuleSet(spec)
+        self._rule_sets[rules.hash] = rules
+        self._give(Activated(rules.hash))
+        return self._settle()
+
+    def _press(self, command: str) -> Self:
+        self._give(Pressed("somebody", command))
+        return self._settle()
+
+    # -- what must come of it -----------------------------------------------------------------------------------------
+
+    def expect_retry(self, *task_ids: str) -> Self:
+        """The next action is one clear of exactly these tasks."""
+        retry = self._take("airflow.retry").params
+        assert isinstance(retry, Retry)  # noqa: S101
+        self._check(sorted(task_ids), sorted(task.task_id for task in retry.tasks), "the retried tasks")
+        return self
+
+    def expect_page(self, event_action: str = "trigger") -> Self:
+        """Somebody was paged once, or the page was resolved."""
+        self._check(event_action, self._take("pagerduty.page").params.event_action, "the page")  # type: ignore[union-attr]
+        return self
+
+    def expect_message(self, *, edited: bool = False) -> Self:
+        """A message was posted, or the one that was posted was edited."""
+        self._check(edited, bool(self._take("slack.message").params.ref), "edited")  # type: ignore[union-attr]
+        return self
+
+    def expect_nothing(self) -> Self:
+        """No action that was not consumed yet."""
+        self._check([], [action.kind for action in self._unseen], "actions")
+        return self
+
+    def expect_reason(self, reason: Reason, times: int = 1) -> Self:
+        """So often the story has given this reason."""
+        self._check(times, sum(one.reason is reason for one in self.decisions), f"times {reason.value}")
+        return self
+
+    def expect_open(self, count: int) -> Self:
+        """So many incidents are open, the daemon's own included."""
+        self._check(count, sum(one.phase is not Phase.RESOLVED for one in self.incidents.values()), "open incidents")
+        return self
+
+    def _take(self, kind: str) -> Action:
+        for number, action in enumerate(self._unseen):
+            if action.kind == kind:
+                return self._unseen.pop(number)
+        raise self._wrong(f"expected {kind}, found {[action.kind for action in self._unseen]}")
+
+    def _check(self, wanted: object, found: object, what: str) -> None:
+        if wanted != found:
+            raise self._wrong(f"{what}: expected {wanted}, found {found}")
+
+    def _wrong(self, text: str) -> TimelineError:
+        told = [f"  {(one.at - START) / SECOND:7.1f}s {one.key} {one.reason.value}: {one.text}" for one in self.decisions]
+        return TimelineError("\n".join([text, *told]))
+
+    # -- machinery ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _rules(self) -> RuleSet:
+        return self._rule_sets[self.core.world.rule_set]
+
+    def give(self, given: Input) -> Self:
+        """Journal any input, and answer what it leads to."""
+        self._give(given)
+        return self._settle()
+
+    def _give(self, *inputs: Input) -> None:
+        first = self.core.position + 1
+        entries = [Entry(position, self.now, given) for position, given in enumerate(inputs, start=first)]
+        self.journal += entries
+        self.core = self._between(self.core)
+        load_missing(self.core, entries)
+        changes = self.core.apply(entries)
+        self.changes.append(changes)
+        self.decisions += changes.decisions
+        self.incidents.update({incident.id: incident for incident in changes.incidents})
+        cancelled = {action_id for action_id, _ in changes.cancels}
+        for action in changes.actions:
+            self.actions.append(action)
+            self._waiting.append(action)
+        self._waiting = [action for action in self._waiting if action.id not in cancelled]
+
+    def _mark(self) -> None:
+        self._marked = self.now
+        self._give(Watermark(FEED, "events", 0, 1, self.now, True))
+
+    def _settle(self) -> Self:
+        for _ in range(MOST_ROUNDS):
+            due = self.core.next_due()
+            if due is not None and due <= self.now:
+                self._give(Tick())
+            elif self._waiting:
+                self._answer(self._waiting.pop(0))
+            else:
+                return self
+        raise self._wrong("the core is spinning")
+
+    def _answer(self, action: Action) -> None:
+        params, down = action.params, action.target in self._unreachable
+        error = "no answer" if down else ""
+        if isinstance(params, Look):
+            truth = None if down else self._truth((action.target, params.dag_id, params.run_id))
+            self._give(Looked(action.id, action.key, params.run_id, truth, error))
+        elif isinstance(params, Sweep):
+            self._give(Swept(action.id, action.target, params.since, self.now, (), error))
+        else:
+            self._unseen.append(action)
+            self._give(Performed(action.id, action.key, action.kind, self._perform(action)))
+
+    def _truth(self, place: Place) -> DagRunTruth:
+        held = self._held(place)
+        return DagRunTruth(*place, state=held.state, tasks=tuple(held.tasks.values()), ended_at=held.ended)
+
+    def _perform(self, action: Action) -> FinalOutcome:
+        outcome = self._outcomes.get(action.kind, Delivered(ref=getattr(action.params, "ref", "") or action.id))
+        if isinstance(action.params, Retry) and isinstance(outcome, Delivered):
+            retry = action.params
+            for task in retry.tasks:
+                self.look_says(task.task_id, "running", task.try_number + 1, map_index=task.map_index,
+                               dagrun="running", deployment=action.target, dag_id=retry.dag_id,
+                               run_id=retry.run_id)  # fmt: skip
+        return outcome
+
+
+def load_missing(core: Core, entries: Sequence[Entry], states: dict[str, bytes] | None = None) -> None:
+    """What the controller does before it applies entries."""
+    core.load(core.keys_needed(entries), states or {})
+
+
+def replay(
+    spec_of: Callable[[str], RuleSet], journal: Sequence[Entry], cuts: Iterable[int], *, reload: bool = False
+) -> list[Changes]:
+    """Apply a journal cut before these indices; with `reload` by a fresh core for every part, as after a crash."""
+    core, states, timers = Core(0, {}, spec_of), dict[str, bytes](), dict[str, tuple[tuple[str, Instant], ...]]()
+    changes: list[Changes] = []
+    edges = [0, *sorted(set(cuts)), len(journal)]
+    for begin, end in zip(edges, edges[1:], strict=False):
+        if begin == end:
+            continue
+        if reload:
+            core = Core(journal[begin].position - 1, timers, spec_of)
+            core.load(["world"], states)
+        load_missing(core, journal[begin:end], states)
+        each = core.apply(journal[begin:end])
+        changes.append(each)
+        for key, body in each.states.items():
+            states.pop(key, None) if body is None else states.__setitem__(key, body)
+        for key, found in each.timers.items():
+            timers.pop(key, None) if not found else timers.__setitem__(key, found)
+    return changes
