@@ -41,7 +41,4 @@ FROZEN = "frozen"
 """The reason of a refusal by the freeze: what was refused is wanted again after the thaw."""
 
 Outcome = Delivered | RetryAfter | Refused | Unknown
-FinalFROZEN = "frozen"
-"""The reason of a refusal by the freeze: what was refused is wanted again after the thaw."""
-
-Outcome = Delivered | Refused | Unknown
+FinalOutcome = Delivered | Refused | Unknown
