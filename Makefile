@@ -30,12 +30,12 @@ demo: $(VENV)/.demo  ## a fleet that fails, healed before your eyes (ARGS="--hel
 	$(BIN)/remediator demo $(ARGS)
 
 test: $(VENV)/.dev | $(RESULTS)  ## the fast suites: under four minutes, no Java, no Airflow
-	$(PYTEST) -n $(WORKERS) -m "not kafka and not airflow" --junit-xml=$(RESULTS)/fast.xml $(ARGS)
+	$(PYTEST) -n $(WORKERS) -m "not kafka and not airflow and not slow" --junit-xml=$(RESULTS)/fast.xml $(ARGS)
 
 test-full: test-services test-airflow  ## the heavy suites: Apache Kafka (Java, Maven), PostgreSQL, a real Airflow
 
 test-services: $(VENV)/.dev | $(RESULTS)  ## Apache Kafka and PostgreSQL
-	$(PYTEST) -m "(kafka or postgres) and not airflow" --junit-xml=$(RESULTS)/services.xml $(ARGS)
+	$(PYTEST) -m "(kafka or postgres or slow) and not airflow" --junit-xml=$(RESULTS)/services.xml $(ARGS)
 
 test-airflow: $(VENV)/.dev airflow-venv | $(RESULTS)  ## a real Airflow
 	$(PYTEST) -m airflow --junit-xml=$(RESULTS)/airflow.xml $(ARGS) tests/airflow
