@@ -61,4 +61,3 @@ async def unfed(tmp_path: Path, own_broker: EmbeddedBroker) -> AsyncIterator[Sit
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes half a minute or more")
