@@ -63,6 +63,7 @@ name = "{feed}"
 bootstrap_servers = ["{bootstrap}"]
 topics = ["{topic}"]
 start = "earliest"
+session = "2s"
 fetch = {{ max_wait = "200ms" }}
 
 [[receiver]]

@@ -155,6 +155,9 @@ def retry_brake(context: Context, state: DagState, run: DagRunState, case: Case)
     """The first brake that forbids a retry of this case now, or None. Order: what can never pass comes first."""
     event, rule = case.event, rule_of(context, case.rule)
     deployment = context.deployment(state.deployment)
+    step = next_step(context, case)
+    if step is None or step.action != RETRY:
+        return Reason.REFUSED, f"rule {case.rule!r} was changed or removed and asks for no retry any more"
     never = _never_retry(context, state, event)
     if never:
         return Reason.NEVER_RETRY, never
@@ -169,12 +172,12 @@ def retry_brake(context: Context, state: DagState, run: DagRunState, case: Case)
             return Reason.APPROVAL_NEEDED, f"{who} allows changes only with a person's approval"
         if MODE_RANK[mode] < MODE_RANK[Mode.ACT]:
             return Reason.CEILING, f"{who} allows no changes"
-    return _spent(context, state, run, case, rule)
+    return _spent(context, state, run, case, rule, step.max_attempts)
 
 
-def _spent(context: Context, state: DagState, run: DagRunState, case: Case, rule: Rule) -> tuple[Reason, str] | None:
-    step = next_step(context, case)
-    limit = step.max_attempts if step is not None else 0
+def _spent(
+    context: Context, state: DagState, run: DagRunState, case: Case, rule: Rule, limit: int
+) -> tuple[Reason, str] | None:
     issued = run.attempts.get(_task_of(case), {}).get(rule.id, 0)
     if issued >= limit:
         return Reason.ATTEMPTS_SPENT, f"{issued} of {limit} retries were issued and did not help"

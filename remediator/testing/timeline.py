@@ -49,17 +49,17 @@ class Timeline:
 
     Every verb takes deployment, dag_id and run_id by keyword, 'prod', 'sales' and 'r1' unless said. Actions are
     delivered at once unless `answer_with` said otherwise; a delivered retry makes its tasks run again, one try later.
-    cut: into how many entries a step is cut, and what happens to the core between two steps, is the test's to choose.
+    extra: journalled beside every entry, to show that it changes nothing.
     """
 
-    def __init__(self, spec: RuleSetSpec, *, between: Callable[[Core], Core] = lambda core: core) -> None:
+    def __init__(self, spec: RuleSetSpec, *, extra: Callable[[Input], Sequence[Input]] = lambda given: ()) -> None:
         self.now = START
         self.journal: list[Entry] = []
         self.actions: list[Action] = []
         self.decisions: list[Decision] = []
         self.incidents: dict[str, Incident] = {}
         self.changes: list[Changes] = []
-        self._between = between
+        self._extra = extra
         self._rule_sets = {rules.hash: rules for rules in (RuleSet(spec),)}
         self.core = Core(0, {}, self._rule_sets.__getitem__)
         self._scheduler: dict[Place, Scheduled] = {}
@@ -82,13 +82,12 @@ class Timeline:
             raise ValueError(f"{since_start} has passed")
         while True:
             due = self.core.next_due()
-            moment = min(until, self._marked + MARK_EVERY, max(due, self.now) if due is not None else until)
-            self.now = moment
-            if self._reading and self.now >= self._marked + MARK_EVERY:
+            mark = self._marked + MARK_EVERY if self._reading else until
+            self.now = min(until, mark, max(due, self.now) if due is not None else until)
+            if self._reading and self.now >= mark:
                 self._mark()
-            self._marked = max(self._marked, self.now - MARK_EVERY + 1) if not self._reading else self._marked
             self._settle()
-            if moment >= until:
+            if self.now >= until:
                 return self
 
     # -- what events say --------------------------------------------------------------------------------------------
@@ -168,6 +167,11 @@ class Timeline:
         index = fields.get("map_index", UNMAPPED_INDEX)
         self.look_says(task_id, "failed", try_number, map_index=index, **place)  # type: ignore[arg-type]
         return self.task_failed(task_id, try_number, **fields)  # type: ignore[arg-type]
+
+    def dagrun_gone(self, **place: str) -> Self:
+        """The scheduler does not know the dagrun any more."""
+        self._scheduler[_place(place)] = Scheduled(state="")
+        return self
 
     def unreachable(self, deployment: str = "prod") -> Self:
         """Looks and sweeps are not answered from now on."""
@@ -267,7 +271,9 @@ class Timeline:
             raise self._wrong(f"{what}: expected {wanted}, found {found}")
 
     def _wrong(self, text: str) -> TimelineError:
-        told = [f"  {(one.at - START) / SECOND:7.1f}s {one.key} {one.reason.value}: {one.text}" for one in self.decisions]
+        told = [
+            f"  {(one.at - START) / SECOND:7.1f}s {one.key} {one.reason.value}: {one.text}" for one in self.decisions
+        ]
         return TimelineError("\n".join([text, *told]))
 
     # -- machinery ----------------------------------------------------------------------------------------------------
@@ -281,20 +287,19 @@ class Timeline:
         self._give(given)
         return self._settle()
 
-    def _give(self, *inputs: Input) -> None:
+    def _give(self, given: Input) -> None:
         first = self.core.position + 1
-        entries = [Entry(position, self.now, given) for position, given in enumerate(inputs, start=first)]
+        inputs = (given, *self._extra(given))
+        entries = [Entry(position, self.now, one) for position, one in enumerate(inputs, start=first)]
         self.journal += entries
-        self.core = self._between(self.core)
         load_missing(self.core, entries)
         changes = self.core.apply(entries)
         self.changes.append(changes)
         self.decisions += changes.decisions
         self.incidents.update({incident.id: incident for incident in changes.incidents})
         cancelled = {action_id for action_id, _ in changes.cancels}
-        for action in changes.actions:
-            self.actions.append(action)
-            self._waiting.append(action)
+        self.actions += changes.actions
+        self._waiting += changes.actions
         self._waiting = [action for action in self._waiting if action.id not in cancelled]
 
     def _mark(self) -> None:
@@ -337,6 +342,13 @@ class Timeline:
                                dagrun="running", deployment=action.target, dag_id=retry.dag_id,
                                run_id=retry.run_id)  # fmt: skip
         return outcome
+
+
+def _place(given: dict[str, str]) -> Place:
+    unknown = given.keys() - {"deployment", "dag_id", "run_id"}
+    if unknown:
+        raise TypeError(f"unknown words: {sorted(unknown)}")
+    return given.get("deployment", "prod"), given.get("dag_id", "sales"), given.get("run_id", "r1")
 
 
 def load_missing(core: Core, entries: Sequence[Entry], states: dict[str, bytes] | None = None) -> None:

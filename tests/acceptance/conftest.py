@@ -58,6 +58,3 @@ async def unfed(tmp_path: Path, own_broker: EmbeddedBroker) -> AsyncIterator[Sit
     async with site(tmp_path, own_broker.bootstrap, plan_for=plan_for, create=False) as place:
         add_dags(place)
         yield place
-
-
-def pytest_configure(config: pytest.Config) -> None:
