@@ -177,7 +177,8 @@ class KafkaSource:
 
     async def _poll_open(self, consumer: AIOKafkaConsumer, until: float) -> list[SourceBatch]:
         if not self._link.assigned:
-            await consumer.getmany(timeout_ms=0)  # raises what keeps us out of the group
+            # Raises what keeps us out of the group; the client asks for it when it reads, which it cannot do yet.
+            consumer._coordinator.check_errors()
         if not self._read:
             return await self._wait_for_change(until)
         batches = await self._read_careful(consumer)

@@ -6,6 +6,7 @@ Owns a scripted scheduler and the ticks, looks and outcomes that the runtime wou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Self
 
 import msgspec
@@ -53,7 +54,7 @@ class Timeline:
     """
 
     def __init__(self, spec: RuleSetSpec, *, extra: Callable[[Input], Sequence[Input]] = lambda given: ()) -> None:
-        self.now = START
+        self.began = self.now = START
         self.journal: list[Entry] = []
         self.actions: list[Action] = []
         self.decisions: list[Decision] = []
@@ -271,10 +272,8 @@ class Timeline:
             raise self._wrong(f"{what}: expected {wanted}, found {found}")
 
     def _wrong(self, text: str) -> TimelineError:
-        told = [
-            f"  {(one.at - START) / SECOND:7.1f}s {one.key} {one.reason.value}: {one.text}" for one in self.decisions
-        ]
-        return TimelineError("\n".join([text, *told]))
+        told = (f"{(one.at - START) / SECOND:7.1f}s {one.key} {one.reason.value}: {one.text}" for one in self.decisions)
+        return TimelineError("\n  ".join([text, *told]))
 
     # -- machinery ----------------------------------------------------------------------------------------------------
 
@@ -286,6 +285,10 @@ class Timeline:
         """Journal any input, and answer what it leads to."""
         self._give(given)
         return self._settle()
+
+    def rule_set(self, content_hash: str) -> RuleSet:
+        """A rule set of this story. Raises KeyError."""
+        return self._rule_sets[content_hash]
 
     def _give(self, given: Input) -> None:
         first = self.core.position + 1
@@ -363,7 +366,7 @@ def replay(
     core, states, timers = Core(0, {}, spec_of), dict[str, bytes](), dict[str, tuple[tuple[str, Instant], ...]]()
     changes: list[Changes] = []
     edges = [0, *sorted(set(cuts)), len(journal)]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         if begin == end:
             continue
         if reload:

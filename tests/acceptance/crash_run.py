@@ -94,7 +94,7 @@ async def run(folder: Path, bootstrap: str, url: str, size: int, end: Instant, p
             await daemons[0].started()
             await store.open()
             await _kill_and_restart(place, history, daemons, store, plan, came)
-            await eventually(lambda: _is_over(place, store, history), "all is dealt with", plan.seconds)
+            await eventually(lambda: _is_over(place, store, history, daemons), "all is dealt with", plan.seconds)
             for daemon in daemons:
                 assert await daemon.stop() == 0, daemon.text[-2_000:]
             came.seconds = time.monotonic() - began
@@ -159,7 +159,10 @@ async def _lives(daemon: DaemonProcess, seconds: float) -> None:
     raise AssertionError(f"the daemon ended by itself: {daemon.text[-2_000:]}")
 
 
-async def _is_over(place: Site, store: Store, history: History) -> bool:
+async def _is_over(place: Site, store: Store, history: History, daemons: Sequence[DaemonProcess]) -> bool:
+    for daemon in daemons:
+        if daemon.process.returncode is not None:
+            raise RuntimeError(f"a daemon ended by itself: {daemon.text[-2_000:]}")
     expected = history.expected
     outside = (place.clears, place.pages, place.receiver.slack.posts)
     assert outside == (expected.clears, expected.pages, expected.posts), (outside, expected)

@@ -142,5 +142,5 @@ class Driver:
         return point in (IDLE, BUSY) or process.stalled_until > self._clock.now or not process.threads
 
 
-class BrokenStore(StoreError):
+class BrokenStore(StoreError):  # noqa: N818  (a state of affairs, as Fenced is)
     """An injected failure of the store."""
