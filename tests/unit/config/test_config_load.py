@@ -186,8 +186,11 @@ def test_how_soon_others_take_over_can_be_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("claim", "timeout", "is_allowed"), [("80s", "20s", True), ("79s", "20s", False)])
 def test_a_claim_outlives_every_call_of_an_action(tmp_path: Path, claim: str, timeout: str, is_allowed: bool) -> None:
     path = tmp_path / "config.toml"
-    api = f'[[deployment]]\nname = "p"\nfeed = "main"\nnamespaces = ["p"]\napi.url = "http://a:1"\napi.timeout = "{timeout}"\n'
-    path.write_text(f'[dispatcher]\nclaim = "{claim}"\n' + FEED + api + 'api.username = "u"\napi.token = { env = "T" }\n')
+    deployment = (
+        '[[deployment]]\nname = "p"\nfeed = "main"\nnamespaces = ["p"]\napi.url = "http://a:1"\n'
+        f'api.timeout = "{timeout}"\napi.username = "u"\napi.token = {{ env = "T" }}\n'
+    )
+    path.write_text(f'[dispatcher]\nclaim = "{claim}"\n' + FEED + deployment)
     (tmp_path / "rules").mkdir()
     faults = ""
     try:
