@@ -8,12 +8,11 @@ from typing import Any
 
 from remediator.actions.airflow.verdict import Clear, Found
 from remediator.engine import response
-from remediator.engine.core import Changes, Core
-from remediator.engine.state import DagState
+from remediator.engine.core import Core
 from remediator.model.action import Action, Retry
-from remediator.model.inputs import Entry, Input, Watermark
+from remediator.model.inputs import Entry, Watermark
 from remediator.model.outcome import Outcome
-from remediator.model.time import Duration, Instant
+from remediator.model.time import Instant
 from remediator.runtime.controller import Controller
 from remediator.store.chunks import encode_chunks, entries_after, place_chunks
 from remediator.store.memory import MemoryStore
@@ -152,19 +151,6 @@ def random_ids() -> Any:
     return lambda *cause: f"{random.getrandbits(96):024x}"
 
 
-def never_held(context: object, state: DagState, case: object) -> bool:
+def never_held(*given: object) -> bool:
     """For `response._is_held_back`."""
     return False
-
-
-def no_wait(*given: object) -> Duration:
-    """For `response.backoff`."""
-    return 0
-
-
-def all_actions(changes: list[Changes]) -> list[Action]:
-    """Every action of several changes."""
-    return [action for each in changes for action in each.actions]
-
-
-Inputs = Sequence[Input]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from remediator.engine import budget, looks, response, tell
-from remediator.testing.simulation.plant import Parts
+from remediator.testing.simulation.layout import Parts
 from remediator.testing.simulation.run import run_seed
 from tests.simulation import faults
 

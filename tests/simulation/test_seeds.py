@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from remediator.testing.simulation.run import repeat_with, run_seed
+from remediator.testing.simulation.run import repeat_with, run_seed, story
 
 BLOCKS = 20
-SEEDS_PER_BLOCK = 50
+SEEDS_PER_BLOCK = 75
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
@@ -18,6 +18,4 @@ def test_promises_hold(block: int) -> None:
 
 
 def test_a_seed_is_repeatable() -> None:
-    from remediator.testing.simulation.run import story
-
     assert story(7) == story(7)

@@ -19,7 +19,8 @@ from remediator.model.reasons import Decision, Reason
 from remediator.model.time import SECOND, Duration, Instant
 from remediator.runtime.dispatcher import GO_VALID
 from remediator.store.chunks import entries_after
-from remediator.testing.simulation.plant import FEED, MAX_ATTEMPTS, PER_HOUR, TOPIC, WATCHED, Plant
+from remediator.testing.simulation.layout import FEED, MAX_ATTEMPTS, PER_HOUR, TOPIC, WATCHED
+from remediator.testing.simulation.plant import Plant
 from remediator.testing.simulation.scheduler import Instance, Scheduler
 
 CAUGHT_UP: Duration = 60 * SECOND

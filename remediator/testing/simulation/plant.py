@@ -10,91 +10,44 @@ from random import Random
 
 import msgspec
 
-from remediator.codecs.deployments import DeploymentBinding, DeploymentMap
 from remediator.model.action import Action, Guarantee, Retry
 from remediator.model.event import Event
 from remediator.model.inputs import Activated, Input, Pressed
 from remediator.model.outcome import Outcome
-from remediator.model.policy import Budget, DeploymentPolicy, Destination, Mode, Policy, Route
-from remediator.model.record import DEAD_LETTER_HEAD_BYTES, DeadLetter, Record
-from remediator.model.time import MINUTE, SECOND, Duration, Instant
+from remediator.model.policy import Mode
+from remediator.model.time import SECOND, Instant
 from remediator.rules.index import RuleSet
-from remediator.rules.spec import Backoff, Rule, RuleSetSpec, Step, encode_rule_set
+from remediator.rules.spec import RuleSetSpec, encode_rule_set
 from remediator.runtime.controller import Controller
 from remediator.runtime.dispatcher import Dispatcher, Job
-from remediator.runtime.intake import Intake
 from remediator.runtime.matcher import Matcher
 from remediator.sources.memory import MemorySource, MemoryTopic
 from remediator.store.memory import MemoryStore
 from remediator.store.memory_data import MemoryData
 from remediator.store.port import StoreError
 from remediator.testing.simulation.driver import BUSY, IDLE, BrokenStore, Clock, Driver, Process, switch
+from remediator.testing.simulation.layout import (
+    FEED,
+    FOR_EVER,
+    NO_STALL,
+    OFFERS,
+    REST,
+    REST_STEP,
+    START,
+    STEP,
+    TOPIC,
+    TROUBLE,
+    WATCHED,
+    Parts,
+    hash_of,
+    observing_rule,
+    plant_intake,
+    plant_policy,
+    transient_rule,
+)
 from remediator.testing.simulation.outside import Network, People, SimulatedLooks, SimulatedRetries
-from remediator.testing.simulation.scheduler import Plan, Scheduler
-
-START: Instant = 1_790_000_000 * SECOND
-TROUBLE: Duration = 7 * MINUTE
-"""How long faults are injected; everything that was begun must be settled after."""
-REST: Duration = 17 * MINUTE
-STEP: Duration = 5 * SECOND
-FOR_EVER: Instant = 2**62
-REST_STEP: Duration = 10 * SECOND
-TOPIC = "events"
-WATCHED = "gamma"
-"""The deployment without an API."""
-FEED = "feed"
-MAX_ATTEMPTS = 2
-PER_HOUR = 3
-OFFERS = frozenset({"finish:after", "postpone:after"})
-NO_STALL = "tell.asked"
-"""Between the last check of a claim and the call no client can be protected from standing still."""
-
-
-def transient_rule() -> Rule:
-    """Retries lost connections, then pages."""
-    return Rule(
-        id="lost-connection",
-        on=("task.failed_finally",),
-        mode=Mode.ACT,
-        where={"error.message": {"matches": "(?i)connection reset"}},
-        budget=Budget(per_hour=PER_HOUR),
-        do=(Step("airflow.retry", max_attempts=MAX_ATTEMPTS, backoff=Backoff(5 * SECOND), verify=3 * MINUTE),),
-        otherwise=(Step("page", to="default"),),
-    )
-
-
-def observing_rule() -> Rule:
-    """Matches everything and must change nothing."""
-    return Rule(id="observer", on=("task.failed_finally",), priority=90, do=(Step("airflow.retry"),))
-
-
-def plant_policy(ceilings: dict[str, Mode]) -> Policy:
-    """Short times, so that a seed is a few thousand steps."""
-    both = (Destination("pagerduty.page", "pager"), Destination("slack.message", "chat", "#data"))
-    return Policy(
-        deployments={
-            name: DeploymentPolicy(name, FEED, ceiling, has_api=name != WATCHED) for name, ceiling in ceilings.items()
-        },
-        routes={
-            "default": Route("default", both, fallback="backup"),
-            "backup": Route("backup", (Destination("pagerduty.page", "backup-pager"),)),
-        },
-        hold_max=3 * MINUTE,
-        blind_after=2 * MINUTE,
-        sweep_every=30 * SECOND,
-        told_look_every=2 * MINUTE,
-        sweep_overlap=30 * SECOND,
-        action_expiry=6 * MINUTE,
-        self_alert_every=5 * MINUTE,
-    )
-
-
-class Parts(msgspec.Struct, frozen=True):
-    """What a deliberate fault may replace."""
-
-    store: type[MemoryStore] = MemoryStore
-    controller: type[Controller] = Controller
-    retries: type[SimulatedRetries] = SimulatedRetries
+from remediator.testing.simulation.scheduler import Scheduler
+from remediator.testing.simulation.trouble import plan_trouble
 
 
 class LaneWatch:
@@ -196,7 +149,7 @@ class Plant:
         source = MemorySource(FEED, [self.topic], positions, self.clock, self._pause, assigned=mine, max_records=7)
         source.reachable = self.reachable
         self.sources[name] = source
-        matcher = Matcher(self._intake(), source, store, self.clock, lambda: self.rules)
+        matcher = Matcher(plant_intake(list(self.ceilings)), source, store, self.clock, lambda: self.rules)
         controller = self.parts.controller(name, store, self.clock)
         reachable = {name: one for name, one in self.schedulers.items() if name != WATCHED}
         looks = SimulatedLooks(reachable, self.network)
@@ -220,10 +173,6 @@ class Plant:
 
     def _offered(self) -> int:
         return self.offers + self.data.sequence
-
-    def _intake(self) -> Intake:
-        bindings = [DeploymentBinding(name, (name,), ()) for name in self.ceilings]
-        return Intake(FEED, _decode, DeploymentMap(bindings).assign, _dead_letter)
 
     async def _loop(self, once: Callable[[], object]) -> None:
         while True:
@@ -267,8 +216,8 @@ class Plant:
             return
         rows = (row for lane in self.data.lanes.values() for row in lane.values())
         if any(row.state == "pending" and isinstance(row.action.params, Retry) for row in rows):
-            self._press("freeze")
-            self._at(self.clock.now + self.random.randrange(SECOND, 60 * SECOND), lambda: self._press("thaw"))
+            self.press("freeze")
+            self.at(self.clock.now + self.random.randrange(SECOND, 60 * SECOND), lambda: self.press("thaw"))
 
     def _note(self, text: str) -> None:
         self.happened.append((self.clock.now, f"    {text}"))
@@ -291,7 +240,7 @@ class Plant:
         copies = 2 if self.troubled and self.random.random() < 0.05 else 1
         for _ in range(copies):
             wait = self.random.randrange(0, 40 * SECOND) if self.random.random() < 0.1 else 0
-            self._at(self.clock.now + wait, lambda: self._append(event))
+            self.at(self.clock.now + wait, lambda: self._append(event))
 
     def _append(self, event: Event) -> None:
         partition = hash_of(event.dag_id or "") if self.random.random() < 0.9 else self.random.randrange(2)
@@ -303,7 +252,7 @@ class Plant:
         place = partition, self.topic.append(value, partition=partition, timestamp=self.clock.now)
         self.sent[place], self.sent_at[place] = event, self.clock.now
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
         """Retention takes what a partition has, read or not."""
         partition = self.random.randrange(2)
         begin = self.topic.end(partition) - self.random.randrange(3)
@@ -314,74 +263,13 @@ class Plant:
         self.topic.drop_before(begin, partition=partition)
         self._note(f"retention drops partition {partition} before {begin}; {read} was committed")
 
-    def _at(self, at: Instant, happen: Callable[[], None]) -> None:
+    def at(self, at: Instant, happen: Callable[[], None]) -> None:
         if at <= self.clock.now:
             happen()
         else:
             self.agenda.append((at, happen))
 
-    def _plan_trouble(self) -> None:
-        """What will happen, by the seed."""
-        random = self.random
-        for number in range(random.randrange(3, 9)):
-            scheduler = self.schedulers[random.choice(sorted(self.schedulers))]
-            plans = [self._plan() for _ in range(random.randrange(1, 4))]
-            dag_id = f"dag{random.randrange(3)}"
-            wait = random.randrange(0, 4 * MINUTE)
-            scheduler.trigger(dag_id, f"run{number}", plans, wait)
-        for number in range(random.choice([0, 0, 0, 3])):
-            plans = [Plan(99), *(self._plan() for _ in range(random.randrange(2)))]
-            self.schedulers["alpha"].trigger("storm", f"storm{number}", plans, random.randrange(0, 4 * MINUTE))
-        for _ in range(random.randrange(0, 3)):
-            self._plan_outage(random.choice(["alpha", "beta", "pager", "chat", "people"]))
-        for _ in range(random.randrange(0, 4)):
-            self._at(START + random.randrange(TROUBLE), self._person)
-        if random.random() < 0.25:
-            self._plan_freezes()
-        for _ in range(random.randrange(0, 3)):
-            self._at(START + random.randrange(TROUBLE), self._rebalance)
-        if random.random() < 0.35:
-            self._plan_dead_broker()
-
-    def _plan_freezes(self) -> None:
-        at = self.random.randrange(TROUBLE // 2)
-        for _ in range(self.random.randrange(1, 4)):
-            if at >= TROUBLE:
-                return
-            self._at(START + at, lambda: self._press("freeze"))
-            at += self.random.randrange(SECOND, TROUBLE // 2)
-            self._at(min(START + at, START + TROUBLE), lambda: self._press("thaw"))
-            at += self.random.randrange(SECOND, TROUBLE // 8)
-
-    def _plan_dead_broker(self) -> None:
-        begin = self.random.randrange(TROUBLE // 2)
-        end = begin + self.random.randrange(TROUBLE // 2)
-        self._at(START + begin, lambda: self._reach(False))
-        if self.random.random() < 0.5:
-            self._at(START + end, self._drop)
-        self._at(START + end, lambda: self._reach(True))
-
-    def _plan(self) -> Plan:
-        shape = self.random.randrange(7)
-        if shape <= 1:
-            return Plan(0)
-        if shape == 2:
-            return Plan(1, retries=1)
-        if shape == 3:
-            return Plan(self.random.randrange(1, 4))
-        if shape == 4:
-            return Plan(99, error="KeyError: 'customer_id'")
-        if shape == 5:
-            return Plan(self.random.choice([1, 99]), silent=True)
-        return Plan(self.random.choice([2, 3, 99]), retries=1)
-
-    def _plan_outage(self, target: str) -> None:
-        begin = self.random.randrange(TROUBLE)
-        length = self.random.randrange(10 * SECOND, 4 * MINUTE)
-        self._at(START + begin, lambda: self.network.down.add(target))
-        self._at(min(START + begin + length, START + TROUBLE), lambda: self.network.down.discard(target))
-
-    def _person(self) -> None:
+    def person(self) -> None:
         """Somebody clears, or marks, one of the failed tasks by hand."""
         failed = (scheduler := self.schedulers[self.random.choice(sorted(self.schedulers))]).left()
         if not failed:
@@ -392,7 +280,7 @@ class Plant:
         else:
             scheduler.mark_success(dag_id, run_id, task_id)
 
-    def _press(self, command: str) -> None:
+    def press(self, command: str) -> None:
         """The freeze, as the HTTP API presses it: journalled and set in one transaction."""
         self._note(f"somebody presses {command}")
         inputs: list[Input] = [Pressed("somebody", command)]
@@ -406,7 +294,7 @@ class Plant:
         except StopIteration:
             return
 
-    def _rebalance(self) -> None:
+    def rebalance(self) -> None:
         """A partition gets another owner; the old one may not notice for a while."""
         partition, name = self.random.randrange(2), self.random.choice(["one", "two"])
         old = set(self.owners[partition]) - {name}
@@ -414,13 +302,13 @@ class Plant:
         self.sources[name].assign(TOPIC, partition)
         notice = self.clock.now + self.random.randrange(0, 60 * SECOND)
         for other in old:
-            self._at(notice, lambda other=other: self._revoke(other, partition))  # type: ignore[misc]
+            self.at(notice, lambda other=other: self._revoke(other, partition))  # type: ignore[misc]
 
     def _revoke(self, name: str, partition: int) -> None:
         if name not in self.owners[partition]:
             self.sources[name].revoke(TOPIC, partition)
 
-    def _reach(self, reachable: bool) -> None:
+    def reach(self, reachable: bool) -> None:
         self.reachable = reachable
         for source in self.sources.values():
             source.reachable = reachable
@@ -429,7 +317,7 @@ class Plant:
 
     def run(self) -> None:
         """Let the seed's story happen, then give everything time to settle."""
-        self._plan_trouble()
+        plan_trouble(self)
         for name in ("one", "two"):
             self.driver.add(Process(name, self._boot))
         while self.clock.now < START + TROUBLE + REST:
@@ -455,9 +343,9 @@ class Plant:
         self.troubled = False
         self.network.rate = 0.0
         self.network.down.clear()
-        self._reach(True)
+        self.reach(True)
         if self.is_frozen:
-            self._press("thaw")
+            self.press("thaw")
         for process in self.driver.processes:
             process.stalled_until = 0
 
@@ -481,26 +369,3 @@ class Plant:
         moments += [at for timers in self.data.timers.values() for clock, at in timers if clock == "now"]
         later = [at for at in moments if at > self.clock.now]
         return max(min(later), self.clock.now + SECOND // 5)
-
-
-def hash_of(text: str) -> int:
-    """A DAG's usual partition."""
-    return sum(text.encode()) % 2
-
-
-_decoder = msgspec.json.Decoder(Event)
-
-
-def _decode(record: Record) -> list[Event] | str:
-    try:
-        return [_decoder.decode(record.value or b"")]
-    except msgspec.DecodeError as error:
-        return str(error)
-
-
-def _dead_letter(feed: str, record: Record, reason: str) -> DeadLetter:
-    value = record.value or b""
-    return DeadLetter(
-        feed, record.topic, record.partition, record.offset, record.timestamp, reason, len(value),
-        value[:DEAD_LETTER_HEAD_BYTES],
-    )  # fmt: skip

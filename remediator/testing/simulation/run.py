@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from remediator.model.time import SECOND, Instant
 from remediator.testing.simulation.checks import check
-from remediator.testing.simulation.plant import START, Parts, Plant
+from remediator.testing.simulation.layout import START, Parts
+from remediator.testing.simulation.plant import Plant
 
 
 def run_seed(seed: int, parts: Parts | None = None) -> list[str]:

@@ -1,0 +1,109 @@
+"""What a simulated plant is made of: times, topic, rules and policy, and how its records are read. No state."""
+
+from __future__ import annotations
+
+import msgspec
+
+from remediator.codecs.deployments import DeploymentBinding, DeploymentMap
+from remediator.model.event import Event
+from remediator.model.policy import Budget, DeploymentPolicy, Destination, Mode, Policy, Route
+from remediator.model.record import DEAD_LETTER_HEAD_BYTES, DeadLetter, Record
+from remediator.model.time import MINUTE, SECOND, Duration, Instant
+from remediator.rules.spec import Backoff, Rule, Step
+from remediator.runtime.controller import Controller
+from remediator.runtime.intake import Intake
+from remediator.store.memory import MemoryStore
+from remediator.testing.simulation.outside import SimulatedRetries
+
+START: Instant = 1_790_000_000 * SECOND
+TROUBLE: Duration = 7 * MINUTE
+"""How long faults are injected; everything that was begun must be settled after."""
+REST: Duration = 17 * MINUTE
+STEP: Duration = 5 * SECOND
+FOR_EVER: Instant = 2**62
+REST_STEP: Duration = 10 * SECOND
+TOPIC = "events"
+WATCHED = "gamma"
+"""The deployment without an API."""
+FEED = "feed"
+MAX_ATTEMPTS = 2
+PER_HOUR = 3
+OFFERS = frozenset({"finish:after", "postpone:after"})
+NO_STALL = "tell.asked"
+"""Between the last check of a claim and the call no client can be protected from standing still."""
+
+
+def transient_rule() -> Rule:
+    """Retries lost connections, then pages."""
+    return Rule(
+        id="lost-connection",
+        on=("task.failed_finally",),
+        mode=Mode.ACT,
+        where={"error.message": {"matches": "(?i)connection reset"}},
+        budget=Budget(per_hour=PER_HOUR),
+        do=(Step("airflow.retry", max_attempts=MAX_ATTEMPTS, backoff=Backoff(5 * SECOND), verify=3 * MINUTE),),
+        otherwise=(Step("page", to="default"),),
+    )
+
+
+def observing_rule() -> Rule:
+    """Matches everything and must change nothing."""
+    return Rule(id="observer", on=("task.failed_finally",), priority=90, do=(Step("airflow.retry"),))
+
+
+def plant_policy(ceilings: dict[str, Mode]) -> Policy:
+    """Short times, so that a seed is a few thousand steps."""
+    both = (Destination("pagerduty.page", "pager"), Destination("slack.message", "chat", "#data"))
+    return Policy(
+        deployments={
+            name: DeploymentPolicy(name, FEED, ceiling, has_api=name != WATCHED) for name, ceiling in ceilings.items()
+        },
+        routes={
+            "default": Route("default", both, fallback="backup"),
+            "backup": Route("backup", (Destination("pagerduty.page", "backup-pager"),)),
+        },
+        hold_max=3 * MINUTE,
+        blind_after=2 * MINUTE,
+        sweep_every=30 * SECOND,
+        told_look_every=2 * MINUTE,
+        sweep_overlap=30 * SECOND,
+        action_expiry=6 * MINUTE,
+        self_alert_every=5 * MINUTE,
+    )
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a deliberate fault may replace."""
+
+    store: type[MemoryStore] = MemoryStore
+    controller: type[Controller] = Controller
+    retries: type[SimulatedRetries] = SimulatedRetries
+
+
+def plant_intake(names: list[str]) -> Intake:
+    """Reads the plant's records; each namespace is the deployment of that name."""
+    bindings = [DeploymentBinding(name, (name,), ()) for name in names]
+    return Intake(FEED, _decode, DeploymentMap(bindings).assign, _dead_letter)
+
+
+def hash_of(text: str) -> int:
+    """A DAG's usual partition."""
+    return sum(text.encode()) % 2
+
+
+_decoder = msgspec.json.Decoder(Event)
+
+
+def _decode(record: Record) -> list[Event] | str:
+    try:
+        return [_decoder.decode(record.value or b"")]
+    except msgspec.DecodeError as error:
+        return str(error)
+
+
+def _dead_letter(feed: str, record: Record, reason: str) -> DeadLetter:
+    value = record.value or b""
+    return DeadLetter(
+        feed, record.topic, record.partition, record.offset, record.timestamp, reason, len(value),
+        value[:DEAD_LETTER_HEAD_BYTES],
+    )  # fmt: skip
