@@ -111,7 +111,9 @@ def _find_unaccounted(
         if name in run.unaccounted and run.unaccounted[name].try_number >= task.try_number:
             continue
         due = context.now + context.policy.hold_max
-        run.unaccounted[name] = Unaccounted(task.try_number, task.instance_id, task.operator, feed_due, due)
+        run.unaccounted[name] = Unaccounted(
+            task.try_number, task.instance_id, task.operator, task.ended_at or context.now, feed_due, due
+        )
         identity = incident.incident_id(state.deployment, state.dag_id, task.task_id)
         text = f"{name} try {task.try_number} failed at the scheduler, and no event said so; waiting for a late one"
         context.decide(Reason.FOUND_BY_LOOK, text, incident=identity)
@@ -132,7 +134,7 @@ def _bare_event(context: Context, state: DagState, run_id: str, name: str, found
     task_id, _, index = name.partition("[")
     return Event(
         type="task.failed",
-        time=context.now,
+        time=found.failed_at,
         source="scheduler",
         deployment=state.deployment,
         dag_id=state.dag_id,

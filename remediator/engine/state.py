@@ -65,6 +65,7 @@ class Unaccounted(msgspec.Struct, omit_defaults=True):
     try_number: int
     instance_id: str
     operator: str
+    failed_at: Instant
     feed_due: Instant
     due: Instant
 

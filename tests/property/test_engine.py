@@ -1,4 +1,4 @@
-"""The pure engine on generated stories: replays, cuts, reloads, duplicates, extra ticks and other DAGs change nothing."""
+"""The pure engine on generated stories: replays, cuts, reloads, repeats, extra ticks and other DAGs change nothing."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ SPECS = (
     RuleSetSpec((RETRYING,), msgspec.structs.replace(POLICY, deployments={"prod": POLICY.deployments["prod"]})),
 )
 
-# -- pieces of stories ----------------------------------------------------------------------------------------------
+# -- pieces of stories ------------------------------------------------------------------------------------------------
 
 SECONDS = st.integers(1, 100)
 TASKS = st.sampled_from(["load", "extract"])
@@ -184,7 +184,7 @@ def effects(actions: Sequence[Action]) -> list[str]:
     return sorted(action.id for action in actions if action.kind not in QUESTIONS)
 
 
-# -- the properties -----------------------------------------------------------------------------------------------------
+# -- the properties ---------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=60, deadline=None)
@@ -247,7 +247,7 @@ def _outward(timeline: Timeline, key: str) -> list[Action]:
     return [action for action in timeline.actions if action.key == key and action.kind not in QUESTIONS]
 
 
-# -- inputs that answer nothing -------------------------------------------------------------------------------------------
+# -- inputs that answer nothing ---------------------------------------------------------------------------------------
 
 KEYS = st.sampled_from([dag_key("prod", "sales"), dag_key("nobody", "sales"), dag_key("prod", "never seen")])
 TRUTHS = st.builds(
@@ -284,3 +284,10 @@ def test_nothing_is_decided_before_the_first_activation() -> None:
     entries = [Entry(1, 1, Tick()), Entry(2, 2, Fact(Event("task.failed", 1, deployment="prod", dag_id="sales")))]
     load_missing(core, entries)
     assert not core.apply(entries).actions
+
+
+def test_timers_do_not_pile_up() -> None:
+    timeline = told([_fails("load", 1, -1, "KeyError: 'x'", deployment="prod", dag_id="sales", run_id="r1")])
+    for number in range(2_000):
+        timeline.dagrun("failed", run_id=f"r{number % 3}")
+    assert all(len(heap) < 200 for heap in timeline.core._heaps.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import NamedTuple
 
@@ -244,7 +244,7 @@ def tells_the_truth(plant: Plant) -> list[str]:
     return found
 
 
-def _any_target(plant: Plant, one: Decision, holds: object) -> bool:
+def _any_target(plant: Plant, one: Decision, holds: Callable[[Instance, RetryTarget, Instant], bool]) -> bool:
     row = plant.data.outbox.get(one.action_id)
     if row is None or not isinstance(row.action.params, Retry):
         return False
@@ -252,7 +252,7 @@ def _any_target(plant: Plant, one: Decision, holds: object) -> bool:
     targets = [target for target in retry.tasks if one.text.startswith(f"{target.task_id} ")]
     instances = [scheduler.instance(retry.dag_id, retry.run_id, target.task_id) for target in targets]
     return any(
-        instance is not None and holds(instance, target, one.at)  # type: ignore[operator]
+        instance is not None and holds(instance, target, one.at)
         for instance, target in zip(instances, targets, strict=True)
     )
 

@@ -10,7 +10,7 @@ from random import Random
 
 import msgspec
 
-from remediator.model.action import Action, Guarantee, Retry
+from remediator.model.action import QUESTIONS, Action, Guarantee, Retry
 from remediator.model.event import Event
 from remediator.model.inputs import Activated, Input, Pressed
 from remediator.model.outcome import Outcome
@@ -315,8 +315,9 @@ class Plant:
 
     # -- running --------------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
-        """Let the seed's story happen, then give everything time to settle."""
+    def run(self, is_settled: Callable[[], bool] = lambda: False) -> None:
+        """Let the seed's story happen, then give everything time to settle: all of REST, or its half if it `is_settled`
+        by then and nothing is under way any more."""
         plan_trouble(self)
         for name in ("one", "two"):
             self.driver.add(Process(name, self._boot))
@@ -325,8 +326,14 @@ class Plant:
                 self._end_trouble()
             self._let_happen()
             self.driver.settle(50_000)
+            if self.clock.now >= START + TROUBLE + REST // 2 and self._is_quiet() and is_settled():
+                break
             self.clock.now = self._next_moment()
         self._wind_down()
+
+    def _is_quiet(self) -> bool:
+        waiting = (row.action.kind for lane in self.data.lanes.values() for row in lane.values())
+        return QUESTIONS.issuperset(waiting) and all(one.next_at() is None for one in self.schedulers.values())
 
     def close(self) -> None:
         """End whatever still runs."""
