@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RESULTS ?= build/results
-WORKERS ?= 2
+WORKERS ?= 4
 SEEDS ?= 1000
 ARGS ?=
 
@@ -30,7 +30,7 @@ demo: $(VENV)/.demo  ## a fleet that fails, healed before your eyes (ARGS="--hel
 	$(BIN)/remediator demo $(ARGS)
 
 test: $(VENV)/.dev | $(RESULTS)  ## the fast suites: under four minutes, no Java, no Airflow
-	$(PYTEST) -n $(WORKERS) -m "not kafka and not airflow and not slow" --junit-xml=$(RESULTS)/fast.xml $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not kafka and not airflow and not slow" --junit-xml=$(RESULTS)/fast.xml $(ARGS)
 
 test-full: test-services test-airflow  ## the heavy suites: Apache Kafka (Java, Maven), PostgreSQL, a real Airflow
 
