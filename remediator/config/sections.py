@@ -31,7 +31,6 @@ def read_daemon(root: Table) -> Daemon:
     table, default = root.table("daemon"), Daemon()
     settings = Daemon(
         name=table.text("name", default.name, max_length=100),
-        data_dir=Path(table.text("data_dir", str(default.data_dir))),
         lease=table.duration("lease", default.lease, 1 * SECOND, 10 * MINUTE),
     )
     if not settings.name:

@@ -19,7 +19,7 @@ MIB = 1024 * 1024
 
 
 class Daemon(msgspec.Struct, frozen=True):
-    """name: what messages and pages call this remediator. data_dir: where it keeps files of its own.
+    """name: what messages and pages call this remediator.
 
     lease: PostgreSQL only: how long after its death a decider's place is taken by another process. On SQLite the
     operating system gives it free at once.
@@ -27,7 +27,6 @@ class Daemon(msgspec.Struct, frozen=True):
 
     name: str = "remediator"
     lease: Duration = 15 * SECOND
-    data_dir: Path = Path("var")
 
 
 class StoreSettings(msgspec.Struct, frozen=True):

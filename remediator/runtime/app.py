@@ -36,7 +36,7 @@ from remediator.runtime.rulebook import RuleBook
 from remediator.runtime.surface import DaemonSurface
 from remediator.runtime.wiring import Outside
 from remediator.sources.kafka import KafkaSource
-from remediator.store.port import Store
+from remediator.store.port import Store, StoreError
 from remediator.web.app import build_app
 from remediator.web.server import serving
 
@@ -200,8 +200,8 @@ async def serve(config: Config, seams: Seams | None = None) -> None:
         loop.add_signal_handler(signal.SIGHUP, daemon.rules.want_reload)
         await daemon.run()
         log.info(Name.DAEMON_STOPPED)
-    except Faults:
-        raise  # what the user wrote wrong is told by the caller, once
+    except (Faults, StoreError):
+        raise  # what the user wrote wrong, and a store that cannot be opened, are told by the caller, once
     except Exception as error:
         log.error(Name.DAEMON_FAILED, problem=f"{type(error).__name__}: {error}")
         raise

@@ -195,9 +195,14 @@ async def test_a_schema_of_the_future_is_refused_and_left_alone(tmp_path: Path) 
         assert raw.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
 
 
+async def test_a_missing_folder_is_made(tmp_path: Path) -> None:
+    async with opened(tmp_path / "var" / "lib" / "store.db") as store:
+        assert await store.append([pressed("a")], NOW) == 1
+
+
 async def test_what_is_no_store_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("this is not a database, but it is long enough to be looked at\n" * 99)
-    for path, words in ((tmp_path / "text", "not a database"), (tmp_path / "none" / "x.db", "unable to open")):
+    for path, words in ((tmp_path / "text", "not a database"), (tmp_path / "text" / "x.db", "its folder cannot be made")):
         with pytest.raises(StoreError, match=words) as caught:
             await SqliteStore(path).open()
         assert str(path) in str(caught.value)
