@@ -7,7 +7,7 @@ import pytest
 from remediator.testing.simulation.run import repeat_with, run_seed, story
 
 BLOCKS = 20
-SEEDS_PER_BLOCK = 75
+SEEDS_PER_BLOCK = 100
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
