@@ -25,7 +25,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 CLUSTER_ID = "cmVtZWRpYXRvci10ZXN0cw"
 
-POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+POM = f"""<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>remediator.tests</groupId><artifactId>kafka</artifactId><version>1</version>
   <dependencies>
