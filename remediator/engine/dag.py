@@ -9,7 +9,7 @@ from remediator.model.event import DAGRUN_TERMINAL, Event
 from remediator.model.inputs import Fact, Looked, Performed
 from remediator.model.outcome import FROZEN, Delivered, Refused
 from remediator.model.reasons import Reason
-from remediator.model.time import Instant
+from remediator.model.time import MINUTE, Instant
 from remediator.model.truth import DagRunRef
 from remediator.rules.spec import Step
 
@@ -74,7 +74,7 @@ def _on_dagrun_ended(context: Context, state: DagState, event: Event, run_id: st
     if run is None and not failed:
         return
     run = _run(context, state, run_id)
-    ended = event.ended_at or event.time
+    ended = min(event.ended_at or event.time, context.now + MINUTE)  # a broken clock must not hide later ends
     if run.ended is not None and ended <= run.ended and not run.is_open:
         return
     run.ended = max(run.ended or 0, ended)
@@ -161,6 +161,7 @@ def _on_unreachable(context: Context, state: DagState, run_id: str, run: DagRunS
         looks.want_again(context, run)
         if context.now - run.unreachable_since < context.policy.hold_max:
             return
+    judge.settle_unseen(context, state, run_id, run)
     for name, event in list(run.suspects.items()):
         del run.suspects[name]
         judge.final(context, state, run_id, run, name, event, "", unverified=True)
@@ -342,8 +343,8 @@ def timers(context: Context, state: DagState) -> dict[str, Instant]:
             add(feed, case.feed_due)
             add("thaw", 0 if case.thaw else None)
         for waiting in run.unaccounted.values():
-            add("now", waiting.due)
-            add(feed, waiting.feed_due)
+            add("now", None if waiting.confirming else waiting.due)
+            add(feed, None if waiting.confirming else waiting.feed_due)
         if not run.is_open:
             add("now", run.touched + context.policy.memory)
     for held in state.incidents.values():

@@ -6,7 +6,7 @@ Such an event is its own truth. Its case hangs on no dagrun, can be told but nev
 from __future__ import annotations
 
 from remediator.engine import incident, judge, response, tell
-from remediator.engine.context import Context
+from remediator.engine.context import Alert, Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState
 from remediator.model.event import Event
 from remediator.model.ids import stable_id
@@ -15,7 +15,7 @@ from remediator.model.reasons import Reason
 NO_DAGRUN = ""
 """The pseudo dagrun under which such cases are kept."""
 MAX_SUBJECTS = 1_000
-"""Subjects whose latest event is remembered; the longest known go first."""
+"""Subjects with an open incident, and subjects whose latest event is remembered (the longest known go first)."""
 
 
 def on_match(context: Context, state: DagState, event: Event) -> None:
@@ -31,6 +31,10 @@ def on_match(context: Context, state: DagState, event: Event) -> None:
     at = min(event.time, context.now)  # one event from the future must not silence all that follow
     if run.judged.get(name, 0) >= at:
         context.decide(Reason.DUPLICATE, f"{name} of that time is known", incident=identity)
+        return
+    if name not in run.cases and len(run.cases) >= MAX_SUBJECTS:
+        text = f"{state.deployment} {state.dag_id}: {MAX_SUBJECTS} incidents of events are open, more are not opened"
+        context.effects.alerts.append(Alert("too_many_incidents", context.key, text))
         return
     run.judged[name] = at
     if len(run.judged) > MAX_SUBJECTS:

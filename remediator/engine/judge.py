@@ -33,6 +33,7 @@ def judge(context: Context, state: DagState, run_id: str, run: DagRunState, trut
     tasks = {task_key(task.task_id, task.map_index): task for task in truth.tasks}
     _judge_cases(context, state, run_id, run, truth, tasks)
     _judge_suspects(context, state, run_id, run, truth, tasks)
+    _review_unaccounted(context, state, run_id, run, truth, tasks)
     _find_unaccounted(context, state, run_id, run, tasks)
     _give_up_unseen(context, state, run_id, run, tasks)
     if _needs_another_look(run, truth):
@@ -41,6 +42,7 @@ def judge(context: Context, state: DagState, run_id: str, run: DagRunState, trut
 
 def _needs_another_look(run: DagRunState, truth: DagRunTruth) -> bool:
     waiting = any(case.phase in (CasePhase.VERIFYING, CasePhase.CHECKING) for case in run.cases.values())
+    waiting = waiting or any(found.confirming for found in run.unaccounted.values())
     return bool(run.suspects) or waiting or (not truth.complete and bool(run.cases))
 
 
@@ -101,6 +103,21 @@ def _judge_suspects(
             context.decide(Reason.STILL_RUNNING, text, incident=identity)
 
 
+def _review_unaccounted(
+    context: Context, state: DagState, run_id: str, run: DagRunState, truth: DagRunTruth, tasks: dict[str, TaskTruth]
+) -> None:
+    """What an earlier look found is over, or is confirmed."""
+    for name, found in list(run.unaccounted.items()):
+        task = tasks.get(name)
+        if task is not None and task.state == "failed" and task.try_number == found.try_number:
+            if found.confirming:
+                _settle_one(context, state, run_id, run, name)
+        elif task is not None or truth.complete:
+            del run.unaccounted[name]
+            identity = incident.incident_id(state.deployment, state.dag_id, name.partition("[")[0])
+            context.decide(Reason.RECOVERED, f"{name} is not failing any more", incident=identity)
+
+
 def _find_unaccounted(
     context: Context, state: DagState, run_id: str, run: DagRunState, tasks: dict[str, TaskTruth]
 ) -> None:
@@ -112,7 +129,7 @@ def _find_unaccounted(
             continue
         due = context.now + context.policy.hold_max
         run.unaccounted[name] = Unaccounted(
-            task.try_number, task.instance_id, task.operator, task.ended_at or context.now, feed_due, due
+            task.try_number, task.instance_id, task.operator, task.ended_at or context.now, context.now, feed_due, due
         )
         identity = incident.incident_id(state.deployment, state.dag_id, task.task_id)
         text = f"{name} try {task.try_number} failed at the scheduler, and no event said so; waiting for a late one"
@@ -122,12 +139,29 @@ def _find_unaccounted(
 def settle_unaccounted(context: Context, state: DagState, run_id: str, run: DagRunState, watermark: int) -> None:
     """The feed has passed the finding, or it waited long enough: the event is lost, the failure is not."""
     for name, found in list(run.unaccounted.items()):
-        if watermark < found.feed_due and context.now < found.due:
+        if found.confirming or (watermark < found.feed_due and context.now < found.due):
             continue
-        del run.unaccounted[name]
-        if run.judged.get(name, 0) >= found.try_number:
-            continue
-        final(context, state, run_id, run, name, _bare_event(context, state, run_id, name, found), found.instance_id)
+        if context.now - found.found_at <= context.policy.look_again_max:
+            _settle_one(context, state, run_id, run, name)
+        else:
+            found.confirming = True
+            looks.want_fresh(run, context.now)
+
+
+def settle_unseen(context: Context, state: DagState, run_id: str, run: DagRunState) -> None:
+    """The scheduler is out of reach: what waits for its confirmation is told as what it is, unverified."""
+    for name, found in list(run.unaccounted.items()):
+        if found.confirming:
+            _settle_one(context, state, run_id, run, name, unverified=True)
+
+
+def _settle_one(
+    context: Context, state: DagState, run_id: str, run: DagRunState, name: str, *, unverified: bool = False
+) -> None:
+    found = run.unaccounted.pop(name)
+    if run.judged.get(name, 0) < found.try_number:
+        event = _bare_event(context, state, run_id, name, found)
+        final(context, state, run_id, run, name, event, found.instance_id, unverified=unverified)
 
 
 def _bare_event(context: Context, state: DagState, run_id: str, name: str, found: Unaccounted) -> Event:

@@ -60,14 +60,19 @@ class Case(msgspec.Struct, omit_defaults=True):
 
 
 class Unaccounted(msgspec.Struct, omit_defaults=True):
-    """A final failure that a look found and no event announced yet."""
+    """A final failure that a look found and no event announced yet.
+
+    confirming: it waited for its event so long that a fresh look must say whether it is still true.
+    """
 
     try_number: int
     instance_id: str
     operator: str
     failed_at: Instant
+    found_at: Instant
     feed_due: Instant
     due: Instant
+    confirming: bool = False
 
 
 class DagRunState(msgspec.Struct, omit_defaults=True):

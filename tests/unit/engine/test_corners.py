@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from remediator.engine import firing
 from remediator.engine.core import Changes, Core
 from remediator.model.action import Action, Look, Message, Page
 from remediator.model.event import Event
@@ -331,3 +334,60 @@ def test_only_a_later_dagrun_resolves_what_failed_in_another() -> None:
         event = Event("task.success", bench.now, deployment="a", dag_id="d", run_id=run, task_id="x", try_number=1)
         bench.give(Fact(event))
         assert bool(bench.core.dags[KEY].incidents) is still_open  # type: ignore[union-attr]
+
+
+def test_unique_subjects_are_bounded_and_the_surplus_is_told_once() -> None:
+    bench = Bench((CHECK,))
+    for number in range(firing.MAX_SUBJECTS + 5):
+        event = Event("check.failed", START - MINUTE + number, deployment="a", dag_id="d", subject=f"s{number}")
+        bench.give(Fact(event, ("check",), ""))
+    state = bench.core.dags[KEY]
+    assert state is not None
+    assert len(state.incidents) == firing.MAX_SUBJECTS
+    assert [held.incident.rule for held in bench.core.world.incidents.values()] == ["self.too_many_incidents"]
+
+
+def test_an_end_from_the_future_does_not_hide_the_ends_that_follow() -> None:
+    bench = Bench()
+    base = Event("dagrun.failed", bench.now, deployment="a", dag_id="d", run_id="r")
+    bench.give(Fact(msgspec.structs.replace(base, ended_at=bench.now + 1_000 * HOUR)))
+    state = bench.core.dags[KEY]
+    assert state is not None
+    assert state.dagruns["r"].ended == bench.now + MINUTE
+
+
+def silent_failure_on_a_stalled_feed() -> Bench:
+    """A look found a failure that no event announced; then the feed stood still for five minutes and goes on."""
+    bench = Bench()
+    bench.mark()
+    bench.give(Fact(Event("dagrun.failed", bench.now, deployment="a", dag_id="d", run_id="r")))
+    bench.answer("failed", bad())
+    bench.now += 5 * MINUTE
+    bench.wait(12 * SECOND)
+    assert not bench.pages()
+    return bench
+
+
+def test_what_waited_long_for_its_event_is_looked_at_again_before_anyone_is_woken() -> None:
+    bench = silent_failure_on_a_stalled_feed()
+    bench.answer("success")
+    bench.wait(MINUTE)
+    assert not bench.pages()
+
+
+def test_what_is_still_failed_then_is_told_once() -> None:
+    bench = silent_failure_on_a_stalled_feed()
+    bench.answer("failed", bad())
+    bench.wait(MINUTE)
+    assert len(bench.pages()) == 1
+
+
+def test_what_cannot_be_confirmed_is_told_as_unverified() -> None:
+    bench = silent_failure_on_a_stalled_feed()
+    for _ in range(40):
+        latest = bench.wanted("airflow.look")[-1]
+        bench.give(Looked(latest.id, KEY, "r", None, "no answer"))
+        bench.wait(MINUTE, 10 * SECOND)
+    (page,) = bench.pages()
+    assert isinstance(page.params, Page)
+    assert "unverified" in page.params.incident.status
