@@ -358,7 +358,7 @@ def test_an_end_from_the_future_does_not_hide_the_ends_that_follow() -> None:
 
 def silent_failure_on_a_stalled_feed() -> Bench:
     """A look found a failure that no event announced; then the feed stood still for five minutes and goes on."""
-    bench = Bench()
+    bench = Bench(())
     bench.mark()
     bench.give(Fact(Event("dagrun.failed", bench.now, deployment="a", dag_id="d", run_id="r")))
     bench.answer("failed", bad())
