@@ -210,6 +210,8 @@ def final(
         slim(derived), CasePhase.TOLD, rule.id, identity, event.try_number or 0, instance_id, unverified=unverified
     )
     case.told = before.told if before is not None else False
+    if unverified:
+        case.why = f"{Reason.UNVERIFIED.value}: the scheduler could not be asked"
     run.cases[name] = case
     title = f"{state.deployment}: {state.dag_id}.{event.task_id} failed"
     held = incident.open_or_join(context, state, derived, rule, run_id, identity, title)
