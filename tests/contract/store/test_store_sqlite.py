@@ -202,7 +202,8 @@ async def test_a_missing_folder_is_made(tmp_path: Path) -> None:
 
 async def test_what_is_no_store_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("this is not a database, but it is long enough to be looked at\n" * 99)
-    for path, words in ((tmp_path / "text", "not a database"), (tmp_path / "text" / "x.db", "its folder cannot be made")):
+    inside = tmp_path / "text" / "x.db"
+    for path, words in ((tmp_path / "text", "not a database"), (inside, "its folder cannot be made")):
         with pytest.raises(StoreError, match=words) as caught:
             await SqliteStore(path).open()
         assert str(path) in str(caught.value)
