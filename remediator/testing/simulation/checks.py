@@ -10,7 +10,7 @@ from typing import NamedTuple
 from remediator.actions.airflow.verdict import LOOK_VALID
 from remediator.engine.core import Changes, Core
 from remediator.engine.incident import incident_id
-from remediator.model.action import QUESTIONS, Message, Retry, RetryTarget
+from remediator.model.action import QUESTIONS, Action, Message, Retry, RetryTarget
 from remediator.model.event import TERMINAL, Event
 from remediator.model.incident import Phase
 from remediator.model.inputs import Entry, Fact, Gap, Input, Looked, Performed, Swept
@@ -120,16 +120,30 @@ def effects_once(plant: Plant, entries: list[Entry]) -> list[str]:
 
 
 def _messages_show_the_latest(plant: Plant) -> list[str]:
-    latest: dict[str, tuple[int, str]] = {}
-    for row in plant.data.outbox.values():
-        if isinstance(row.action.params, Message) and row.state == "delivered":
-            message = row.action.params.ref or row.action.id
-            latest[message] = max(latest.get(message, (0, "")), (row.seq, row.action.id))
+    """An edit whose outcome is unknown may show or not; nothing older than the latest delivered one may."""
+    rows = [row for row in plant.data.outbox.values() if isinstance(row.action.params, Message)]
+    latest: dict[str, int] = {}
+    for row in rows:
+        if row.state == "delivered":
+            message = _message_of(row.action)
+            latest[message] = max(latest.get(message, 0), row.seq)
+    may_show: dict[str, set[str]] = {}
+    for row in rows:
+        message = _message_of(row.action)
+        is_newer = row.state == "unknown" and row.seq > latest.get(message, 0)
+        if is_newer or row.seq == latest.get(message):
+            may_show.setdefault(message, set()).add(row.action.id)
     return [
-        f"P2 message {message} shows an older form than {action_id}"
-        for message, (_, action_id) in latest.items()
-        if plant.chat.shown.get(message) != action_id
+        f"P2 message {message} shows an older form than it should"
+        for message in latest
+        if plant.chat.shown.get(message) not in may_show[message]
     ]
+
+
+def _message_of(action: Action) -> str:
+    """Which posted message a telling is about: the stand-in names a message by the action that posted it."""
+    params = action.params
+    return (params.ref if isinstance(params, Message) else "") or action.id
 
 
 def _cancelled(plant: Plant, dedup_key: str) -> bool:
