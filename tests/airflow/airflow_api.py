@@ -25,11 +25,18 @@ class AirflowApi:
         self.http = http
 
     async def trigger(self, dag_id: str, run_id: str = "") -> str:
-        """A new dagrun; its run_id, which is a new one unless given."""
+        """A new dagrun; its run_id, which is a new one unless given.
+
+        On SQLite a busy Airflow answers 500 "Database error". The id is an idempotency key, so asking again is
+        harmless: 409 says that an earlier call went through after all.
+        """
         run_id = run_id or new_run_id()
         body = {"logical_date": None, "dag_run_id": run_id}
-        answer = await self.http.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body)
-        assert answer.status_code == 200, answer.text
+
+        async def ask() -> httpx.Response:
+            return await self.http.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+
+        await eventually(ask, lambda answer: answer.status_code in (200, 409), what=f"{dag_id} {run_id} triggered")
         return run_id
 
     async def failed(self, dag_id: str) -> str:
@@ -58,7 +65,11 @@ class AirflowApi:
     async def clears(self, dag_id: str, run_id: str) -> list[Row]:
         """Every clear of this dagrun that Airflow was asked for, no dry runs: {'owner', 'note', 'task_ids', …}."""
         params = {"dag_id": dag_id, "run_id": run_id, "event": "post_clear_task_instances", "limit": 100}
-        answer = await self.http.get("/api/v2/eventLogs", params=params)
+        answer = await eventually(
+            lambda: self.http.get("/api/v2/eventLogs", params=params),
+            lambda got: got.status_code < 500,
+            what="the event log",
+        )
         assert answer.status_code == 200, answer.text
         return [{"owner": row["owner"], **json.loads(row["extra"])} for row in answer.json()["event_logs"]]
 
@@ -79,7 +90,7 @@ class AirflowApi:
             await self.http.delete(path)
 
     async def _row(self, path: str) -> Row:
-        answer = await self.http.get(path)
+        answer = await eventually(lambda: self.http.get(path), lambda got: got.status_code < 500, what=f"GET {path}")
         assert answer.status_code == 200, answer.text
         row: Row = answer.json()
         return row
