@@ -84,7 +84,7 @@ async def check_from_a_snapshot(store: Store) -> None:
     assert kept is not None
     middle = kept[0]
     assert 0 < middle < head
-    (entry,) = await store.read_journal(middle, 1)
+    entry = (await store.read_journal(middle, 1))[0]  # a chunk comes whole, so there may be more
     while await store.prune(entry.at, 0, 1_000):
         continue
     assert (await store.read_journal(0, 1))[0].position > 1
