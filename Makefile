@@ -14,7 +14,8 @@ PYTEST := $(BIN)/python -m pytest
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/remediator-tests
 AIRFLOW_VENV := $(or $(REMEDIATOR_AIRFLOW_VENV),$(CACHE)/airflow-venv)
 AIRFLOW_PACKAGES := apache-airflow apache-airflow-providers-openlineage apache-airflow-providers-standard \
-  apache-airflow-providers-common-sql apache-airflow-providers-sqlite apache-airflow-providers-common-io confluent-kafka
+  apache-airflow-providers-common-sql apache-airflow-providers-sqlite apache-airflow-providers-common-io confluent-kafka \
+  psycopg2-binary asyncpg
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -5,7 +5,6 @@ Members of `data` that are named as fields of an event fill them; all others bec
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ import msgspec
 
 from remediator.codecs.attributes import bounded
 from remediator.codecs.masking import mask
+from remediator.codecs.names import event_type
 from remediator.codecs.port import MAX_RECORD_BYTES, Undecodable
 from remediator.codecs.reading import JsonReader, instant
 from remediator.codecs.text import (
@@ -30,10 +30,6 @@ from remediator.model.event import UNMAPPED_INDEX, ErrorInfo, Event
 from remediator.model.record import Record
 
 MAX_BATCH = 10_000
-TYPE_CHARS = 128
-_TYPE = re.compile(r"[a-z0-9_]+(?:[.\-][a-z0-9_]+)*")
-_RESERVED_TYPES = frozenset({"task.failed_finally"})
-"""Derived from a look at the scheduler; a producer that could claim it would act past that look."""
 
 Count = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
 
@@ -129,7 +125,7 @@ class CloudEventsCodec:
 def _event(envelope: _Envelope, said: _Data, attributes: dict[str, Any], at: int, place: str) -> Event:
     source = mask(envelope.source)[:ID_CHARS]
     return Event(
-        type=_type(envelope.type, place),
+        type=event_type(envelope.type, f"{place}.type"),
         time=at,
         source=source,
         namespace=source,
@@ -159,18 +155,6 @@ def _event(envelope: _Envelope, said: _Data, attributes: dict[str, Any], at: int
         outputs=_texts(said.outputs, MAX_DATASETS),
         attributes=attributes,
     )
-
-
-def _type(text: str, place: str) -> str:
-    kind = text.lower()
-    if len(kind) > TYPE_CHARS or _TYPE.fullmatch(kind) is None:
-        raise Undecodable(
-            f"not an event type at `{place}.type`: {mask(kind[:40])!r}, "
-            f"allowed are words of letters, digits and _, joined by . or -, at most {TYPE_CHARS} characters"
-        )
-    if kind in _RESERVED_TYPES:
-        raise Undecodable(f"reserved event type at `{place}.type`: {kind} is derived by remediator, send task.failed")
-    return kind
 
 
 def _texts(texts: list[str] | None, limit: int) -> tuple[str, ...]:

@@ -59,7 +59,11 @@ def instant(moment: datetime | None, place: str) -> Instant | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     delta = moment - _EPOCH
-    at = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    return in_range((delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds, place)
+
+
+def in_range(at: Instant, place: str) -> Instant:
+    """The instant, if it can be printed. Raises Undecodable."""
     if not _EARLIEST <= at <= _LATEST:
         raise Undecodable(f"out of range: the time at `{place}`, allowed are the years 1 to 9999")
     return at

@@ -1,4 +1,4 @@
-"""[[deployment]]: which Airflows there are, what is theirs, and how far each may be touched."""
+"""[[deployment]] and [[infrastructure]]: which Airflows there are, where they run, and how far each may be touched."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from remediator.config.allow import check_fitting
 from remediator.config.names import Names, check_known, read_file_name
 from remediator.config.secrets import SecretReader
-from remediator.config.settings import AirflowApi, Deployment, Feed
+from remediator.config.settings import AirflowApi, Deployment, Feed, Infrastructure
 from remediator.model.policy import DeploymentPolicy, Mode
 from remediator.model.time import SECOND
 from remediator.rules.toml import Table, show
 
 
-def read_deployments(root: Table, secrets: SecretReader, feeds: Sequence[Feed], base: Path) -> tuple[Deployment, ...]:
-    """Every [[deployment]], each with a feed that is defined."""
-    names = Names()
+def read_deployments(
+    root: Table, names: Names, secrets: SecretReader, feeds: Sequence[Feed], base: Path
+) -> tuple[Deployment, ...]:
+    """Every [[deployment]], each with a feed that is defined. names: shared with infrastructure."""
     known = [feed.name for feed in feeds]
     return tuple(_read_deployment(table, names, secrets, known, base) for table in root.tables("deployment"))
 
@@ -39,14 +41,45 @@ def _read_deployment(table: Table, names: Names, secrets: SecretReader, feeds: l
     if api is None:
         table.raw("api")
     table.close()
-    if feed:
-        check_known(table, "feed", feed, feeds, "feed")
-    if not deployment.namespaces and not deployment.topics:
-        table.fault("", "neither namespaces nor topics", 'what is its own; namespaces = ["*"] takes everything')
+    _check_share(table, feed, feeds)
     if deployment.ceiling is not Mode.OBSERVE and "api" not in table:
         found = f'"{deployment.ceiling.value}" without [deployment.api]'
         table.fault("ceiling", found, '"observe", or an api: what cannot be asked must not be changed')
     return deployment
+
+
+def read_infrastructure(
+    root: Table, names: Names, feeds: Sequence[Feed], deployments: Sequence[Deployment]
+) -> tuple[Infrastructure, ...]:
+    """Every [[infrastructure]], each with a feed that is defined and deployments that it serves."""
+    known = [feed.name for feed in feeds]
+    served = [deployment.name for deployment in deployments]
+    return tuple(_read_infrastructure(table, names, known, served) for table in root.tables("infrastructure"))
+
+
+def _read_infrastructure(table: Table, names: Names, feeds: list[str], deployments: list[str]) -> Infrastructure:
+    name = names.read(table, "infrastructure")
+    table.require("feed", "serves")
+    infrastructure = Infrastructure(
+        name=name,
+        feed=table.text("feed"),
+        serves=table.texts("serves"),
+        namespaces=table.texts("namespaces"),
+        topics=table.texts("topics"),
+    )
+    table.close()
+    _check_share(table, infrastructure.feed, feeds)
+    if table.data.get("serves") == []:
+        table.fault("serves", "an empty list", "globs over the names of deployments")
+    check_fitting(table, "serves", infrastructure.serves, deployments, "deployment")
+    return infrastructure
+
+
+def _check_share(table: Table, feed: str, feeds: list[str]) -> None:
+    if feed:
+        check_known(table, "feed", feed, feeds, "feed")
+    if not any(table.data.get(key) for key in ("namespaces", "topics")):
+        table.fault("", "neither namespaces nor topics", 'what is its own; namespaces = ["*"] takes everything')
 
 
 def _read_api(table: Table, secrets: SecretReader, base: Path) -> AirflowApi:
@@ -96,4 +129,14 @@ def deployment_policy(deployment: Deployment) -> DeploymentPolicy:
         ceiling=deployment.ceiling,
         has_api=deployment.api is not None,
         log_hosts=deployment.log_hosts,
+    )
+
+
+def infrastructure_policy(infrastructure: Infrastructure) -> DeploymentPolicy:
+    """The part of an infrastructure that decisions read: nothing can be asked of it, nothing changed in it."""
+    return DeploymentPolicy(
+        name=infrastructure.name,
+        feed=infrastructure.feed,
+        has_api=False,
+        serves=infrastructure.serves,
     )

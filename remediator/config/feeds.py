@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from remediator.config.mapping import read_mapping
 from remediator.config.names import Names, read_file_name
 from remediator.config.secrets import SecretReader
 from remediator.config.settings import MIB, Feed, FetchLimits, KafkaSecurity
 from remediator.model.time import HOUR, MILLISECOND, MINUTE, SECOND, Duration
 from remediator.rules.toml import Table
 
-CODECS = ("openlineage", "cloudevents", "auto")
+CODECS = ("openlineage", "cloudevents", "kubernetes", "alertmanager", "eventbridge", "mapping", "auto")
 STARTS = ("latest", "earliest")
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 FETCH_MIN = 65_536
@@ -31,6 +32,7 @@ def read_feeds(root: Table, secrets: SecretReader, lateness: Duration, base: Pat
 def _read_feed(table: Table, names: Names, secrets: SecretReader, lateness: Duration, base: Path) -> Feed:
     name = names.read(table, "feed")
     table.require("bootstrap_servers")
+    codec = table.choice("codec", "auto", CODECS)
     feed = Feed(
         name=name,
         kind=table.choice("kind", "kafka", ("kafka",)),
@@ -40,7 +42,8 @@ def _read_feed(table: Table, names: Names, secrets: SecretReader, lateness: Dura
         group=table.text("group", "remediator", max_length=249),
         member=table.text("member", max_length=249),
         session=table.duration("session", 10 * SECOND, 1 * SECOND, 5 * MINUTE),
-        codec=table.choice("codec", "auto", CODECS),
+        codec=codec,
+        mapping=read_mapping(table, codec),
         start=table.choice("start", "latest", STARTS),
         lateness=table.duration("lateness", lateness, 0, 1 * HOUR),
         security=_security(table.table("security"), secrets, base),

@@ -6,8 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from remediator.config.deployments import read_deployments
+from remediator.config.allow import read_allows
+from remediator.config.deployments import read_deployments, read_infrastructure
 from remediator.config.feeds import read_feeds
+from remediator.config.names import Names
 from remediator.config.people import read_receivers, read_routes
 from remediator.config.policy import complete_policy, read_policy
 from remediator.config.secrets import SecretReader
@@ -63,7 +65,10 @@ def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
     policy_table = root.table("policy")
     policy = read_policy(policy_table)
     feeds = read_feeds(root, secrets, policy.lateness, base)
-    deployments = read_deployments(root, secrets, feeds, base)
+    names = Names()
+    deployments = read_deployments(root, names, secrets, feeds, base)
+    infrastructure = read_infrastructure(root, names, feeds, deployments)
+    allows = read_allows(root, [deployment.name for deployment in deployments])
     receivers = read_receivers(root, secrets)
     routes = read_routes(root, receivers)
     config = Config(
@@ -72,8 +77,9 @@ def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
         store=read_store(root, secrets),
         feeds=feeds,
         deployments=deployments,
+        infrastructure=infrastructure,
         receivers=receivers,
-        decisions=complete_policy(policy_table, policy, feeds, deployments, routes),
+        decisions=complete_policy(policy_table, policy, feeds, deployments, infrastructure, routes, allows),
         rules=read_rules(root, base),
         http=read_http(root, secrets),
         log=read_log(root),

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from remediator.config.deployments import deployment_policy
+from remediator.config.deployments import deployment_policy, infrastructure_policy
 from remediator.config.names import check_known
-from remediator.config.settings import Deployment, Feed
-from remediator.model.policy import Budget, Policy, Route
+from remediator.config.settings import Deployment, Feed, Infrastructure
+from remediator.model.policy import Allow, Budget, Policy, Route
 from remediator.model.time import DAY, HOUR, SECOND, Duration
 from remediator.rules.toml import Table
 
 RANGES: dict[str, tuple[Duration, Duration]] = {
+    "condition_lifetime": (1 * SECOND, 30 * DAY),
     "lateness": (0, 1 * HOUR),
     "look_delay": (0, 10 * 60 * SECOND),
     "look_again": (1 * SECOND, 1 * HOUR),
@@ -41,6 +42,7 @@ def read_policy(table: Table) -> Policy:
         self_route=table.text("self_route", default.self_route),
         never_retry=table.texts("never_retry", default.never_retry),
         never_retry_tags=table.texts("never_retry_tags", default.never_retry_tags),
+        max_keys=table.integer("max_keys", default.max_keys, 1, 1_000_000),
         budget_cap=_read_cap(table.table("budget_cap"), default.budget_cap),
     )
     policy = msgspec.structs.replace(policy, **durations)
@@ -70,14 +72,20 @@ def complete_policy(
     policy: Policy,
     feeds: Sequence[Feed],
     deployments: Sequence[Deployment],
+    infrastructure: Sequence[Infrastructure],
     routes: Mapping[str, Route],
+    allow: tuple[Allow, ...],
 ) -> Policy:
-    """The policy with its deployments and routes, after a check that it names routes that exist."""
+    """The policy with what other sections say of it, after a check that it names routes that exist."""
     for key in ("unclassified_route", "self_route"):
         check_known(table, key, getattr(policy, key), routes, "route")
     return msgspec.structs.replace(
         policy,
         feed_lateness={feed.name: feed.lateness for feed in feeds if feed.lateness != policy.lateness},
-        deployments={deployment.name: deployment_policy(deployment) for deployment in deployments},
+        deployments={
+            **{deployment.name: deployment_policy(deployment) for deployment in deployments},
+            **{one.name: infrastructure_policy(one) for one in infrastructure},
+        },
         routes=dict(routes),
+        allow=allow,
     )

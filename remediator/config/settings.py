@@ -74,8 +74,30 @@ class FetchLimits(msgspec.Struct, frozen=True):
     max_wait: Duration = 500 * MILLISECOND
 
 
+JsonPath = tuple[str | int, ...]
+"""Keys and indices, from a record's top."""
+Scalar = str | int | float | bool
+
+
+class EventMapping(msgspec.Struct, frozen=True):
+    """How records of any JSON become events: see the mapping codec, whose own settings have the same members.
+
+    type: '' if type_path is set. time: () for the record's own. when: path -> one of these values.
+    """
+
+    type: str = ""
+    type_path: JsonPath = ()
+    types: dict[str, str] = {}
+    time: JsonPath = ()
+    time_format: str = "iso"
+    fields: dict[str, JsonPath] = {}
+    when: tuple[tuple[JsonPath, tuple[Scalar, ...]], ...] = ()
+
+
 class Feed(msgspec.Struct, frozen=True):
     """One set of topics whose completeness is judged together. Exactly one of topics and topic_pattern is set.
+
+    mapping: set if and only if codec is 'mapping'.
 
     member: a name that this process alone has in the group, '' for none: restarted under it, it goes on with its
     partitions at once instead of after the session's end.
@@ -91,6 +113,7 @@ class Feed(msgspec.Struct, frozen=True):
     member: str = ""
     session: Duration = 10 * SECOND
     codec: str = "auto"
+    mapping: EventMapping | None = None
     start: str = "latest"
     lateness: Duration = 10 * SECOND
     security: KafkaSecurity = KafkaSecurity()
@@ -122,6 +145,19 @@ class Deployment(msgspec.Struct, frozen=True):
     ceiling: Mode = Mode.OBSERVE
     api: AirflowApi | None = None
     log_hosts: tuple[str, ...] = ()
+
+
+class Infrastructure(msgspec.Struct, frozen=True):
+    """Where Airflows run, such as a cluster: no Airflow itself, but what happens there concerns those it serves.
+
+    namespaces, topics: as of a deployment. serves: globs over the names of deployments.
+    """
+
+    name: str
+    feed: str
+    serves: tuple[str, ...]
+    namespaces: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
 
 
 class SlackReceiver(msgspec.Struct, frozen=True, tag="slack", tag_field="kind"):
@@ -190,6 +226,7 @@ class Config(msgspec.Struct, frozen=True):
     daemon: Daemon = Daemon()
     store: StoreSettings = StoreSettings()
     deployments: tuple[Deployment, ...] = ()
+    infrastructure: tuple[Infrastructure, ...] = ()
     receivers: tuple[Receiver, ...] = ()
     rules: RulesSettings = RulesSettings()
     http: HttpSettings = HttpSettings()
@@ -201,8 +238,9 @@ class Config(msgspec.Struct, frozen=True):
         return self.decisions
 
     def bindings(self) -> tuple[DeploymentBinding, ...]:
-        """Which namespaces and topics belong to which deployment."""
-        return tuple(DeploymentBinding(one.name, one.namespaces, one.topics) for one in self.deployments)
+        """Which namespaces and topics belong to which deployment or infrastructure."""
+        owners: tuple[Deployment | Infrastructure, ...] = (*self.deployments, *self.infrastructure)
+        return tuple(DeploymentBinding(one.name, one.namespaces, one.topics) for one in owners)
 
     def rule_paths(self) -> tuple[Path, ...]:
         """The rule files and folders, resolved against the configuration file's folder."""

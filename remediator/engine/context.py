@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from remediator.engine.state import WorldState
+from remediator.engine.state import ConditionsState, LedgerState, WorldState
 from remediator.model.action import Action
+from remediator.model.event import Event
+from remediator.model.firing import Firing
 from remediator.model.incident import Incident
 from remediator.model.policy import DeploymentPolicy, Policy
 from remediator.model.reasons import Decision, Reason
@@ -15,7 +17,7 @@ from remediator.model.time import Instant
 from remediator.model.truth import DagRunRef
 
 if TYPE_CHECKING:
-    from remediator.rules.index import RuleSet
+    from remediator.rules.index import Matched, RuleSet
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -25,6 +27,16 @@ class Alert(msgspec.Struct, frozen=True):
     subject: str
     text: str
     reason: Reason = Reason.SELF_ALERT
+
+
+class Calm(msgspec.Struct, frozen=True):
+    """What a detector found is over: the case of its incident ends. event: the last one it had seen."""
+
+    rule: str
+    case: str
+    event: Event
+    reason: Reason
+    text: str
 
 
 class Effects(msgspec.Struct):
@@ -38,15 +50,32 @@ class Effects(msgspec.Struct):
     alerts: list[Alert] = []
     nudges: list[tuple[str, DagRunRef]] = []
     """(deployment, dagrun): look at it, a sweep found failures there."""
+    finals: list[tuple[Event, Matched]] = []
+    """Final failures, with what they met: detectors may count them."""
+    firings: list[Firing] = []
+    """Firings of detectors: incidents, and members of compounds."""
+    calms: list[Calm] = []
+    """Cases of detectors that are over."""
+    touched: set[str] = set()
+    """Shared keys that were changed."""
 
 
 class Context:
     """One step's view: the journalled now, the rules, the world (to read), and the effects (to add to)."""
 
-    __slots__ = ("effects", "key", "now", "policy", "position", "rules", "world")
+    __slots__ = ("conditions", "effects", "key", "ledger", "now", "policy", "position", "rules", "world")
 
     def __init__(
-        self, *, key: str, position: int, now: Instant, rules: RuleSet, world: WorldState, effects: Effects
+        self,
+        *,
+        key: str,
+        position: int,
+        now: Instant,
+        rules: RuleSet,
+        world: WorldState,
+        ledger: LedgerState,
+        conditions: ConditionsState,
+        effects: Effects,
     ) -> None:
         self.key = key
         self.position = position
@@ -54,6 +83,8 @@ class Context:
         self.rules = rules
         self.policy: Policy = rules.policy
         self.world = world
+        self.ledger = ledger
+        self.conditions = conditions
         self.effects = effects
 
     def deployment(self, name: str) -> DeploymentPolicy | None:
@@ -69,6 +100,10 @@ class Context:
     def changed(self, incident: Incident) -> None:
         """Make an incident's new form visible."""
         self.effects.incidents[incident.id, incident.episode] = incident
+
+    def touch(self, shared_key: str) -> None:
+        """A shared state was changed: it is saved with the step."""
+        self.effects.touched.add(shared_key)
 
     def act(self, action: Action) -> None:
         """Want an effect."""

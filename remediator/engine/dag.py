@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from remediator.engine import budget, feeds, firing, incident, judge, looks, response, tell
+from remediator.engine import budget, feeds, firing, incident, judge, looks, response, retries, tell
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, task_key
-from remediator.model.event import DAGRUN_TERMINAL, Event
+from remediator.engine.steps import RETRY, UNCLASSIFIED
+from remediator.model.event import DAGRUN_TERMINAL, TERMINAL, Event
 from remediator.model.inputs import Fact, Looked, Performed
-from remediator.model.outcome import FROZEN, Delivered, Refused
 from remediator.model.reasons import Reason
 from remediator.model.time import MINUTE, Instant
 from remediator.model.truth import DagRunRef
-from remediator.rules.spec import Step
 
 MAX_DAGRUNS = 500
 """Dagruns remembered per DAG; the longest untouched ones without trouble go first."""
@@ -22,8 +21,10 @@ MAX_DAGRUNS = 500
 
 def concerns(state: DagState | None, event: Event) -> bool:
     """Can this fact change anything? Successes of a DAG without trouble are most of the traffic."""
-    if event.type not in ("task.success", "task.skipped", "dagrun.success"):
+    if event.type in ("task.failed", "dagrun.failed"):
         return True
+    if event.type not in TERMINAL:
+        return False
     if state is None:
         return False
     return bool(state.incidents) or any(run.is_open for run in state.dagruns.values())
@@ -32,8 +33,6 @@ def concerns(state: DagState | None, event: Event) -> bool:
 def on_fact(context: Context, state: DagState, fact: Fact) -> None:
     """Take an event in."""
     event = fact.event
-    if fact.rules:
-        firing.on_match(context, state, event)
     if event.run_id is None:
         return
     if event.type == "task.failed" and event.task_id is not None:
@@ -166,7 +165,10 @@ def _on_unreachable(context: Context, state: DagState, run_id: str, run: DagRunS
         del run.suspects[name]
         judge.final(context, state, run_id, run, name, event, "", unverified=True)
     for case in list(run.cases.values()):
-        if case.phase in (CasePhase.VERIFYING, CasePhase.CHECKING, CasePhase.HELD, CasePhase.PLANNED):
+        if case.phase is CasePhase.WAITING and case.due is None:
+            case.unverified = case.hold_over = True
+            response.proceed(context, state, run_id, run, case)
+        elif case.phase in (CasePhase.VERIFYING, CasePhase.CHECKING, CasePhase.HELD, CasePhase.PLANNED):
             case.unverified = case.hold_over = True
             response.refuse_step(context, case, Reason.UNVERIFIED, f"the scheduler could not be asked: {error}")
             response.proceed(context, state, run_id, run, case)
@@ -174,54 +176,10 @@ def _on_unreachable(context: Context, state: DagState, run_id: str, run: DagRunS
 
 def on_performed(context: Context, state: DagState, performed: Performed) -> None:
     """Take an action's outcome in."""
-    if performed.kind == response.RETRY:
-        _on_retry_outcome(context, state, performed)
+    if performed.kind == RETRY:
+        retries.on_outcome(context, state, performed)
     else:
         _on_telling_outcome(context, state, performed)
-
-
-def _on_retry_outcome(context: Context, state: DagState, performed: Performed) -> None:
-    for run in state.dagruns.values():
-        cases = [case for case in run.cases.values() if case.action_id == performed.action_id]
-        for case in cases:
-            if case.phase is CasePhase.ISSUED:
-                _take_outcome(context, state, run, case, performed)
-
-
-def _take_outcome(context: Context, state: DagState, run: DagRunState, case: Case, performed: Performed) -> None:
-    outcome = performed.outcome
-    if isinstance(outcome, Refused):
-        _take_refusal(context, state, run, case, outcome, performed.action_id)
-        return
-    step = response.next_step(context, case) or Step(action=response.RETRY)
-    case.phase, case.due = CasePhase.VERIFYING, context.now + step.verify
-    known = isinstance(outcome, Delivered)
-    text = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
-    reason = Reason.DELIVERED if known else Reason.OUTCOME_UNKNOWN
-    context.decide(reason, text or "cleared", incident=case.incident, action_id=performed.action_id)
-    run.looks_in_vain = 0
-    looks.want_fresh(run, context.now + context.policy.look_again)
-
-
-def _take_refusal(
-    context: Context, state: DagState, run: DagRunState, case: Case, outcome: Refused, action_id: str
-) -> None:
-    response.refund(context, state, case)
-    _uncount(run, case)
-    context.decide(Reason.REFUSED, outcome.reason, incident=case.incident, action_id=action_id)
-    if context.world.frozen or outcome.reason == FROZEN:  # the thaw may have come before this refusal was read
-        response.hold(context, case, thaw=True)
-        looks.want_fresh(run, context.now)  # other failures of the dagrun have been waiting for this outcome
-        return
-    case.phase, case.why = CasePhase.CHECKING, outcome.reason
-    looks.want_fresh(run, context.now)
-
-
-def _uncount(run: DagRunState, case: Case) -> None:
-    name = task_key(case.event.task_id or "", case.event.map_index)
-    counts = run.attempts.get(name, {})
-    if counts.get(case.rule, 0) > 0:
-        counts[case.rule] -= 1
 
 
 def _on_telling_outcome(context: Context, state: DagState, performed: Performed) -> None:
@@ -247,7 +205,7 @@ def settle(context: Context, state: DagState) -> None:
     """Ends every step: whatever is due by now is done, whatever led here. No timer is left in the past."""
     for run_id, run in list(state.dagruns.items()):
         _wake_cases(context, state, run_id, run)
-        response.issue_retries(context, state, run_id, run)
+        retries.issue_retries(context, state, run_id, run)
         looks.issue_due(context, state, run_id, run)
     _forget(context, state)
 
@@ -255,6 +213,8 @@ def settle(context: Context, state: DagState) -> None:
 def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState) -> None:
     mark = _watermark(context, state)
     judge.settle_unaccounted(context, state, run_id, run, mark)
+    if run_id == firing.NO_DAGRUN:
+        _end_removed(context, state, run)
     for case in list(run.cases.values()):
         timed_out = case.due is not None and case.due <= context.now
         released = case.feed_due is not None and mark >= case.feed_due
@@ -262,12 +222,30 @@ def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState
             _release(context, state, run_id, run, case, timed_out=timed_out)
         elif case.phase is CasePhase.VERIFYING and timed_out and not run.look and run.look_due is None:
             looks.want(run, context.now)
+        elif case.phase is CasePhase.WAITING and timed_out:
+            _end_wait(context, state, run_id, run, case)
         elif case.phase is CasePhase.TOLD and timed_out:
             case.due = context.now + context.policy.told_look_every
             if run_id != firing.NO_DAGRUN and _has_api(context, state):
                 looks.want(run, context.now)
             else:
                 response.tell_again(context, state, case)
+
+
+def _end_wait(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case) -> None:
+    """A step's turn has come: on a fresh truth, where there is one to be had."""
+    if run_id != firing.NO_DAGRUN and _has_api(context, state) and not case.unverified:
+        case.due = None
+        looks.want_fresh(run, context.now)
+    else:
+        response.proceed(context, state, run_id, run, case)
+
+
+def _end_removed(context: Context, state: DagState, run: DagRunState) -> None:
+    """Nothing says any more what would end these."""
+    for name, case in list(run.cases.items()):
+        if case.rule != UNCLASSIFIED and case.rule not in context.rules.rules:
+            judge.end_case(context, state, run, name, Reason.RULE_REMOVED, f"rule {case.rule!r} was removed")
 
 
 def _release(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, *, timed_out: bool) -> None:

@@ -1,16 +1,23 @@
-"""Firings of rules on events that need no look: checks, infrastructure, anything of any producer.
+"""Firings of rules on events that need no look: checks, infrastructure, anything of any producer, and detectors.
 
-Such an event is its own truth. Its case hangs on no dagrun, can be told but never retried, and ends by expiry.
+Such a firing is its own truth. Its case hangs on no dagrun, can be told but never retried, and ends by an event, when a
+window has calmed down, or by expiry.
 """
 
 from __future__ import annotations
 
 from remediator.engine import incident, judge, response, tell
-from remediator.engine.context import Alert, Context
+from remediator.engine.context import Alert, Calm, Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState
+from remediator.engine.steps import UNCLASSIFIED
 from remediator.model.event import Event
+from remediator.model.firing import Firing, FiringView
 from remediator.model.ids import stable_id
+from remediator.model.policy import Mode
 from remediator.model.reasons import Reason
+from remediator.rules.clauses import key_values
+from remediator.rules.index import Matched
+from remediator.rules.spec import Rule
 
 NO_DAGRUN = ""
 """The pseudo dagrun under which such cases are kept."""
@@ -18,32 +25,131 @@ MAX_SUBJECTS = 1_000
 """Subjects with an open incident, and subjects whose latest event is remembered (the longest known go first)."""
 
 
-def on_match(context: Context, state: DagState, event: Event) -> None:
+# -- whose it is --------------------------------------------------------------------------------------------------
+
+
+def group_of(rule: Rule) -> tuple[str, ...]:
+    """The fields that make the incident; empty: the usual ones of an event."""
+    return rule.group or (rule.per if rule.is_detector else ())
+
+
+def home_of(rule: Rule, event: Event) -> tuple[str, str]:
+    """(deployment, dag_id) whose state holds the incident; '' for what the group does not tell apart."""
+    fields = group_of(rule)
+    if not fields and not rule.is_detector:
+        return event.deployment, event.dag_id or ""
+    return event.deployment if "deployment" in fields else "", (event.dag_id or "") if "dag_id" in fields else ""
+
+
+def identity_of(rule: Rule, event: Event) -> str:
+    """The incident's identity: the rule's group, else deployment, DAG and what the event is about."""
+    fields = group_of(rule)
+    if fields or rule.is_detector:
+        return stable_id("incident", "rule", rule.id, [_value(field, event) for field in fields])
+    if rule.ended_by is not None:
+        return stable_id("incident", "rule", rule.id, event.deployment, event.dag_id or "", subject_of(event))
+    return stable_id("incident", event.deployment, event.type, event.dag_id or "", subject_of(event))
+
+
+def case_of(rule: Rule, event: Event) -> str:
+    """What a rule without state is in trouble about: its case ends when an event of `ended_by` has the same."""
+    fields = group_of(rule)
+    if fields:
+        return f"{rule.id}:{'/'.join(_value(field, event) for field in fields)}"
+    return f"{rule.id if rule.ended_by is not None else event.type}:{subject_of(event)}"
+
+
+def subject_of(event: Event) -> str:
+    """What an event is about."""
+    return event.subject or event.task_id or event.dag_id or event.type
+
+
+def _value(field: str, event: Event) -> str:
+    values = key_values((field,), event)
+    return "" if isinstance(values, str) else values[0]
+
+
+def responder_of(context: Context, matched: Matched) -> Rule | None:
+    """The first rule that does more than observe; the others say that they observe or yield."""
+    chosen = response.choose(context, matched, identity="")
+    return None if chosen.id == UNCLASSIFIED else chosen
+
+
+def is_shown(context: Context, rule: Rule, fired: Firing) -> bool:
+    """Does the firing become an incident? A rule that observes only says what it would have done."""
+    if rule.mode is not Mode.OBSERVE:
+        return True
+    response.say_observed(context, rule, identity="")
+    return False
+
+
+# -- what becomes of it -------------------------------------------------------------------------------------------
+
+
+def on_match(context: Context, state: DagState, event: Event, rule: Rule) -> None:
     """A rule met the event: open or join its incident and respond, unless the event is one that was seen."""
-    subject = event.subject or event.task_id or event.dag_id or event.type
-    identity = stable_id("incident", state.deployment, event.type, event.dag_id or "", subject)
-    rule = response.choose(context, event, identity)
-    if rule.id == response.UNCLASSIFIED:
-        return  # only final failures are told when no acting rule knows them
     run = state.dagruns.setdefault(NO_DAGRUN, DagRunState())
     run.touched = context.now
-    name = f"{event.type}:{subject}"
+    name, identity = case_of(rule, event), identity_of(rule, event)
     at = min(event.time, context.now)  # one event from the future must not silence all that follow
     if run.judged.get(name, 0) >= at:
         context.decide(Reason.DUPLICATE, f"{name} of that time is known", incident=identity)
         return
+    _remember(run, name, at)
+    view = FiringView(rule.id, 1, at, at)
+    _open(context, state, run, name, Case(judge.slim(event), CasePhase.TOLD, rule.id, identity, 0, view=view,
+          match=context.rules.groups(rule, event), unverified=True), rule)  # fmt: skip
+
+
+def on_fired(context: Context, state: DagState, fired: Firing, rule: Rule) -> None:
+    """A detector fired: open or join its incident and respond."""
+    run = state.dagruns.setdefault(NO_DAGRUN, DagRunState())
+    run.touched = context.now
+    case = Case(fired.event, CasePhase.TOLD, rule.id, identity_of(rule, fired.event), 0, view=fired.view,
+                match=fired.match, unverified=True)  # fmt: skip
+    if fired.unverified:
+        case.why = f"{Reason.UNVERIFIED.value}: the feed could not be read, so its end may have been missed"
+    _open(context, state, run, fired.case, case, rule)
+
+
+def _open(context: Context, state: DagState, run: DagRunState, name: str, case: Case, rule: Rule) -> None:
     if name not in run.cases and len(run.cases) >= MAX_SUBJECTS:
         text = f"{state.deployment} {state.dag_id}: {MAX_SUBJECTS} incidents of events are open, more are not opened"
         context.effects.alerts.append(Alert("too_many_incidents", context.key, text))
         return
+    event = case.event
+    title = f"{event.deployment}: {event.type} {subject_of(event)}"
+    if rule.is_detector:
+        title = f"{event.deployment or 'all'}: {rule.summary or rule.id}"
+    before = run.cases.get(name)
+    goes_on = before is not None and before.rule == case.rule
+    if before is not None and goes_on:
+        before.event, before.view, before.match = case.event, case.view, case.match
+        case = before
+    run.cases[name] = case
+    held = incident.open_or_join(context, state, case, rule, NO_DAGRUN, title)
+    tell.update(context, held)
+    if not goes_on:
+        response.proceed(context, state, NO_DAGRUN, run, case)
+    elif case.phase is CasePhase.TOLD:
+        tell.try_again(context, held)
+
+
+def on_calm(context: Context, state: DagState, calm: Calm) -> None:
+    """What a rule said is over. An end that is older than what it would end changes nothing."""
+    run = state.dagruns.setdefault(NO_DAGRUN, DagRunState())
+    run.touched = context.now
+    at = min(calm.event.time, context.now)
+    case = run.cases.get(calm.case)
+    if calm.reason is Reason.ENDED_BY_EVENT:
+        _remember(run, calm.case, max(at, run.judged.get(calm.case, 0)))  # its beginning may still come, late
+        if case is not None and min(case.event.time, context.now) > at:
+            return
+    if case is not None:
+        judge.end_case(context, state, run, calm.case, calm.reason, calm.text)
+
+
+def _remember(run: DagRunState, name: str, at: int) -> None:
     run.judged[name] = at
     if len(run.judged) > MAX_SUBJECTS:
         del run.judged[next(iter(run.judged))]
-    before = run.cases.get(name)
-    case = Case(judge.slim(event), CasePhase.TOLD, rule.id, identity, 0, unverified=True)
-    case.told = before.told if before is not None else False
-    run.cases[name] = case
-    title = f"{state.deployment}: {event.type} {subject}"
-    held = incident.open_or_join(context, state, event, rule, NO_DAGRUN, identity, title)
-    tell.update(context, held)
-    response.proceed(context, state, NO_DAGRUN, run, case)

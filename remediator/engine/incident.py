@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from remediator.engine.context import Context
-from remediator.engine.state import DagState, OpenIncident, WorldState
+from remediator.engine.state import Case, DagState, OpenIncident, WorldState
 from remediator.model.event import Event
 from remediator.model.ids import stable_id
 from remediator.model.incident import Handling, Incident, Phase
 from remediator.model.reasons import Reason
+from remediator.rules.clauses import key_values
+from remediator.rules.scene import Scene
 from remediator.rules.spec import Rule
 
 MAX_DAGRUNS_LISTED = 20
@@ -21,17 +23,32 @@ def incident_id(deployment: str, dag_id: str, task_id: str) -> str:
     return stable_id("incident", deployment, dag_id, task_id)
 
 
-def open_or_join(
-    context: Context, state: DagState, event: Event, rule: Rule, run_id: str, identity: str, title: str
-) -> OpenIncident:
-    """The failure belongs to the incident of this identity, which is opened if it is not open."""
+def identity_of(rule: Rule, event: Event) -> str:
+    """The identity of a final failure's incident: the rule's group, else its task."""
+    if not rule.group:
+        return incident_id(event.deployment, event.dag_id or "", event.task_id or "")
+    values = [key_values((field,), event) for field in rule.group]
+    return stable_id("incident", "rule", rule.id, ["" if isinstance(one, str) else one[0] for one in values])
+
+
+def scene(context: Context, rule: Rule, case: Case, incident: Incident | None) -> Scene:
+    """What texts and conditions of steps may speak of."""
+    return Scene(event=case.event, rule=rule, match=case.match, firing=case.view, incident=incident, now=context.now)
+
+
+def open_or_join(context: Context, state: DagState, case: Case, rule: Rule, run_id: str, title: str) -> OpenIncident:
+    """The failure belongs to its case's incident, which is opened if it is not open."""
+    event, identity = case.event, case.incident
     task_id = event.task_id or ""
+    if rule.title:
+        title = context.rules.render(rule.title, scene(context, rule, case, None))
     found = state.incidents.get(identity)
     if found is not None:
         old = found.incident
         runs = old.dagruns if run_id in old.dagruns else (*old.dagruns, run_id)[-MAX_DAGRUNS_LISTED:]
         change(context, found, dagruns=runs, failures=old.failures + 1, rule=rule.id, error=_error_of(event),
-               log_url=event.log_url or old.log_url, severity=rule.severity)  # fmt: skip
+               log_url=event.log_url or old.log_url, severity=rule.severity, runbook=rule.runbook,
+               labels=rule.labels)  # fmt: skip
         context.decide(Reason.INCIDENT_JOINED, f"failure {old.failures + 1} of this incident", incident=identity)
         return found
     episode = state.episodes.get(identity, 0) + 1
@@ -57,6 +74,8 @@ def open_or_join(
         log_url=event.log_url or "",
         dagruns=(run_id,) if run_id else (),
         failures=1,
+        runbook=rule.runbook,
+        labels=rule.labels,
     )
     state.incidents[identity] = held = OpenIncident(incident)
     context.changed(incident)

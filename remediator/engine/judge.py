@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import msgspec
 
-from remediator.engine import incident, looks, response, tell
+from remediator.engine import conditions, incident, looks, response, tell
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Unaccounted, task_key
+from remediator.engine.steps import UNCLASSIFIED
 from remediator.model.event import Event
+from remediator.model.firing import FiringView
 from remediator.model.incident import Handling
 from remediator.model.reasons import Reason
 from remediator.model.truth import DagRunTruth, TaskTruth
@@ -59,7 +61,7 @@ def _give_up_unseen(
             final(context, state, run_id, run, name, event, "", unverified=True)
     for name, case in list(run.cases.items()):
         overdue = case.phase is CasePhase.VERIFYING and case.due is not None and case.due <= context.now
-        if name not in tasks and (overdue or case.phase in (CasePhase.CHECKING, CasePhase.HELD)):
+        if name not in tasks and (overdue or case.phase in (CasePhase.CHECKING, CasePhase.HELD, CasePhase.WAITING)):
             case.unverified = case.hold_over = True
             response.refuse_step(
                 context, case, Reason.UNVERIFIED, "the dagrun has more task instances than a look reads"
@@ -205,17 +207,27 @@ def final(
     told = "unverified: the scheduler could not be asked" if unverified else "Airflow's retries are spent"
     context.decide(Reason.FAILED_FINALLY, f"{name} try {event.try_number} of dagrun {run_id}: {told}",
                    incident=identity)  # fmt: skip
-    rule = response.choose(context, derived, identity)
+    matched = conditions.in_scope(context, context.rules.match(derived), derived)
+    context.effects.finals.append((slim(derived), matched))
+    rule = response.choose(context, matched, identity)
+    if rule.id == UNCLASSIFIED:
+        context.decide(Reason.UNCLASSIFIED, "no acting rule knows this failure", incident=identity)
+    identity = incident.identity_of(rule, derived)
     case = Case(
-        slim(derived), CasePhase.TOLD, rule.id, identity, event.try_number or 0, instance_id, unverified=unverified
-    )
-    case.told = before.told if before is not None else False
+        slim(derived), CasePhase.TOLD, rule.id, identity, event.try_number or 0, instance_id, unverified=unverified,
+        match=context.rules.groups(rule, derived), view=FiringView(rule.id, 1, event.time, event.time),
+    )  # fmt: skip
+    if before is not None:
+        case.told = before.told
+        case.waits = before.waits if before.rule == rule.id else {}
     if unverified:
         case.why = f"{Reason.UNVERIFIED.value}: the scheduler could not be asked"
     run.cases[name] = case
     title = f"{state.deployment}: {state.dag_id}.{event.task_id} failed"
-    held = incident.open_or_join(context, state, derived, rule, run_id, identity, title)
+    held = incident.open_or_join(context, state, case, rule, run_id, title)
     tell.update(context, held)
+    if before is not None and before.incident != identity:
+        _close_if_over(context, state, before, Reason.INCIDENT_JOINED, "its failure belongs to another incident now")
     response.proceed(context, state, run_id, run, case)
 
 
@@ -266,7 +278,7 @@ def _case_still_failed(context: Context, state: DagState, run_id: str, run: DagR
     elif case.phase is CasePhase.CHECKING:
         response.refuse_step(context, case, Reason.REFUSED, case.why)
         response.proceed(context, state, run_id, run, case)
-    elif case.phase is CasePhase.HELD:
+    elif case.phase is CasePhase.HELD or (case.phase is CasePhase.WAITING and case.due is None):
         response.proceed(context, state, run_id, run, case)
     elif case.phase is CasePhase.TOLD:
         response.tell_again(context, state, case)
@@ -305,8 +317,16 @@ def end_case(
     """The failure is over. The incident ends with its last case."""
     case = run.cases.pop(name)
     context.decide(reason, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
+    _close_if_over(context, state, case, reason, text, helped=helped)
+
+
+def _close_if_over(
+    context: Context, state: DagState, case: Case, reason: Reason, text: str, *, helped: bool = False
+) -> None:
+    """The incident ends with its last case."""
     if any(other.incident == case.incident for each in state.dagruns.values() for other in each.cases.values()):
         return
     held = incident.close(context, state, case.incident, reason, text, helped=helped)
     if held is not None:
         tell.update(context, held)
+        response.on_resolve(context, case, held)

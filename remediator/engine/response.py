@@ -1,105 +1,152 @@
-"""The response to a final failure: which step of the rule is next, and whether the brakes allow it.
+"""The response to a final failure or a firing: which rule answers, and which step of it is next.
 
-Owns brakes and the way through `do` and `otherwise`. Reads no truth: it is called when truth has been established.
+Reads no truth: it is called when truth has been established. What forbids a change is brakes.py's.
 """
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
-from remediator.engine import budget, feeds, incident, looks, tell
+from remediator.engine import feeds, incident, tell
+from remediator.engine.brakes import retry_brake
 from remediator.engine.context import Context
-from remediator.engine.state import Case, CasePhase, DagRunState, DagState, task_key
-from remediator.model.action import Action, Retry, RetryTarget
-from remediator.model.event import Event
-from remediator.model.ids import dagrun_lane, stable_id
+from remediator.engine.state import Case, CasePhase, DagRunState, DagState, OpenIncident
+from remediator.engine.steps import (
+    DO,
+    OTHERWISE,
+    RETRY,
+    UNCLASSIFIED,
+    counter_of,
+    next_step,
+    rule_of,
+    task_of,
+    unclassified_rule,
+)
+from remediator.model.ids import stable_id
 from remediator.model.incident import Handling
-from remediator.model.policy import MODE_RANK, Mode
+from remediator.model.policy import Mode
 from remediator.model.reasons import Reason
-from remediator.model.time import Duration, format_duration
+from remediator.model.time import Duration, Instant, format_duration, format_instant
+from remediator.rules.conditions import Trouble
+from remediator.rules.index import Matched
+from remediator.rules.periods import end_of_periods, in_periods
 from remediator.rules.spec import Backoff, Rule, Step
 
-UNCLASSIFIED = "unclassified"
-RETRY = "airflow.retry"
 
-
-def rule_of(context: Context, rule_id: str) -> Rule:
-    """The rule as it is now; a rule that was removed leaves its cases to `unclassified`."""
-    found = context.rules.rules.get(rule_id)
-    return found if found is not None else unclassified_rule(context)
-
-
-def unclassified_rule(context: Context) -> Rule:
-    """The always-on last rule: a final failure that no rule knew is told to people."""
-    step = Step(action="page", to=context.policy.unclassified_route)
-    return Rule(id=UNCLASSIFIED, on=("task.failed_finally",), severity="critical", mode=Mode.ACT, do=(step,))
-
-
-def choose(context: Context, event: Event, identity: str) -> Rule:
+def choose(context: Context, matched: Matched, identity: str) -> Rule:
     """The responder: the first matching rule that is not only observing; the rest yield, and say so."""
-    matched = context.rules.match(event)
     for rule_id, why in matched.errors:
         context.decide(Reason.RULE_ERROR, why, incident=identity, rule=rule_id)
     chosen: Rule | None = None
     for rule in matched.rules:
         if rule.mode is Mode.OBSERVE:
-            steps = ", ".join(step.action for step in rule.do) or "nothing"
-            context.decide(Reason.RULE_OBSERVES, f"would have done: {steps}", incident=identity, rule=rule.id)
+            say_observed(context, rule, identity)
         elif chosen is None:
             chosen = rule
             context.decide(Reason.RULE_RESPONDS, rule.summary or rule.id, incident=identity, rule=rule.id)
         else:
             context.decide(Reason.RULE_YIELDS, f"to {chosen.id!r}", incident=identity, rule=rule.id)
-    if chosen is None:
-        context.decide(Reason.UNCLASSIFIED, "no acting rule knows this failure", incident=identity)
-        return unclassified_rule(context)
-    return chosen
+    return chosen if chosen is not None else unclassified_rule(context)
+
+
+def say_observed(context: Context, rule: Rule, identity: str) -> None:
+    """What an observing rule would have done."""
+    steps = ", ".join(step.action for step in rule.do) or "nothing"
+    context.decide(Reason.RULE_OBSERVES, f"would have done: {steps}", incident=identity, rule=rule.id)
 
 
 def proceed(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case) -> None:
     """Follow the rule from the case's step on, until something must be awaited."""
     if case.rule != UNCLASSIFIED and case.rule not in context.rules.rules:
-        case.rule, case.stage, case.index = UNCLASSIFIED, "do", 0  # where it stood means nothing in another rule
+        case.rule, case.stage, case.index = UNCLASSIFIED, DO, 0  # where it stood means nothing in another rule
     while True:
         step = next_step(context, case)
-        if step is None:
+        if step is None and case.stage == DO and case.refused:
+            case.stage, case.index = OTHERWISE, 0
+        elif step is None:
             _settle(context, state, case)
             return
-        if step.action != RETRY:
-            if _is_held_back(context, state, case):
+        elif _must_wait(context, case, step):
+            return
+        elif not _is_wanted(context, state, case, step):
+            continue
+        elif step.action == RETRY:
+            if _retry(context, state, run, case, step):
                 return
+        elif _is_held_back(context, state, case):
+            return
+        else:
             _tell(context, state, case, step)
             case.index += 1
-            continue
-        brake = retry_brake(context, state, run, case)
-        if brake is None:
-            plan_retry(context, run, case, step)
-            update_incident(context, state, case.incident, Handling.REMEDIATING, "a retry is planned")
-            return
-        reason, text = brake
-        if reason is Reason.FROZEN and not case.hold_over:
-            hold(context, case, thaw=True)
-            return
-        refuse_step(context, case, reason, text)
 
 
-def next_step(context: Context, case: Case) -> Step | None:
-    """The step that the case stands at; None past the end of its stage."""
-    rule = rule_of(context, case.rule)
-    steps = rule.do if case.stage == "do" else rule.otherwise
-    return steps[case.index] if case.index < len(steps) else None
+def _retry(context: Context, state: DagState, run: DagRunState, case: Case, step: Step) -> bool:
+    """Plan the retry. False if a brake forbids it and the story goes on with what comes after it."""
+    brake = retry_brake(context, state, run, case)
+    if brake is None:
+        plan_retry(context, run, case, step)
+        update_incident(context, state, case.incident, Handling.REMEDIATING, "a retry is planned")
+        return True
+    reason, text = brake
+    if reason is Reason.FROZEN and not case.hold_over:
+        hold(context, case, thaw=True)
+        return True
+    refuse_step(context, case, reason, text)
+    return False
+
+
+def _must_wait(context: Context, case: Case, step: Step) -> bool:
+    """Is the step's own wait, or a quiet time of the rule, not over?"""
+    due, reason = _waits_until(context, case, step)
+    if due <= context.now:
+        return False
+    if case.phase is not CasePhase.WAITING or case.due != due:
+        until = f"{step.action} waits until {format_instant(due)}"
+        context.decide(reason, until, incident=case.incident, rule=case.rule)
+    case.phase, case.due = CasePhase.WAITING, due
+    case.feed_due, case.thaw = None, False
+    return True
+
+
+def _waits_until(context: Context, case: Case, step: Step) -> tuple[Instant, Reason]:
+    if step.wait:
+        due = case.waits.setdefault(f"{case.stage}/{case.index}", context.now + step.wait)
+        if due > context.now:
+            return due, Reason.STEP_WAITS
+    quiet = context.rules.quiet(case.rule)
+    if step.action in ("page", "notify") and in_periods(quiet, context.now):
+        return end_of_periods(quiet, context.now), Reason.QUIET
+    return context.now, Reason.STEP_WAITS
+
+
+def _is_wanted(context: Context, state: DagState, case: Case, step: Step) -> bool:
+    """Does the step's condition say yes? If not, the next one has its turn; an error never acts."""
+    if not step.condition:
+        return True
+    rule, held = rule_of(context, case.rule), state.incidents[case.incident]
+    scene = incident.scene(context, rule, case, held.incident)
+    verdict = context.rules.step_verdict(case.rule, case.stage, case.index, scene)
+    if verdict is True:
+        return True
+    if isinstance(verdict, Trouble):
+        text = f"{step.action}: its condition could not be answered: {verdict.reason}"
+        refuse_step(context, case, Reason.RULE_ERROR, text)
+    else:
+        text = f"{step.action}: its condition does not hold"
+        context.decide(Reason.STEP_LEFT_OUT, text, incident=case.incident, rule=case.rule)
+        case.index += 1
+    return False
 
 
 def refuse_step(context: Context, case: Case, reason: Reason, text: str) -> None:
-    """What the rule wanted may not or did not work: `otherwise` takes over."""
+    """What the rule wanted may not or did not work: its next step has its turn, after the last one `otherwise`."""
     context.decide(reason, text, incident=case.incident, rule=case.rule)
     case.why = f"{reason.value}: {text}"
-    case.stage, case.index = "otherwise", 0 if case.stage == "do" else case.index + 1
+    case.refused = True
+    case.index += 1
 
 
 def _settle(context: Context, state: DagState, case: Case) -> None:
     """No step is left. A failure that nobody was told of is told as unclassified ones are."""
-    if not case.told and case.stage == "otherwise":
+    if not case.told and case.stage == OTHERWISE:
         if _is_held_back(context, state, case):
             return
         _tell(context, state, case, Step(action="page", to=context.policy.unclassified_route))
@@ -112,10 +159,27 @@ def _tell(context: Context, state: DagState, case: Case, step: Step) -> None:
     paged = step.action == "page"
     held = state.incidents[case.incident]
     status = case.why or ("needs a person" if paged else "")
-    incident.change(context, held, status=status or held.incident.status, paged=held.incident.paged or paged)
+    text = held.incident.text
+    if step.text:
+        scene = incident.scene(context, rule_of(context, case.rule), case, held.incident)
+        text = context.rules.render(step.text, scene)
+    incident.change(context, held, status=status or held.incident.status, paged=held.incident.paged or paged, text=text)
     tell.try_again(context, held)
     tell.tell(context, held, step.to or context.policy.unclassified_route, paged=paged)
     case.told = case.told or paged
+
+
+def on_resolve(context: Context, case: Case, held: OpenIncident) -> None:
+    """The incident is over: what the rule wants told then. Who was told of it before sees the same message edited."""
+    rule = context.rules.rules.get(case.rule)
+    for index, step in enumerate(rule.on_resolve if rule is not None else ()):
+        scene = incident.scene(context, rule_of(context, case.rule), case, held.incident)
+        if context.rules.step_verdict(case.rule, "on_resolve", index, scene) is not True:
+            context.decide(Reason.STEP_LEFT_OUT, f"{step.action} on_resolve", incident=case.incident, rule=case.rule)
+            continue
+        if step.text:
+            incident.change(context, held, text=context.rules.render(step.text, scene))
+        tell.tell(context, held, step.to or context.policy.unclassified_route, paged=False)
 
 
 def tell_again(context: Context, state: DagState, case: Case) -> None:
@@ -151,69 +215,10 @@ def hold(context: Context, case: Case, *, feed: str = "", thaw: bool = False) ->
 # -- retry --------------------------------------------------------------------------------------------------------
 
 
-def retry_brake(context: Context, state: DagState, run: DagRunState, case: Case) -> tuple[Reason, str] | None:
-    """The first brake that forbids a retry of this case now, or None. Order: what can never pass comes first."""
-    event, rule = case.event, rule_of(context, case.rule)
-    deployment = context.deployment(state.deployment)
-    step = next_step(context, case)
-    if step is None or step.action != RETRY:
-        return Reason.REFUSED, f"rule {case.rule!r} was changed or removed and asks for no retry any more"
-    never = _never_retry(context, state, event)
-    if never:
-        return Reason.NEVER_RETRY, never
-    if deployment is None or not deployment.has_api:
-        return Reason.CEILING, "the deployment has no API to act through"
-    if event.log_url and not _is_own_host(event.log_url, deployment.log_hosts):
-        return Reason.FOREIGN_HOST, "the failure's log link is not on this deployment's host"
-    if case.unverified:
-        return Reason.UNVERIFIED, "the scheduler could not be asked"
-    for who, mode in (("the deployment", deployment.ceiling), (f"rule {rule.id!r}", rule.mode)):
-        if mode is Mode.APPROVE:
-            return Reason.APPROVAL_NEEDED, f"{who} allows changes only with a person's approval"
-        if MODE_RANK[mode] < MODE_RANK[Mode.ACT]:
-            return Reason.CEILING, f"{who} allows no changes"
-    return _spent(context, state, run, case, rule, step.max_attempts)
-
-
-def _spent(
-    context: Context, state: DagState, run: DagRunState, case: Case, rule: Rule, limit: int
-) -> tuple[Reason, str] | None:
-    issued = run.attempts.get(_task_of(case), {}).get(rule.id, 0)
-    if issued >= limit:
-        return Reason.ATTEMPTS_SPENT, f"{issued} of {limit} retries were issued and did not help"
-    spent = state.budgets.get(case.event.task_id or "", [])
-    over = budget.exhausted(spent, budget.effective(rule.budget, context.policy.budget_cap), context.now)
-    if over:
-        return Reason.BUDGET_SPENT, over
-    if context.world.frozen:
-        return Reason.FROZEN, "the freeze is on"
-    return None
-
-
-def _never_retry(context: Context, state: DagState, event: Event) -> str:
-    for tag in context.policy.never_retry_tags:
-        if tag in event.tags:
-            return f"the DAG carries the tag {tag!r}"
-    name = f"{state.deployment}/{state.dag_id}/{event.task_id}"
-    for pattern in context.policy.never_retry:
-        if fnmatchcase(name, pattern):
-            return f"{name} is on the never-retry list ({pattern!r})"
-    return ""
-
-
-def _is_own_host(url: str, hosts: tuple[str, ...]) -> bool:
-    place = url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1].lower()
-    return place in hosts or place.split(":", 1)[0] in hosts
-
-
-def _task_of(case: Case) -> str:
-    return task_key(case.event.task_id or "", case.event.map_index)
-
-
 def plan_retry(context: Context, run: DagRunState, case: Case, step: Step) -> None:
     """Wait for the backoff, whose jitter is a function of what is retried."""
-    issued = run.attempts.get(_task_of(case), {}).get(case.rule, 0)
-    seed = stable_id("retry", case.rule, case.incident, case.event.run_id or "", _task_of(case), issued + 1)
+    issued = run.attempts.get(task_of(case), {}).get(counter_of(context, case), 0)
+    seed = stable_id("retry", case.rule, case.incident, case.event.run_id or "", task_of(case), issued + 1)
     wait = backoff(step.backoff, issued + 1, seed)
     case.phase = CasePhase.PLANNED
     case.due = context.now + wait
@@ -227,78 +232,6 @@ def backoff(policy: Backoff, attempt: int, seed: str) -> Duration:
     wait = min(policy.initial * policy.factor ** (attempt - 1), policy.max)
     share = int(seed[:8], 16) / 0xFFFFFFFF * 2 - 1
     return round(wait * (1 + policy.jitter * share))
-
-
-def issue_retries(context: Context, state: DagState, run_id: str, run: DagRunState) -> None:
-    """One clear for all planned cases of the dagrun, once the first is due and no other clear is under way."""
-    planned = {name: case for name, case in run.cases.items() if case.phase is CasePhase.PLANNED}
-    if not any(case.due is not None and case.due <= context.now for case in planned.values()):
-        return
-    if any(case.phase is CasePhase.ISSUED for case in run.cases.values()):
-        return
-    chosen: dict[str, Case] = {}
-    for name, case in planned.items():
-        brake = retry_brake(context, state, run, case)
-        if brake is None:
-            _spend(context, state, run, name, case)
-            chosen[name] = case
-        else:
-            _brake_planned(context, state, run_id, run, case, brake)
-    if chosen:
-        _issue(context, state, run_id, run, chosen)
-
-
-def _brake_planned(
-    context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, brake: tuple[Reason, str]
-) -> None:
-    reason, text = brake
-    if reason is Reason.FROZEN and not case.hold_over:
-        hold(context, case, thaw=True)
-        return
-    refuse_step(context, case, reason, text)
-    proceed(context, state, run_id, run, case)
-
-
-def _spend(context: Context, state: DagState, run: DagRunState, name: str, case: Case) -> None:
-    counts = run.attempts.setdefault(name, {})
-    counts[case.rule] = counts.get(case.rule, 0) + 1
-    task_id = case.event.task_id or ""
-    state.budgets[task_id] = [*budget.pruned(state.budgets.get(task_id, []), context.now), context.now]
-
-
-def refund(context: Context, state: DagState, case: Case) -> None:
-    """The target refused: nothing was changed, so nothing counts as spent."""
-    spent = state.budgets.get(case.event.task_id or "", [])
-    if spent:
-        spent.pop()
-
-
-def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, chosen: dict[str, Case]) -> None:
-    run.issued += 1
-    causes = [(case.rule, case.stage, case.index, name, case.try_number) for name, case in sorted(chosen.items())]
-    targets = tuple(
-        RetryTarget(case.event.task_id or "", case.try_number, case.event.map_index, case.instance_id)
-        for _, case in sorted(chosen.items())
-    )
-    first = next(iter(chosen.values()))
-    action = Action(
-        id=stable_id(RETRY, state.deployment, state.dag_id, run_id, causes, run.issued),
-        lane=dagrun_lane(state.deployment, state.dag_id, run_id),
-        key=context.key,
-        target=state.deployment,
-        params=Retry(state.dag_id, run_id, targets, why=", ".join(sorted({case.rule for case in chosen.values()}))),
-        not_before=context.now,
-        not_after=context.now + context.policy.action_expiry,
-        incident=first.incident,
-    )
-    context.act(action)
-    for name, case in chosen.items():
-        case.phase, case.action_id, case.due = CasePhase.ISSUED, action.id, None
-        text = f"clear of try {case.try_number} of {name} in dagrun {run_id}"
-        context.decide(Reason.RETRY_ISSUED, text, incident=case.incident, action_id=action.id, rule=case.rule)
-        update_incident(context, state, case.incident, Handling.REMEDIATING, "a retry was issued")
-    wait = context.policy.look_delay if run.suspects else context.policy.action_expiry
-    looks.want_fresh(run, context.now + wait)
 
 
 def update_incident(context: Context, state: DagState, identity: str, handling: Handling, status: str) -> None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from remediator.model.event import UNMAPPED_INDEX, Event
+from remediator.model.firing import FiringView
 from remediator.model.incident import Incident
 from remediator.model.policy import Destination
 from remediator.model.time import Instant
@@ -29,6 +30,8 @@ class CasePhase(StrEnum):
     """The retry was refused; a look tells what is left to do."""
     HELD = "held"
     """Telling people, or acting, waits for a feed, a thaw or a look."""
+    WAITING = "waiting"
+    """The next step's own wait, or a quiet time, is not over."""
     TOLD = "told"
     """Nothing is left to do but to wait for the end."""
 
@@ -38,7 +41,8 @@ class Case(msgspec.Struct, omit_defaults=True):
 
     stage, index: the step of the rule being followed ('do' or 'otherwise'; index past the end: none left).
     due: journalled now at which the phase ends by itself. feed_due: watermark that ends a hold. thaw: a thaw ends it.
-    hold_over: holds no longer apply to this case.
+    hold_over: holds no longer apply to this case. waits: when the wait of a step ('do/1') is over; known from its first
+    turn on, also if the failure comes again meanwhile. view, match: the firing and named groups that texts may name.
     """
 
     event: Event
@@ -57,6 +61,11 @@ class Case(msgspec.Struct, omit_defaults=True):
     hold_over: bool = False
     told: bool = False
     why: str = ""
+    waits: dict[str, Instant] = {}
+    view: FiringView | None = None
+    match: dict[str, str] = {}
+    refused: bool = False
+    """A step that changes something was forbidden or in vain: `otherwise` follows the last one of `do`."""
 
 
 class Unaccounted(msgspec.Struct, omit_defaults=True):
@@ -152,6 +161,77 @@ class DagState(msgspec.Struct, omit_defaults=True):
         return not (self.dagruns or self.budgets or self.incidents or self.episodes or self.ending)
 
 
+class Kept(msgspec.Struct, omit_defaults=True):
+    """One event at a detector. members: the parts of the rule that it can still fill, none once they are used up.
+
+    value: of the field whose different values are counted. event: while it may still be shown or replayed.
+    arrived: journalled now at which it came, while it waits for the watermark; None from then on.
+    """
+
+    time: Instant
+    id: str
+    members: tuple[str, ...]
+    value: str = ""
+    event: Event | None = None
+    arrived: Instant | None = None
+    is_final: bool = False
+
+
+class Holding(msgspec.Struct, omit_defaults=True):
+    """What a rule says is true since then, but not yet for `hold_for`. began: the journalled now of that."""
+
+    since: Instant
+    began: Instant
+    event: Event
+    count: int
+    first: Instant
+
+
+class DetectorState(msgspec.Struct, omit_defaults=True):
+    """What one rule remembers for one combination of values of its `per` fields.
+
+    shape: of the rule's stateful part; another one begins anew. waiting, kept: oldest first, by event time, then id.
+    reached: the latest event time that was taken in. fired_at: journalled; fired_time: event time of the last firing.
+    calm_at: event time at which a window's incident ends unless it fires again. is_open: it fired, and no end was seen.
+    """
+
+    rule: str
+    shape: str
+    per: tuple[str, ...]
+    waiting: list[Kept] = []
+    kept: list[Kept] = []
+    holding: Holding | None = None
+    feeds: list[str] = []
+    reached: Instant = 0
+    fired_at: Instant | None = None
+    fired_time: Instant | None = None
+    calm_at: Instant | None = None
+    is_open: bool = False
+    last: Event | None = None
+    touched: Instant = 0
+
+
+class ConditionState(msgspec.Struct, omit_defaults=True):
+    """One condition of infrastructure: since when, until when unless renewed, and when it was said to have ended."""
+
+    since: Instant
+    until: Instant
+    ended: Instant | None = None
+
+
+class ConditionsState(msgspec.Struct, omit_defaults=True):
+    """place (deployment or infrastructure) -> condition's name -> scope -> its state."""
+
+    places: dict[str, dict[str, dict[str, ConditionState]]] = {}
+
+
+class LedgerState(msgspec.Struct, omit_defaults=True):
+    """What is counted over all keys. spent: changes by budget target; detectors: keys of state by rule."""
+
+    spent: dict[str, list[Instant]] = {}
+    detectors: dict[str, int] = {}
+
+
 class FeedState(msgspec.Struct, omit_defaults=True):
     """How complete a feed is. partitions: 'topic/partition' -> read up to; topics: topic -> number of partitions.
 
@@ -197,14 +277,26 @@ def task_key(task_id: str, map_index: int) -> str:
 
 # In insertion order, which decoding keeps: a state that was saved and loaded is walked in the same order as one that
 # was not, or a replay would tell another story. Nothing in a state is a set.
+State = DagState | DetectorState | WorldState | LedgerState | ConditionsState
+KeyState = DagState | DetectorState
+"""States that are loaded when they are needed; the others are always there."""
+
 _encoder = msgspec.msgpack.Encoder()
 _dag_decoder = msgspec.msgpack.Decoder(DagState)
+_detector_decoder = msgspec.msgpack.Decoder(DetectorState)
 _world_decoder = msgspec.msgpack.Decoder(WorldState)
+_ledger_decoder = msgspec.msgpack.Decoder(LedgerState)
+_conditions_decoder = msgspec.msgpack.Decoder(ConditionsState)
 
 
-def encode_state(state: DagState | WorldState) -> bytes:
+def encode_state(state: State) -> bytes:
     """State -> the bytes that are saved."""
     return _encoder.encode(state)
+
+
+def decode_key_state(key: str, body: bytes) -> KeyState:
+    """The inverse, for a DAG's or a detector's key."""
+    return _detector_decoder.decode(body) if key.startswith("rule:") else _dag_decoder.decode(body)
 
 
 def decode_dag_state(body: bytes) -> DagState:
@@ -215,3 +307,13 @@ def decode_dag_state(body: bytes) -> DagState:
 def decode_world_state(body: bytes) -> WorldState:
     """The inverse, for the world's key."""
     return _world_decoder.decode(body)
+
+
+def decode_ledger_state(body: bytes) -> LedgerState:
+    """The inverse, for the ledger's key."""
+    return _ledger_decoder.decode(body)
+
+
+def decode_conditions_state(body: bytes) -> ConditionsState:
+    """The inverse, for the conditions' key."""
+    return _conditions_decoder.decode(body)

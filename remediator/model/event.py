@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from remediator.model.time import Instant
+from remediator.model.time import Duration, Instant
 
 UNMAPPED_INDEX = -1
 """`map_index` of a task instance that is not mapped, as Airflow has it."""
@@ -21,6 +21,21 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str | None = None
     message: str | None = None
     trace: str | None = None
+
+
+class ConditionInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A state of infrastructure that holds from one event to another, such as a node that is not ready.
+
+    name: the type of the event that begins it, 'node.not_ready'.
+    scope: what it holds for: 'node/ip-10-0-3-7', 'instance/i-0abc', 'pod/etl/load-4k2'.
+    active: False: it has ended.
+    lifetime: how long it holds unless it is renewed or ended; 0: as long as the policy says.
+    """
+
+    name: str
+    scope: str
+    active: bool = True
+    lifetime: Duration = 0
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,6 +77,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     root_job: str | None = None
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    condition: ConditionInfo | None = None
     attributes: dict[str, Any] = {}
 
 

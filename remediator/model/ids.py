@@ -26,5 +26,14 @@ def dagrun_lane(deployment: str, dag_id: str, run_id: str) -> str:
     return f"dagrun:{deployment}/{dag_id}/{run_id}"
 
 
+def detector_key(rule_id: str, values: tuple[str, ...]) -> str:
+    """The state key of a rule that keeps state, for one combination of values of its `per` fields."""
+    return f"rule:{rule_id}/{stable_id(*values)}"
+
+
+LEDGER_KEY = "ledger"
+"""The state key of what is counted over all keys."""
+CONDITIONS_KEY = "conditions"
+"""The state key of what holds of infrastructure."""
 WORLD_KEY = "world"
 """The state key of what is not one DAG's: feeds, freeze, sweeps, self-alerts."""

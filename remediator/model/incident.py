@@ -26,6 +26,7 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
 
     dagruns: the affected dagruns, latest last, bounded; `failures` counts all of them.
     cause: the failure that opened it: what sets one episode's actions apart for ever.
+    text: what the rule has to say about it, rendered; escaped by whoever shows it.
     resolution: why it ended: a reason's name with text, empty while open.
     """
 
@@ -53,3 +54,6 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     paged: bool = False
     helped: bool = False
     impact: tuple[str, ...] = ()
+    text: str = ""
+    runbook: str = ""
+    labels: dict[str, str] = {}

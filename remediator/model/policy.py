@@ -20,17 +20,35 @@ class Mode(StrEnum):
 MODE_RANK: dict[Mode, int] = {Mode.OBSERVE: 0, Mode.APPROVE: 1, Mode.ACT: 2}
 
 
+BUDGET_TARGETS = ("task", "dag", "deployment", "owner", "rule")
+"""What changes are counted for: the last two over all deployments, the first three within one."""
+
+
 class Budget(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Changes allowed per (deployment, dag, task) and sliding period. None: the cap alone counts."""
+    """Changes allowed per target and sliding period; `target` is one of BUDGET_TARGETS. None: no limit."""
 
     per_hour: int | None = None
     per_day: int | None = None
+    target: str = "task"
+
+
+class Allow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Rules that may change something: globs over their file, their owner, the deployment and the action; all must fit.
+
+    files: paths as `Rule.file` has them, relative to the rules' folder.
+    """
+
+    files: tuple[str, ...] = ("*",)
+    owners: tuple[str, ...] = ("*",)
+    deployments: tuple[str, ...] = ("*",)
+    actions: tuple[str, ...] = ("*",)
 
 
 class DeploymentPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     """One Airflow, as decisions see it.
 
     log_hosts: hosts whose log links are this deployment's; a failure that links elsewhere is never acted on.
+    serves: globs over the deployments whose infrastructure this is; not empty: this is infrastructure, not an Airflow.
     """
 
     name: str
@@ -38,6 +56,7 @@ class DeploymentPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     ceiling: Mode = Mode.OBSERVE
     has_api: bool = True
     log_hosts: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()
 
 
 class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,7 +79,9 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     """Everything outside the rules that a decision reads.
 
     never_retry: globs over 'deployment/dag_id/task_id'; never_retry_tags: DAG tags with the same meaning.
-    budget_cap: what no rule can raise.
+    budget_cap: what no rule can raise, for every (deployment, dag, task).
+    allow: if there is any, a change needs one that fits; if there is none, ceilings alone decide.
+    max_keys: keys of state per rule. condition_lifetime: of conditions that say none.
     lateness: how much disorder a feed may have, unless feed_lateness says otherwise for that feed.
     look_delay: Airflow announces a failure up to 5.1 s before recording it (measured), so asking at once is vain.
     look_again: first wait before a look is repeated, doubled up to look_again_max.
@@ -77,6 +98,9 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     never_retry: tuple[str, ...] = ()
     never_retry_tags: tuple[str, ...] = ("remediator:never",)
     budget_cap: Budget = Budget(per_hour=6, per_day=20)
+    allow: tuple[Allow, ...] = ()
+    max_keys: int = 10_000
+    condition_lifetime: Duration = HOUR
     lateness: Duration = 10 * SECOND
     feed_lateness: dict[str, Duration] = {}
     look_delay: Duration = 2 * SECOND

@@ -57,6 +57,22 @@ class Reason(StrEnum):
     FEED_BACK = "feed_back"
     GAP_FOUND = "gap_found"
     FALLBACK_ROUTE = "fallback_route"
+    NOT_ALLOWED = "not_allowed"
+    FIRED = "fired"
+    SUPPRESSED = "suppressed"
+    LATE = "late"
+    HOLDING = "holding"
+    HOLD_ENDED = "hold_ended"
+    CALMED = "calmed"
+    ENDED_BY_EVENT = "ended_by_event"
+    NO_KEY = "no_key"
+    LIMIT_REACHED = "limit_reached"
+    STATE_BEGUN_ANEW = "state_begun_anew"
+    RULE_REMOVED = "rule_removed"
+    STEP_WAITS = "step_waits"
+    STEP_LEFT_OUT = "step_left_out"
+    QUIET = "quiet"
+    OUT_OF_SCOPE = "out_of_scope"
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):

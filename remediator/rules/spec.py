@@ -20,32 +20,129 @@ class Backoff(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One step of a response. action: 'airflow.retry' | 'page' | 'notify' | 'log'; `to` names a route."""
+    """One step of a response. action: 'airflow.retry' | 'page' | 'notify' | 'log'; `to` names a route.
+
+    wait: from when the step's turn has come until it is done. condition: a `where` table; the step is left out unless
+    it says yes. text: a template for what people read. max_attempts, backoff, verify: of actions that change something.
+    """
 
     action: str
     to: str = ""
+    wait: Duration = 0
+    condition: dict[str, Any] = {}
+    text: str = ""
     max_attempts: int = 1
     backoff: Backoff = Backoff()
     verify: Duration = 20 * MINUTE
 
 
+class Selector(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which events: their types and a `where` table."""
+
+    on: tuple[str, ...]
+    where: dict[str, Any] = {}
+
+
+class Window(msgspec.Struct, frozen=True, omit_defaults=True):
+    """At least so many of the rule's matches at once within a sliding length of event time.
+
+    distinct: count different values of this field instead of matches.
+    of, ratio: the rule's matches are at least this share of the matches of `of` (those that both meet count in both).
+    min_sample: matches of `of` below which a ratio says nothing.
+    """
+
+    length: Duration
+    at_least: int = 1
+    distinct: str = ""
+    of: Selector | None = None
+    ratio: float = 0.0
+    min_sample: int = 1
+
+
+class Sequence(msgspec.Struct, frozen=True):
+    """Events that come one after the other by event time, the last less than `within` after the first."""
+
+    within: Duration
+    steps: tuple[Selector, ...]
+
+
+class Compound(msgspec.Struct, frozen=True):
+    """Firings of `need` different rules of these, the last less than `within` after the first."""
+
+    within: Duration
+    rules: tuple[str, ...]
+    need: int
+
+
+class Period(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A weekly recurring time: from `begin` to before `end` (minutes of the local day; end <= begin: over midnight).
+
+    days: weekdays on which it begins, Monday 0; empty: every day.
+    """
+
+    begin: int = 0
+    end: int = 24 * 60
+    days: tuple[int, ...] = ()
+    timezone: str = "UTC"
+
+
+class During(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A condition of infrastructure that holds, or ended less than `grace` before, at the event's time.
+
+    scope: a template over the event, such as 'node/{event.attributes.node}'; '' for any scope.
+    """
+
+    condition: str
+    scope: str = ""
+    grace: Duration = 0
+
+
 class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One `[[rule]]`. `where` is the table as written, values still of TOML's types; `file`, `line` say where."""
+    """One `[[rule]]`, its defaults, definitions and parameters filled in. `file`, `line` say where.
+
+    where: the table as written, values still of TOML's types.
+    per: fields whose values are the key of the rule's state. group: fields whose values are the incident's identity;
+    empty: as `per`, or the usual ones. ended_by: events that end what the rule says (same `per`, else same group).
+    hold_for, cool_down, once_within, window, sequence, compound: what makes a rule a detector (see `is_detector`).
+    """
 
     id: str
-    on: tuple[str, ...]
+    on: tuple[str, ...] = ()
     summary: str = ""
+    title: str = ""
+    documentation: str = ""
     owner: str = ""
     severity: str = "warning"
+    labels: dict[str, str] = {}
     mode: Mode = Mode.OBSERVE
     priority: int = 50
     where: dict[str, Any] = {}
-    budget: Budget = Budget()
+    per: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
+    window: Window | None = None
+    sequence: Sequence | None = None
+    compound: Compound | None = None
+    hold_for: Duration = 0
+    cool_down: Duration = 0
+    once_within: Duration = 0
+    ended_by: Selector | None = None
+    active: tuple[Period, ...] = ()
+    quiet: tuple[Period, ...] = ()
+    during: tuple[During, ...] = ()
+    not_during: tuple[During, ...] = ()
+    budget: tuple[Budget, ...] = ()
     do: tuple[Step, ...] = ()
     otherwise: tuple[Step, ...] = ()
+    on_resolve: tuple[Step, ...] = ()
     runbook: str = ""
     file: str = ""
     line: int = 0
+
+    @property
+    def is_detector(self) -> bool:
+        """Does it keep state over events? If not, every match is a firing."""
+        stateful = self.window or self.sequence or self.compound
+        return bool(stateful or self.hold_for or self.cool_down or self.once_within)
 
 
 class RuleSetSpec(msgspec.Struct, frozen=True):

@@ -230,6 +230,18 @@ class Table:
             for index, item in enumerate(value)
         ]
 
+    def table_or_tables(self, key: str, most: int) -> list[Table]:
+        """One table, or a list of one to `most` of them."""
+        value = self.raw(key)
+        if isinstance(value, dict):
+            return [self.table(key)]
+        if value is not None and not isinstance(value, list):
+            return self._wrong(key, value, "a table or a list of tables", [])
+        if value is not None and not 0 < len(value) <= most:
+            self.fault(key, f"a list of {len(value)}", f"a table, or a list of 1 to {most}")
+            return []
+        return self.tables(key)
+
     def close(self) -> None:
         """Fault for every key that nobody asked for."""
         known = list(self._asked)

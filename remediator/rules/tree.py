@@ -1,6 +1,7 @@
-"""The index of one group of rules: equalities by hash first, then patterns many at a time, then what is left.
+"""The index of one group of selectors: equalities by hash first, then patterns many at a time, then what is left.
 
-A rule is met only where its most selective necessary condition holds; its other clauses are then tried in order.
+A selector is met only where its most selective necessary condition holds; its other clauses are then tried in order.
+Of alternatives (`any`) each has its own condition, so that such a selector is in the index once for each of them.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import msgspec
 import re2
 
 from remediator.model.event import Event
-from remediator.rules.clauses import MISSING, Clause, Getter, verdict_of
+from remediator.rules.clauses import Clause, Clauses, Group, verdict_of
+from remediator.rules.conditions import MISSING, Getter, Key, Verdict, key_of
 from remediator.rules.globs import options, utf8
-from remediator.rules.operators import Key, Verdict, key_of
-from remediator.rules.spec import Rule
+from remediator.rules.selectors import Compiled
 
 FEW = 4
 """Up to here trying rules one by one costs no more than an index."""
@@ -26,22 +27,14 @@ _SET_MEMORY = 1 << 20
 _PATTERN_MEMORY = 1 << 15
 
 Found = dict[int, Verdict]
-"""Rank of a rule -> yes or an error."""
-
-
-class Compiled(msgspec.Struct, frozen=True):
-    """A rule with its clauses; rank 0 responds first."""
-
-    rank: int
-    rule: Rule
-    clauses: tuple[Clause, ...]
+"""Rank of a selector -> yes or an error."""
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A rule on its way into the index: clauses still to be tried, and those of them still usable to find it."""
+    """A selector on its way into the index: clauses still to be tried, and necessary ones usable to find it."""
 
     rank: int
-    clauses: tuple[Clause, ...]
+    clauses: Clauses
     usable: tuple[Clause, ...]
 
     def found_by(self, clause: Clause) -> Item:
@@ -52,15 +45,17 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Node:
-    """Rules that share what led here. `collect` adds those that answer yes or error; it never raises."""
+    """Selectors that share what led here. `collect` adds those that answer yes or error; it never raises."""
 
     def __init__(self, plain: list[Item], tables: list[KeyTable], sets: list[PatternSet]) -> None:
         self._plain = [(item.rank, item.clauses) for item in plain]
         self._rest: list[KeyTable | PatternSet] = [*tables, *sets]
 
     def collect(self, event: Event, found: Found) -> None:
-        """Add the rules of this node that do not answer no."""
+        """Add the selectors of this node that do not answer no."""
         for rank, clauses in self._plain:
+            if rank in found:  # by another of its alternatives
+                continue
             verdict = verdict_of(clauses, event)
             if verdict is not False:
                 found[rank] = verdict
@@ -94,7 +89,7 @@ class PatternSet:
         self._sets: list[tuple[int, int, Any]] = []
 
     def collect(self, event: Event, found: Found) -> None:
-        """Go on in the node of every pattern found. What a set cannot answer, each rule is asked itself."""
+        """Go on in the node of every pattern found. What a set cannot answer, each selector is asked itself."""
         value = self._get(event)
         if value is MISSING:
             return
@@ -138,9 +133,34 @@ def _compiled_set(patterns: list[str]) -> Any:
     return compiled
 
 
-def build(rules: Iterable[Compiled]) -> Node:
-    """The index of a group of rules."""
-    return build_items([Item(one.rank, one.clauses, one.clauses) for one in rules])
+def build(selectors: Iterable[Compiled]) -> Node:
+    """The index of a group of selectors."""
+    return build_items([item for one in selectors for item in _items(one)])
+
+
+def _items(one: Compiled) -> list[Item]:
+    """The selector once, or once for each alternative if there are some that can all be found."""
+    certain = tuple(_necessary(one.clauses))
+    options_ = [clause for clause in one.clauses if isinstance(clause, Group) and clause.kind == "any"]
+    for group in options_:
+        branches = [tuple(_necessary(table)) for table in group.tables]
+        if all(any(map(_can_find, branch)) for branch in branches):
+            return [Item(one.rank, one.clauses, (*certain, *branch)) for branch in branches]
+    return [Item(one.rank, one.clauses, certain)]
+
+
+def _necessary(clauses: Clauses) -> Iterator[Clause]:
+    """Clauses without which none of these holds."""
+    for clause in clauses:
+        if isinstance(clause, Clause):
+            yield clause
+        elif clause.kind == "all":
+            for table in clause.tables:
+                yield from _necessary(table)
+
+
+def _can_find(clause: Clause) -> bool:
+    return bool(clause.condition.keys or clause.condition.patterns)
 
 
 def build_items(items: list[Item]) -> Node:
@@ -162,7 +182,7 @@ _Chosen = list[tuple[Item, Clause]]
 
 
 def _split(items: list[Item], by_keys: bool) -> tuple[dict[str, _Chosen], list[Item]]:
-    """Items by the field of the clause that fewest rules share, and items that have no such clause."""
+    """Items by the field of the clause that fewest selectors share, and items that have no such clause."""
     sharing: Counter[tuple[str, object]] = Counter()
     fields: Counter[str] = Counter()
     for item in items:

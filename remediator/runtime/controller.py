@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from remediator.engine.core import Changes, Core
-from remediator.model.ids import WORLD_KEY
+from remediator.engine.core import SHARED_KEYS, Changes, Core
 from remediator.model.inputs import Activated, Entry, Tick
 from remediator.model.time import SECOND, Duration, Instant
 from remediator.rules.index import RuleSet
@@ -84,9 +83,9 @@ class Controller:
         entries = await self._store.read_journal(core.position, READ_LIMIT)
         if not entries:
             return False
-        await self._provide(core, entries)
-        changes = core.apply(entries)
+        await self._provide(entries)
         self._core = None  # until the commit has succeeded, what the core holds did not happen
+        changes = await self._step(core, entries)
         await self._store.commit_step(lease, _commit_of(changes, self._clock()))
         self._core = core
         core.evict(CACHED_STATES)
@@ -108,9 +107,9 @@ class Controller:
     async def _load(self) -> Core:
         start = await self._store.controller_start()
         core = Core(start.position, start.timers, self._rule_sets.__getitem__)
-        found = await self._store.load_states([WORLD_KEY])
+        found = await self._store.load_states(list(SHARED_KEYS))
         await self._provide_rule_set(core.rule_set_of(found))
-        core.load([WORLD_KEY], found)
+        core.load(SHARED_KEYS, found)
         self._core = core
         return core
 
@@ -120,13 +119,16 @@ class Controller:
         if due is not None and due <= max(now, core.world.now) and core.position >= self._ticked:
             self._ticked = await self._store.append([Tick()], now)
 
-    async def _provide(self, core: Core, entries: Sequence[Entry]) -> None:
+    async def _provide(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             if isinstance(entry.input, Activated):
                 await self._provide_rule_set(entry.input.rule_set)
-        needed = sorted(core.keys_needed(entries))
-        if needed:
-            core.load(needed, await self._store.load_states(needed))
+
+    async def _step(self, core: Core, entries: Sequence[Entry]) -> Changes:
+        core.take(entries)
+        while missing := sorted(core.advance()):
+            core.load(missing, await self._store.load_states(missing))
+        return core.collect()
 
     async def _provide_rule_set(self, content_hash: str) -> None:
         if not content_hash or content_hash in self._rule_sets:

@@ -104,14 +104,21 @@ def _take(event: Event, rules: RuleSet, inputs: list[Input], history: list[Histo
     state = HISTORY_STATES.get(event.type)
     if state is not None and event.run_id is not None and event.dag_id is not None:
         history.append(_history_row(event, state))
-    matched: tuple[str, ...] = ()
-    if rules.wants(event.type):
-        met = rules.match(event)
-        matched = tuple(rule.id for rule in met.rules)
-    if matched or event.type in TERMINAL:
+    matched = met_rules(rules, event)
+    is_condition = event.condition is not None and rules.wants_condition(event.condition.name)
+    if matched or is_condition or event.type in TERMINAL:
         counts[1] += 1
         counts[2] += 1 if matched else 0
         inputs.append(Fact(event if matched else compact(event), matched, rules.hash if matched else ""))
+
+
+def met_rules(rules: RuleSet, event: Event) -> tuple[str, ...]:
+    """Rules that the event meets with any of their parts; each once, the first to respond first."""
+    if not rules.wants(event.type):
+        return ()
+    met = rules.match(event)
+    ids = [rule.id for rule in met.rules] + [rule.id for rule, _ in met.members]
+    return tuple(dict.fromkeys(ids)) if ids else ()
 
 
 def _history_row(event: Event, state: str) -> HistoryRow:

@@ -11,9 +11,9 @@ from itertools import zip_longest
 
 import msgspec
 
-from remediator.engine.core import Changes, Core, Timers
+from remediator.engine.core import SHARED_KEYS, Changes, Core
+from remediator.engine.timers import Timers
 from remediator.model.action import QUESTIONS, Action
-from remediator.model.ids import WORLD_KEY
 from remediator.model.incident import Incident, Phase
 from remediator.model.inputs import Activated, Entry
 from remediator.model.reasons import Decision
@@ -75,13 +75,12 @@ async def replay(store: Store, start: Start, end: int, batch: int = BATCH) -> Re
     rule_sets: dict[str, RuleSet] = {}
     core = Core(start.position, dict(start.timers), rule_sets.__getitem__)
     await _provide(store, rule_sets, [core.rule_set_of(start.states)])
-    core.load([WORLD_KEY], start.states)
+    core.load(SHARED_KEYS, start.states)
     total, count = _nothing(start.position), 0
     while core.position < end:
         entries = _until(await store.read_journal(core.position, batch), core.position, end)
         await _provide(store, rule_sets, (one.input.rule_set for one in entries if isinstance(one.input, Activated)))
-        core.load(sorted(core.keys_needed(entries)), start.states)
-        _add(total, core.apply(entries))
+        _add(total, core.apply(entries, start.states))
         count += len(entries)
     return Replayed(start.position, count, total)
 

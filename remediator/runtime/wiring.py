@@ -19,6 +19,7 @@ from remediator.actions.slack.client import SlackAccount
 from remediator.actions.slack.executor import SlackExecutor
 from remediator.codecs.dead_letters import dead_letter
 from remediator.codecs.deployments import DeploymentMap
+from remediator.codecs.mapping import MappingCodec, MappingSpec
 from remediator.codecs.port import Codec, Undecodable
 from remediator.codecs.registry import CODECS
 from remediator.config.settings import Config, Deployment, Feed, PagerDutyReceiver, SlackReceiver
@@ -147,10 +148,16 @@ def make_intake(config: Config, feed: Feed) -> Intake:
     """How the feed's records are read."""
     return Intake(
         feed=feed.name,
-        decode=_decoding(CODECS[feed.codec]()),
+        decode=_decoding(_codec(feed)),
         assign=DeploymentMap(config.bindings()).assign,
         dead_letter=dead_letter,
     )
+
+
+def _codec(feed: Feed) -> Codec:
+    if feed.mapping is not None:
+        return MappingCodec(MappingSpec(**msgspec.structs.asdict(feed.mapping)))
+    return CODECS[feed.codec]()
 
 
 def _decoding(codec: Codec) -> Callable[[Record], list[Event] | str]:

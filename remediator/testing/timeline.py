@@ -11,7 +11,7 @@ from typing import Self
 
 import msgspec
 
-from remediator.engine.core import Changes, Core
+from remediator.engine.core import SHARED_KEYS, Changes, Core
 from remediator.model.action import Action, Look, Retry, Sweep
 from remediator.model.event import UNMAPPED_INDEX, ErrorInfo, Event
 from remediator.model.incident import Incident, Phase
@@ -22,6 +22,7 @@ from remediator.model.time import SECOND, Duration, Instant, parse_duration
 from remediator.model.truth import DagRunTruth, TaskTruth
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import RuleSetSpec
+from remediator.runtime.intake import met_rules
 
 START: Instant = 1_800_000_000 * SECOND
 FEED = "feed"
@@ -134,7 +135,7 @@ class Timeline:
 
     def _say(self, event: Event) -> Self:
         rules = self._rules
-        matched = tuple(rule.id for rule in rules.match(event).rules) if rules.wants(event.type) else ()
+        matched = met_rules(rules, event)
         fact = Fact(event, matched, rules.hash if matched else "")
         if self._reading:
             self._give(fact)
@@ -295,7 +296,6 @@ class Timeline:
         inputs = (given, *self._extra(given))
         entries = [Entry(position, self.now, one) for position, one in enumerate(inputs, start=first)]
         self.journal += entries
-        load_missing(self.core, entries)
         changes = self.core.apply(entries)
         self.changes.append(changes)
         self.decisions += changes.decisions
@@ -354,11 +354,6 @@ def _place(given: dict[str, str]) -> Place:
     return given.get("deployment", "prod"), given.get("dag_id", "sales"), given.get("run_id", "r1")
 
 
-def load_missing(core: Core, entries: Sequence[Entry], states: dict[str, bytes] | None = None) -> None:
-    """What the controller does before it applies entries."""
-    core.load(core.keys_needed(entries), states or {})
-
-
 def replay(
     spec_of: Callable[[str], RuleSet], journal: Sequence[Entry], cuts: Iterable[int], *, reload: bool = False
 ) -> list[Changes]:
@@ -371,9 +366,8 @@ def replay(
             continue
         if reload:
             core = Core(journal[begin].position - 1, timers, spec_of)
-            core.load(["world"], states)
-        load_missing(core, journal[begin:end], states)
-        each = core.apply(journal[begin:end])
+            core.load(SHARED_KEYS, states)
+        each = core.apply(journal[begin:end], states)
         changes.append(each)
         for key, body in each.states.items():
             states.pop(key, None) if body is None else states.__setitem__(key, body)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-import httpx
 import pytest
 
 from remediator.demo.broker import EmbeddedBroker, free_port
 from tests.airflow.airflow_api import AirflowApi
-from tests.airflow.real_airflow import PARTITIONS, TOPIC, RealAirflow, admin_token, is_installed, venv
+from tests.airflow.database import postgres
+from tests.airflow.patient import admitted
+from tests.airflow.real_airflow import PARTITIONS, PASSWORD, TOPIC, USERNAME, RealAirflow, is_installed, venv
 from tests.support.broker_fixtures import background
 
 
@@ -29,9 +30,19 @@ def suite_broker() -> Iterator[EmbeddedBroker]:
 
 
 @pytest.fixture(scope="session")
-def real_airflow(suite_broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
+def suite_database(suite_broker: EmbeddedBroker) -> Iterator[str]:
+    """The URL of an empty PostgreSQL. (`suite_broker`, which skips where there is no Airflow to use it.)"""
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def real_airflow(
+    suite_broker: EmbeddedBroker, suite_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RealAirflow]:
     """A healthy Airflow that knows every DAG of dags/."""
-    airflow = RealAirflow(tmp_path_factory.mktemp("airflow"), suite_broker.bootstrap, (free_port(), free_port()))
+    ports = (free_port(), free_port())
+    airflow = RealAirflow(tmp_path_factory.mktemp("airflow"), suite_database, suite_broker.bootstrap, ports)
     try:
         airflow.start()
         yield airflow
@@ -42,8 +53,8 @@ def real_airflow(suite_broker: EmbeddedBroker, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 async def api(real_airflow: RealAirflow) -> AsyncIterator[AirflowApi]:
     """Airflow's API; after the test every dagrun is deleted."""
-    headers = {"Authorization": f"Bearer {admin_token(real_airflow.url)}"}
-    async with httpx.AsyncClient(base_url=real_airflow.url, headers=headers, timeout=30, trust_env=False) as http:
+    real_airflow.revive()
+    async with await admitted(real_airflow.url, USERNAME, PASSWORD) as http:
         made = AirflowApi(http)
         yield made
         await made.forget()

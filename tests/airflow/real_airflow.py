@@ -1,4 +1,4 @@
-"""A real Airflow with LocalExecutor and SQLite, its OpenLineage provider writing to a Kafka topic.
+"""A real Airflow with LocalExecutor on a PostgreSQL given to it, its OpenLineage provider writing to a Kafka topic.
 
 Owns its processes, its home folder and their end; every socket is on loopback. Knows nothing of remediator.
 """
@@ -33,6 +33,12 @@ MIGRATE_SECONDS = 120.0
 START_SECONDS = 180.0
 STOP_SECONDS = 6.0
 HEALTHY = ("metadatabase", "scheduler", "dag_processor")
+PARTS = {
+    "api": ("api-server",),
+    # Without --skip-serve-logs its log server listens on every address.
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag_processor": ("dag-processor",),
+}
 _KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 _PR_SET_PDEATHSIG = 1
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -53,15 +59,17 @@ def is_installed() -> bool:
 
 
 class RealAirflow:
-    """api-server, scheduler and dag-processor. `heal_dir`: a file named like a dagrun there lets its tasks succeed."""
+    """api-server, scheduler and dag-processor. `heal_dir`: a file named like a dagrun there lets its tasks succeed.
 
-    def __init__(self, home: Path, bootstrap: str, ports: tuple[int, int]) -> None:
+    database: 'postgresql://…', empty. ports: the API's and the scheduler's health check's.
+    """
+
+    def __init__(self, home: Path, database: str, bootstrap: str, ports: tuple[int, int]) -> None:
         self.home = home
         self.heal_dir = home / "heal"
         self.url = f"http://127.0.0.1:{ports[0]}"
         self.start_seconds = 0.0
-        self._environment = _environment(home, bootstrap, ports) | {"HEAL_DIR": str(self.heal_dir)}
-        self._port = str(ports[0])
+        self._environment = _environment(home, database, bootstrap, ports) | {"HEAL_DIR": str(self.heal_dir)}
         self._parts: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
@@ -72,13 +80,17 @@ class RealAirflow:
         (self.home / "passwords.json").write_text(json.dumps({USERNAME: PASSWORD}))
         if self._run("migrate", "db", "migrate").wait(MIGRATE_SECONDS) != 0:
             raise AirflowFailed(f"airflow db migrate failed: {self._tail('migrate')}")
-        self._parts["api"] = self._run("api", "api-server", "--host", "127.0.0.1", "--port", self._port)
-        # Without --skip-serve-logs its log server listens on every address.
-        self._parts["scheduler"] = self._run("scheduler", "scheduler", "--skip-serve-logs")
-        self._parts["dag_processor"] = self._run("dag_processor", "dag-processor")
-        self._until(self._is_healthy, "healthy")
+        self.revive()
         self._until(self._has_dags, "knows its DAGs")
         self.start_seconds = time.monotonic() - began
+
+    def revive(self) -> None:
+        """Start every part that does not run, as whoever runs an Airflow does, and wait for its health."""
+        ended = [name for name in PARTS if name not in self._parts or self._parts[name].poll() is not None]
+        for name in ended:
+            self._parts[name] = self._run(name, *PARTS[name])
+        if ended:
+            self._until(self._is_healthy, "healthy")
 
     def stop(self) -> None:
         """End every process of it: politely, then by force. Idempotent."""
@@ -103,7 +115,7 @@ class RealAirflow:
         return [int(status) for status in route.findall(text)]
 
     def _run(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self.home / "logs" / f"{name}.log").open("wb") as log:
+        with (self.home / "logs" / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 [str(venv() / "bin" / "airflow"), *arguments],
                 env=self._environment,
@@ -126,34 +138,29 @@ class RealAirflow:
             time.sleep(0.2)
 
     def _is_healthy(self) -> bool:
-        said = self._get("/api/v2/monitor/health")
+        said = self._ask("GET", "/api/v2/monitor/health")
         return said is not None and all(said[part]["status"] == "healthy" for part in HEALTHY)
 
     def _has_dags(self) -> bool:
-        said = self._get("/api/v2/dags", {"Authorization": f"Bearer {admin_token(self.url)}"})
+        admitted = self._ask("POST", "/auth/token", json={"username": USERNAME, "password": PASSWORD})
+        if admitted is None:
+            return False
+        said = self._ask("GET", "/api/v2/dags", headers={"Authorization": f"Bearer {admitted['access_token']}"})
         return said is not None and said["total_entries"] == DAG_COUNT
 
-    def _get(self, path: str, headers: dict[str, str] | None = None) -> dict[str, Any] | None:
+    def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any] | None:
         try:
-            answer = httpx.get(self.url + path, headers=headers, timeout=5, trust_env=False)
+            answer = httpx.request(method, self.url + path, timeout=5, trust_env=False, **arguments)
         except httpx.TransportError:
             return None
-        found: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
+        found: dict[str, Any] = answer.json() if answer.is_success else {}
         return found or None
 
     def _tail(self, name: str) -> str:
         return (self.home / "logs" / f"{name}.log").read_text(errors="replace")[-2000:]
 
 
-def admin_token(url: str) -> str:
-    """A bearer token of the admin."""
-    body = {"username": USERNAME, "password": PASSWORD}
-    answer = httpx.post(f"{url}/auth/token", json=body, timeout=30, trust_env=False)
-    answer.raise_for_status()
-    return str(answer.json()["access_token"])
-
-
-def _environment(home: Path, bootstrap: str, ports: tuple[int, int]) -> dict[str, str]:
+def _environment(home: Path, database: str, bootstrap: str, ports: tuple[int, int]) -> dict[str, str]:
     secret = secrets.token_hex(64)
     transport = {
         "type": "kafka",
@@ -173,7 +180,8 @@ def _environment(home: Path, bootstrap: str, ports: tuple[int, int]) -> dict[str
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
         "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "CORE__LAZY_LOAD_PLUGINS": "True",
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "DATABASE__SQL_ALCHEMY_CONN": database.replace("postgresql:", "postgresql+psycopg2:", 1),
+        "DATABASE__SQL_ALCHEMY_CONN_ASYNC": database.replace("postgresql:", "postgresql+asyncpg:", 1),
         "API__HOST": "127.0.0.1",
         "API__PORT": str(ports[0]),
         "API__BASE_URL": url,
@@ -181,6 +189,7 @@ def _environment(home: Path, bootstrap: str, ports: tuple[int, int]) -> dict[str
         "API__SECRET_KEY": secret,
         "API_AUTH__JWT_SECRET": secret,
         "SCHEDULER__ENABLE_HEALTH_CHECK": "True",
+        "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
         "SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": "127.0.0.1",
         "SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(ports[1]),
         "DAG_PROCESSOR__REFRESH_INTERVAL": "60",

@@ -157,7 +157,7 @@ async def failed_then_healed(api: AirflowApi, airflow: RealAirflow, dag_id: str)
 
 
 def clear_answers(airflow: RealAirflow, dag_id: str) -> list[int]:
-    """The statuses of all clears of this DAG up to now. A 500 is SQLite's 'database is locked': nothing was done."""
+    """The statuses of all clears of this DAG up to now. A 500 is trouble with the database: nothing was done."""
     return airflow.answers("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances")
 
 

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remediator.codecs.dead_letters import dead_letter
+from remediator.codecs.mapping import MappingCodec, MappingSpec
 from remediator.codecs.masking import mask
-from remediator.codecs.port import Undecodable
+from remediator.codecs.port import Codec, Undecodable
 from remediator.codecs.registry import CODECS
 from remediator.codecs.text import MESSAGE_CHARS, TRACE_CHARS
 from remediator.model.event import Event
@@ -30,7 +31,28 @@ CLOUD_EVENT = {
     "time": "2026-11-22T06:51:07Z",
     "data": {"dag_id": "d", "try_number": 1, "tags": ["a"], "error": {"message": "m"}, "pool": {"a": [1, None]}},
 }
-DOCUMENTS: list[Any] = [*map(json.loads, VALUES), CLOUD_EVENT, [CLOUD_EVENT, CLOUD_EVENT]]
+PAYLOADS = [path.read_text() for path in sorted((SHAPES.parents[1] / "payloads").rglob("*.json"))]
+DOCUMENTS: list[Any] = [*map(json.loads, VALUES), CLOUD_EVENT, [CLOUD_EVENT, CLOUD_EVENT], *map(json.loads, PAYLOADS)]
+MAPPING = MappingSpec(
+    type_path=("kind",),
+    time=("detail", "finished"),
+    time_format="epoch_ms",
+    fields={
+        "subject": ("detail", "job", "name"),
+        "run_id": ("detail", "job", "run"),
+        "try_number": ("schema",),
+        "started_at": ("detail", "job", "run"),
+        "outputs": ("detail", "tables"),
+        "error.message": ("detail", "error"),
+        "attributes.detail": ("detail",),
+        "attributes.first": ("detail", "tables", 0),
+    },
+)
+ALL: dict[str, Codec] = {name: factory() for name, factory in CODECS.items()}
+ALL |= {
+    "mapping": MappingCodec(MAPPING),
+    "mapping, iso": MappingCodec(msgspec.structs.replace(MAPPING, time_format="iso")),
+}
 
 any_json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -45,9 +67,9 @@ odd_values = any_json | st.sampled_from(
 def check(value: bytes) -> None:
     """What every codec promises for these bytes."""
     record = Record(topic="t", partition=0, offset=0, timestamp=0, key=None, value=value)
-    for factory in CODECS.values():
+    for codec in ALL.values():
         try:
-            events = factory().decode(record)
+            events = codec.decode(record)
         except Undecodable as error:
             msgspec.msgpack.encode(dead_letter("f", record, error.reason))
             continue
@@ -61,7 +83,10 @@ def check_event(event: Event) -> None:
     assert b"\\u0000" not in encoded
     assert len(event.tags) <= 64
     assert len(event.inputs) <= 256
-    assert all(len(text) <= 512 for text in (event.dag_id, event.run_id, event.task_id, event.job) if text)
+    assert 0 < len(event.type) <= 128
+    scope = event.condition.scope if event.condition else None
+    names = (event.dag_id, event.run_id, event.task_id, event.job, event.subject, event.namespace, scope)
+    assert all(len(text) <= 512 for text in names if text)
     if event.error:
         assert len(event.error.message or "") <= MESSAGE_CHARS
         assert len(event.error.trace or "") <= TRACE_CHARS
@@ -115,7 +140,7 @@ def test_any_value_at_any_place(data: st.DataObject) -> None:
 @QUICK
 @given(st.data())
 def test_damaged_bytes(data: st.DataObject) -> None:
-    value = bytearray(data.draw(st.sampled_from(VALUES)).encode())
+    value = bytearray(data.draw(st.sampled_from(VALUES + PAYLOADS)).encode())
     for _ in range(data.draw(st.integers(0, 8))):
         value[data.draw(st.integers(0, len(value) - 1))] = data.draw(st.integers(0, 255))
     check(bytes(value[: data.draw(st.integers(0, len(value)) | st.just(len(value)))]))
@@ -160,14 +185,46 @@ def test_no_secret_survives_where_masking_is_promised(data: st.DataObject, befor
     assert_without(document, "openlineage")
     data_part = {"error": {"message": secret, "trace": secret}, "log_url": secret, "x": [{"y": secret}]}
     assert_without(CLOUD_EVENT | {"data": data_part, "subject": secret}, "cloudevents")
+    assert_without(with_secret_texts(data.draw(st.sampled_from(KUBERNETES)), secret), "kubernetes")
+    assert_without(with_secret_texts(data.draw(st.sampled_from(ALERTS)), secret), "alertmanager")
+    assert_without(with_secret_texts(data.draw(st.sampled_from(CLOUD)), secret), "eventbridge")
+    assert_without(
+        {"kind": "a", "schema": 2, "detail": {"finished": 1, "error": secret, "tables": [secret]}}, "mapping"
+    )
 
 
+FREE_TEXT = frozenset({
+    "message", "note", "reason", "name", "namespace", "host", "clusterName", "reportingInstance", "summary",
+    "fieldPath", "description", "instance", "generatorURL", "externalURL", "groupKey", "receiver", "instance-id",
+    "stoppedReason", "statusReason", "group", "startedBy", "account", "region", "jobName", "jobId",
+})  # fmt: skip
+
+
+def with_secret_texts(document: Any, secret: str) -> Any:
+    """The document with the secret in every member that holds free text. Named values keep the name that tells."""
+    if isinstance(document, list):
+        return [with_secret_texts(one, secret) for one in document]
+    if not isinstance(document, dict) or "value" in document:
+        return document
+    return {
+        key: secret if key in FREE_TEXT and isinstance(value, str) else with_secret_texts(value, secret)
+        for key, value in document.items()
+    }
+
+
+def documents_of(codec: str) -> list[Any]:
+    folder = SHAPES.parents[1] / "payloads" / codec
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+
+KUBERNETES = [document for document in documents_of("kubernetes") if "involvedObject" in document]
+ALERTS, CLOUD = documents_of("alertmanager"), documents_of("eventbridge")
 WITH_ERROR = [n for n, document in enumerate(DOCUMENTS[: len(VALUES)]) if "errorMessage" in document["run"]["facets"]]
 
 
 def assert_without(document: Any, codec: str) -> None:
     record = Record(topic="t", partition=0, offset=0, timestamp=0, key=None, value=json.dumps(document).encode())
-    for event in CODECS[codec]().decode(record):
+    for event in ALL[codec].decode(record):
         assert b"hunter2" not in msgspec.json.encode(event)
 
 

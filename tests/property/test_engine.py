@@ -19,7 +19,7 @@ from remediator.model.time import MINUTE, SECOND
 from remediator.model.truth import DagRunRef, DagRunTruth, TaskTruth
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import Backoff, Rule, RuleSetSpec, Step
-from remediator.testing.timeline import FEED, Timeline, load_missing, replay
+from remediator.testing.timeline import FEED, Timeline, replay
 
 Op = Callable[[Timeline], object]
 
@@ -28,7 +28,7 @@ RETRYING = Rule(
     on=("task.failed_finally",),
     mode=Mode.ACT,
     where={"error.message": {"matches": "reset"}},
-    budget=Budget(per_hour=3),
+    budget=(Budget(per_hour=3),),
     do=(
         Step("notify", to="chat"),
         Step("airflow.retry", max_attempts=2, backoff=Backoff(5 * SECOND), verify=2 * MINUTE),
@@ -282,7 +282,6 @@ def test_nothing_is_decided_before_the_first_activation() -> None:
     rules = RuleSet(SPECS[0])
     core = Core(0, {}, {rules.hash: rules}.__getitem__)
     entries = [Entry(1, 1, Tick()), Entry(2, 2, Fact(Event("task.failed", 1, deployment="prod", dag_id="sales")))]
-    load_missing(core, entries)
     assert not core.apply(entries).actions
 
 
@@ -290,4 +289,4 @@ def test_timers_do_not_pile_up() -> None:
     timeline = told([_fails("load", 1, -1, "KeyError: 'x'", deployment="prod", dag_id="sales", run_id="r1")])
     for number in range(2_000):
         timeline.dagrun("failed", run_id=f"r{number % 3}")
-    assert all(len(heap) < 200 for heap in timeline.core._heaps.values())
+    assert all(len(heap) < 200 for heap in timeline.core._timers._heaps.values())

@@ -20,7 +20,7 @@ LOST_CONNECTION = Rule(
     on=("task.failed_finally",),
     mode=Mode.ACT,
     where={"error.message": {"matches": "(?i)connection reset"}},
-    budget=Budget(per_hour=3),
+    budget=(Budget(per_hour=3),),
     do=(Step("airflow.retry", max_attempts=2, backoff=Backoff(10 * SECOND, jitter=0), verify=5 * MINUTE),),
     otherwise=(Step("page", to="oncall"),),
 )

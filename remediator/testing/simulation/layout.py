@@ -41,7 +41,7 @@ def transient_rule() -> Rule:
         on=("task.failed_finally",),
         mode=Mode.ACT,
         where={"error.message": {"matches": "(?i)connection reset"}},
-        budget=Budget(per_hour=PER_HOUR),
+        budget=(Budget(per_hour=PER_HOUR),),
         do=(Step("airflow.retry", max_attempts=MAX_ATTEMPTS, backoff=Backoff(5 * SECOND), verify=3 * MINUTE),),
         otherwise=(Step("page", to="default"),),
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 from airflow_cases import BACKENDS, DAG_ID, LONG_DAG_ID, Airflow, clock
 
@@ -18,6 +18,7 @@ from remediator.model.inputs import Looked, Swept
 from remediator.model.outcome import Delivered, Outcome, Refused
 from remediator.model.time import MINUTE, SECOND
 from remediator.model.truth import DagRunTruth, TaskTruth
+from tests.airflow.patient import answered, connected, found, performed
 
 BATCH = "/api/v2/dags/~/dagRuns/~/taskInstances/list"
 ALL_TASKS = "/api/v2/dags/~/dagRuns/~/taskInstances"
@@ -25,8 +26,8 @@ ALL_TASKS = "/api/v2/dags/~/dagRuns/~/taskInstances"
 
 async def look(airflow: Airflow, *run_ids: str) -> list[DagRunTruth]:
     actions = [Action(f"look-{run_id}", "l", "k", "one", Look(DAG_ID, run_id), 0, 0) for run_id in run_ids]
-    answers = await LookExecutor({"one": airflow.client}).ask(actions, clock())
-    assert all(isinstance(answer, Looked) and not answer.error for answer in answers), answers
+    answers = await answered(LookExecutor({"one": airflow.client}), actions, clock)
+    assert all(isinstance(answer, Looked) for answer in answers), answers
     return [answer.truth for answer in answers if isinstance(answer, Looked) and answer.truth is not None]
 
 
@@ -41,7 +42,7 @@ async def retry(airflow: Airflow, run_id: str, pull: TaskTruth, action_id: str) 
     target = RetryTarget("pull", pull.try_number, pull.map_index, pull.instance_id)
     params = Retry(DAG_ID, run_id, (target,), "lost connection")
     action = Action(action_id, "l", "k", "one", params, 0, 0)
-    return await RetryExecutor({"one": airflow.client}).perform(action, uncertain=False)
+    return await performed(RetryExecutor({"one": airflow.client}), action)
 
 
 @pytest.mark.airflow
@@ -53,7 +54,7 @@ def test_a_real_airflow_is_among_the_backends() -> None:
 
 class TestTokens:
     async def test_no_token(self, airflow: Airflow) -> None:
-        async with httpx.AsyncClient(base_url=airflow.url) as http:
+        async with connected(airflow.url) as http:
             answer = await http.get("/api/v2/dags/x/dagRuns/y")
         assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
 
@@ -66,13 +67,13 @@ class TestTokens:
         assert (answer.status_code, answer.json()) == (401, {"detail": "Invalid credentials"})
 
     async def test_health_needs_none(self, airflow: Airflow) -> None:
-        async with httpx.AsyncClient(base_url=airflow.url) as http:
+        async with connected(airflow.url) as http:
             answer = await http.get("/api/v2/monitor/health")
         assert answer.status_code == 200
         assert set(answer.json()) == {"metadatabase", "scheduler", "triggerer", "dag_processor"}
 
     async def test_the_server_says_its_time(self, airflow: Airflow) -> None:
-        server = await airflow.client.server_time()
+        server = await found(airflow.client.server_time, "the server's time")
         assert server is not None
         assert abs(server - clock()) < MINUTE
 
@@ -91,9 +92,11 @@ class TestLook:
         ]
 
     async def test_unknown_ids_are_404_in_the_schedulers_own_words(self, airflow: Airflow) -> None:
-        assert await airflow.client.dagrun("no-such-dag", "r") is None
-        assert await airflow.client.task_instance(DAG_ID, "no-such-run", "pull", -1) is None
-        assert await airflow.client.task_instance(DAG_ID, "no-such-run", "pull", 3) is None
+        client = airflow.client
+        assert await found(lambda: client.dagrun("no-such-dag", "r"), "a dagrun") is None
+        for index in (-1, 3):
+            ask = partial(client.task_instance, DAG_ID, "no-such-run", "pull", index)
+            assert await found(ask, "a task instance") is None
 
     async def test_null_asks_for_no_state(self, airflow: Airflow) -> None:
         run_id = await airflow.failed_run()
@@ -139,9 +142,8 @@ class TestSweep:
         since = clock() - 5 * SECOND
         run_id = await airflow.failed_run()
         action = Action("s", "l", "world", "one", Sweep(since), 0, 0)
-        (swept,) = await SweepExecutor({"one": airflow.client}).ask([action], clock())
+        (swept,) = await answered(SweepExecutor({"one": airflow.client}), [action], clock)
         assert isinstance(swept, Swept)
-        assert swept.error == ""
         assert since < swept.until <= clock()
         assert (DAG_ID, run_id) in {(ref.dag_id, ref.run_id) for ref in swept.dagruns}
 
@@ -169,8 +171,8 @@ class TestRetry:
         await retry(airflow, run_id, pull, "aaaa0003")
 
         async def failed_again() -> bool:
-            found = await airflow.task(DAG_ID, run_id, "pull")
-            return found["state"] == "failed" and found["try_number"] == 4
+            row = await airflow.task(DAG_ID, run_id, "pull")
+            return row["state"] == "failed" and row["try_number"] == 4
 
         await airflow.eventually(failed_again)
         assert await retry(airflow, run_id, pull, "aaaa0003") == Delivered(ref="aaaa0003", detail="found by its note")

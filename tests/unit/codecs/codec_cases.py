@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from remediator.codecs.mapping import MappingCodec, MappingSpec
+from remediator.config.load import load_config
+from remediator.config.settings import Feed
 from remediator.model.record import Record
 
 TESTS = Path(__file__).parents[2]
 CORPUS = TESTS / "data" / "corpus"
 SHAPES = CORPUS / "openlineage-shapes.ndjson"
 GOLDEN = TESTS / "golden" / "codecs" / "openlineage-shapes.json"
+PAYLOADS = TESTS / "data" / "payloads"
 RECEIVED = 1_795_331_774_783_000
 
 
@@ -91,3 +99,33 @@ def cloud_event(data: Any = None, **changes: Any) -> dict[str, Any]:
     """A CloudEvent of type node.not_ready."""
     event = {"specversion": "1.0", "id": "1", "type": "node.not_ready", "source": "k8s/prod", "data": data}
     return event | changes
+
+
+def payloads(codec: str) -> list[Path]:
+    """The recorded payloads of one codec."""
+    found = sorted((PAYLOADS / codec).glob("*.json"))
+    assert found, codec
+    return found
+
+
+def documented(language: str) -> str:
+    """The example of the mapping codec in docs/codecs.md: its record ('json') or its configuration ('toml')."""
+    text = (TESTS.parent / "docs" / "codecs.md").read_text()
+    (block,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    return str(block)
+
+
+def documented_feed() -> Feed:
+    """The feed of that example, read from a file as the daemon does."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "remediator.toml"
+        (Path(folder) / "rules").mkdir()
+        path.write_text(documented("toml"))
+        return load_config(path, {}).feeds[0]
+
+
+def documented_mapping() -> MappingCodec:
+    """The codec of that example."""
+    mapping = documented_feed().mapping
+    assert mapping is not None
+    return MappingCodec(MappingSpec(**msgspec.structs.asdict(mapping)))

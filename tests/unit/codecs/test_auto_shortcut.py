@@ -37,6 +37,23 @@ def test_a_version_wins_however_its_name_is_written(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("mark", "expected"),
+    [({"involvedObject": {}}, "job.started"), ({"alerts": [], "groupKey": "", "version": "4"}, "job.started")],
+)
+def test_the_marks_of_other_formats_change_nothing(mark: dict[str, object], expected: str) -> None:
+    assert decode(json.dumps({**mark, **RUN})) == [expected]
+    assert decode(json.dumps({**mark, **CLOUD})) == ["loader.done"]
+
+
+@pytest.mark.parametrize(
+    "value", [{"type": "ADDED"}, {"verb": "ADDED"}, {"event": {}}, {"object": {}}, {"alerts": []}, {"groupKey": ""}]
+)
+def test_half_a_mark_is_none(value: dict[str, object]) -> None:
+    with pytest.raises(Undecodable, match="neither OpenLineage"):
+        decode(json.dumps(value))
+
+
+@pytest.mark.parametrize(
     ("value", "reason"),
     [
         (json.dumps({"eventType": 1}), "neither OpenLineage"),

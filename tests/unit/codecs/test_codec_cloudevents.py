@@ -122,4 +122,4 @@ def test_auto_tells_the_formats_apart() -> None:
 
 
 def test_every_codec_has_a_name() -> None:
-    assert set(CODECS) == {"openlineage", "cloudevents", "auto"}
+    assert set(CODECS) == {"openlineage", "cloudevents", "kubernetes", "alertmanager", "eventbridge", "auto"}

@@ -12,12 +12,16 @@ import msgspec
 
 from remediator.config import settings
 from remediator.config.load import load_config
-from remediator.model.policy import Budget, Destination, Mode, Policy, Route
+from remediator.model.policy import Allow, Budget, Destination, Mode, Policy, Route
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "config.example.toml"
 
-DERIVED = {"Policy": {"deployments", "routes", "feed_lateness"}, "Route": {"name"}}
+DERIVED = {
+    "Policy": {"deployments", "routes", "feed_lateness", "allow"},
+    "Route": {"name"},
+    "EventMapping": {"type_path"},
+}
 """Fields that are no keys of the table of the same name."""
 SECTIONS: list[tuple[str, type[msgspec.Struct]]] = [
     ("daemon", settings.Daemon),
@@ -25,8 +29,11 @@ SECTIONS: list[tuple[str, type[msgspec.Struct]]] = [
     ("feed", settings.Feed),
     ("feed.security", settings.KafkaSecurity),
     ("feed.fetch", settings.FetchLimits),
+    ("feed.mapping", settings.EventMapping),
     ("deployment", settings.Deployment),
     ("deployment.api", settings.AirflowApi),
+    ("infrastructure", settings.Infrastructure),
+    ("allow", Allow),
     ("receiver", settings.SlackReceiver),
     ("receiver", settings.PagerDutyReceiver),
     ("routes.default", Route),
@@ -55,7 +62,7 @@ def documented() -> dict[str, set[str]]:
 
 
 def keys_of(struct: type[msgspec.Struct]) -> set[str]:
-    tables = {"security", "fetch", "api"}
+    tables = {"security", "fetch", "mapping", "api"}
     config = struct.__struct_config__
     kind = {config.tag_field} if config.tag_field else set()
     return (set(struct.__struct_fields__) | kind) - DERIVED.get(struct.__name__, set()) - tables
@@ -104,7 +111,9 @@ def test_shown_defaults_are_the_defaults(tmp_path: Path) -> None:
     kept = re.compile(
         r"^# ((?!topic_pattern|max_page_count|log_hosts)[a-z_]+ = (?!\{ (?:env|file))[^#\n]*)", re.MULTILINE
     )
-    secrets = re.compile(r"^# \[(deployment\.api|\[receiver\])\]\n(?:# .*\n)+", re.MULTILINE)
+    secrets = re.compile(
+        r"^# \[(deployment\.api|feed\.mapping|\[(receiver|infrastructure|allow|feed)\])\]\n(?:# .*\n)+", re.MULTILINE
+    )
     opened = kept.sub(lambda match: match[1], secrets.sub("", text))
     copy = tmp_path / "defaults.toml"
     copy.write_text(re.sub(r"^# (\[feed\.[a-z]+\])", r"\1", opened, flags=re.MULTILINE))
@@ -126,4 +135,4 @@ def test_the_structs_under_test_are_all_there_are() -> None:
         if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == settings.__name__
     }
     assert structs - {struct for _, struct in SECTIONS} == {settings.Config}
-    assert Budget.__struct_fields__ == ("per_hour", "per_day")
+    assert set(Budget.__struct_fields__) == {"per_hour", "per_day", "target"}

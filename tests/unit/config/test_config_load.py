@@ -8,7 +8,7 @@ import pytest
 
 from remediator.config.load import load_config
 from remediator.config.settings import Config, PagerDutyReceiver, SlackReceiver
-from remediator.model.policy import Budget, Destination, Mode
+from remediator.model.policy import Allow, Budget, Destination, Mode
 from remediator.model.time import HOUR, SECOND
 from remediator.rules.faults import Faults
 
@@ -198,3 +198,50 @@ def test_a_claim_outlives_every_call_of_an_action(tmp_path: Path, claim: str, ti
     except Faults as found:
         faults = str(found)
     assert ("1m20s or more: 4 times the longest timeout" in faults) is not is_allowed, faults
+
+
+FLEET = (
+    FEED
+    + """
+[[deployment]]
+name = "prod-a"
+feed = "main"
+namespaces = ["a"]
+[[infrastructure]]
+name = "cluster"
+feed = "main"
+serves = "prod-*"
+namespaces = ["k8s"]
+topics = ["events"]
+[[allow]]
+files = "rules/etl/*"
+owners = ["etl", "data-*"]
+[[allow]]
+deployments = "prod-*"
+actions = "airflow.retry"
+"""
+)
+
+
+def test_infrastructure_claims_events_and_is_never_touched(tmp_path: Path) -> None:
+    config = load(tmp_path, FLEET)
+    assert [(one.name, one.namespaces, one.topics) for one in config.bindings()] == [
+        ("prod-a", ("a",), ()),
+        ("cluster", ("k8s",), ("events",)),
+    ]
+    cluster = config.policy().deployments["cluster"]
+    assert (cluster.serves, cluster.has_api, cluster.ceiling) == (("prod-*",), False, Mode.OBSERVE)
+    assert config.policy().deployments["prod-a"].serves == ()
+
+
+def test_what_may_act_is_part_of_the_policy(tmp_path: Path) -> None:
+    assert load(tmp_path, FLEET).policy().allow == (
+        Allow(files=("rules/etl/*",), owners=("etl", "data-*")),
+        Allow(deployments=("prod-*",), actions=("airflow.retry",)),
+    )
+    assert load(tmp_path, FEED).policy().allow == ()
+
+
+def test_bounds_of_state_can_be_set(tmp_path: Path) -> None:
+    policy = load(tmp_path, FEED + '[policy]\nmax_keys = 50\ncondition_lifetime = "2h"\n').policy()
+    assert (policy.max_keys, policy.condition_lifetime) == (50, 2 * HOUR)

@@ -70,8 +70,6 @@ class Bench:
         for one in inputs:
             self.position += 1
             entries.append(Entry(self.position, self.now, one))
-        needed = self.core.keys_needed(entries)
-        self.core.load(needed, {})
         changes = self.core.apply(entries)
         self.actions += changes.actions
         self.cancelled += [action_id for action_id, _ in changes.cancels]
@@ -174,7 +172,7 @@ def test_an_event_from_the_future_silences_no_later_one() -> None:
         at = bench.now + ahead
         event = Event("check.failed", at, deployment="a", subject="orders")
         bench.give(Fact(event, ("check",)))
-    held = bench.core.dags["dag:a/"]
+    held = bench.core.states["dag:a/"]
     assert held is not None
     assert [one.incident.failures for one in held.incidents.values()] == [2]
 
@@ -201,7 +199,7 @@ def test_a_message_that_was_cancelled_in_time_says_nothing() -> None:
     bench.performed(post, Refused("the incident is resolved"))
     assert bench.wanted("slack.message") == [post]
     assert not bench.wanted("log")
-    assert not bench.core.dags[KEY].ending  # type: ignore[union-attr]
+    assert not bench.core.states[KEY].ending  # type: ignore[union-attr]
 
 
 def test_dagruns_of_a_removed_deployment_are_told_and_left_alone() -> None:
@@ -237,17 +235,15 @@ def test_a_late_mark_after_a_smaller_lateness_wakes_what_it_needs() -> None:
     bench.mark()
     stored = {KEY: bench.changes[-1].states.get(KEY) or _encoded(bench)}
     bench.activate((RETRY,), _with_lateness(SECOND))
-    bench.core.dags.clear()
+    bench.core.states.clear()
     entry = Entry(bench.position + 1, bench.now, Watermark("f", "t", 0, 1, START, at_head=False))
-    needed = bench.core.keys_needed([entry])
-    bench.core.load(needed, {key: body for key, body in stored.items() if body})
-    bench.core.apply([entry])
+    bench.core.apply([entry], {key: body for key, body in stored.items() if body})
 
 
 def _encoded(bench: Bench) -> bytes:
     from remediator.engine.state import encode_state
 
-    state = bench.core.dags[KEY]
+    state = bench.core.states[KEY]
     assert state is not None
     return encode_state(state)
 
@@ -272,7 +268,7 @@ def test_a_failure_is_told_even_if_no_look_is_ever_complete() -> None:
     bench.fail()
     bench.wait(3 * SECOND)
     for _ in range(120):
-        if bench.core.dags[KEY].dagruns["r"].look:  # type: ignore[union-attr]
+        if bench.core.states[KEY].dagruns["r"].look:  # type: ignore[union-attr]
             bench.answer("running", complete=False)
         bench.wait(30 * SECOND, 10 * SECOND)
     assert bench.pages()
@@ -333,7 +329,7 @@ def test_only_a_later_dagrun_resolves_what_failed_in_another() -> None:
         run = f"scheduled__2026-11-{day}T00:00:00+00:00"
         event = Event("task.success", bench.now, deployment="a", dag_id="d", run_id=run, task_id="x", try_number=1)
         bench.give(Fact(event))
-        assert bool(bench.core.dags[KEY].incidents) is still_open  # type: ignore[union-attr]
+        assert bool(bench.core.states[KEY].incidents) is still_open  # type: ignore[union-attr]
 
 
 def test_unique_subjects_are_bounded_and_the_surplus_is_told_once() -> None:
@@ -341,7 +337,7 @@ def test_unique_subjects_are_bounded_and_the_surplus_is_told_once() -> None:
     for number in range(firing.MAX_SUBJECTS + 5):
         event = Event("check.failed", START - MINUTE + number, deployment="a", dag_id="d", subject=f"s{number}")
         bench.give(Fact(event, ("check",), ""))
-    state = bench.core.dags[KEY]
+    state = bench.core.states[KEY]
     assert state is not None
     assert len(state.incidents) == firing.MAX_SUBJECTS
     assert [held.incident.rule for held in bench.core.world.incidents.values()] == ["self.too_many_incidents"]
@@ -351,7 +347,7 @@ def test_an_end_from_the_future_does_not_hide_the_ends_that_follow() -> None:
     bench = Bench()
     base = Event("dagrun.failed", bench.now, deployment="a", dag_id="d", run_id="r")
     bench.give(Fact(msgspec.structs.replace(base, ended_at=bench.now + 1_000 * HOUR)))
-    state = bench.core.dags[KEY]
+    state = bench.core.states[KEY]
     assert state is not None
     assert state.dagruns["r"].ended == bench.now + MINUTE
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from remediator.model.event import ErrorInfo, Event
-from remediator.rules.clauses import FIELDS, Clause, compile_where, getter_of
-from remediator.rules.operators import Trouble
+from remediator.rules.clauses import Clause, compile_where
+from remediator.rules.fields import FIELDS, getter_of
+from remediator.rules.conditions import Trouble
 
 EVENT = Event(
     type="task.failed_finally",

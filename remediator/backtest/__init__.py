@@ -1,0 +1,1 @@
+"""Backtest: recorded records through the real engine in virtual time. Performs nothing."""

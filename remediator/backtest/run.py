@@ -1,0 +1,38 @@
+"""A backtest from a survey to its outcome: one drive per rule set over the same spool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from remediator.backtest.answers import Answers, Assume
+from remediator.backtest.drive import Drive
+from remediator.backtest.policy import for_backtest, open_deployments
+from remediator.backtest.report import Outcome, Tally
+from remediator.backtest.survey import Survey
+from remediator.rules.index import RuleSet
+from remediator.rules.spec import RuleSetSpec
+
+Progress = Callable[[int], None]
+"""Takes how many records with events were decided on since the last call."""
+
+
+def decide(
+    spec: RuleSetSpec,
+    survey: Survey,
+    *,
+    is_open: bool = True,
+    as_if_act: bool = False,
+    assume: Assume = Assume.HELPED,
+    progress: Progress = lambda count: None,
+) -> Outcome:
+    """What the rules do over the surveyed record. is_open: deployments are the namespaces found, not the policy's."""
+    policy = open_deployments(spec.policy, survey.hosts) if is_open else spec.policy
+    rules = RuleSet(for_backtest(spec, policy, as_if_act=as_if_act))
+    tally = Tally()
+    drive = Drive(rules, Answers(survey.history, assume), tally.take)
+    drive.begin(survey.counts.begin)
+    for block in survey.spool.walk():
+        drive.take(block)
+        progress(len(block))
+    drive.end(survey.counts.end)
+    return tally.outcome

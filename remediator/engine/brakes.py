@@ -1,0 +1,143 @@
+"""Brakes: what forbids a change, checked when it is planned and again when it is issued. What they count persists.
+
+Owns budgets, ceilings, never-retry lists and `allow`. Issues nothing.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from remediator.engine import budget
+from remediator.engine.context import Context
+from remediator.engine.state import Case, DagRunState, DagState
+from remediator.engine.steps import RETRY, counter_of, next_step, rule_of, task_of
+from remediator.model.event import Event
+from remediator.model.ids import LEDGER_KEY
+from remediator.model.policy import MODE_RANK, Allow, Budget, DeploymentPolicy, Mode
+from remediator.model.reasons import Reason
+from remediator.rules.spec import Rule
+
+Brake = tuple[Reason, str]
+
+
+def retry_brake(context: Context, state: DagState, run: DagRunState, case: Case) -> Brake | None:
+    """The first brake that forbids a retry of this case now, or None. Order: what can never pass comes first."""
+    event, rule = case.event, rule_of(context, case.rule)
+    deployment = context.deployment(state.deployment)
+    step = next_step(context, case)
+    if step is None or step.action != RETRY:
+        return Reason.REFUSED, f"rule {case.rule!r} was changed or removed and asks for no retry any more"
+    never = _never_retry(context, state, event)
+    if never:
+        return Reason.NEVER_RETRY, never
+    if deployment is None or not deployment.has_api:
+        return Reason.CEILING, "the deployment has no API to act through"
+    if event.log_url and not _is_own_host(event.log_url, deployment.log_hosts):
+        return Reason.FOREIGN_HOST, "the failure's log link is not on this deployment's host"
+    if case.unverified:
+        return Reason.UNVERIFIED, "the scheduler could not be asked"
+    return _not_permitted(context, rule, deployment, step.action) or _spent(
+        context, state, run, case, rule, step.max_attempts
+    )
+
+
+def _not_permitted(context: Context, rule: Rule, deployment: DeploymentPolicy, action: str) -> Brake | None:
+    for who, mode in (("the deployment", deployment.ceiling), (f"rule {rule.id!r}", rule.mode)):
+        if mode is Mode.APPROVE:
+            return Reason.APPROVAL_NEEDED, f"{who} allows changes only with a person's approval"
+        if MODE_RANK[mode] < MODE_RANK[Mode.ACT]:
+            return Reason.CEILING, f"{who} allows no changes"
+    allow = context.policy.allow
+    if allow and not any(_fits(one, rule, deployment.name, action) for one in allow):
+        return Reason.NOT_ALLOWED, f"no [[allow]] lets {rule.file} (owner {rule.owner!r}) do {action} there"
+    return None
+
+
+def _fits(allow: Allow, rule: Rule, deployment: str, action: str) -> bool:
+    asked = ((allow.files, rule.file), (allow.owners, rule.owner), (allow.deployments, deployment),
+             (allow.actions, action))  # fmt: skip
+    return all(any(fnmatchcase(value, glob) for glob in globs) for globs, value in asked)
+
+
+def _never_retry(context: Context, state: DagState, event: Event) -> str:
+    for tag in context.policy.never_retry_tags:
+        if tag in event.tags:
+            return f"the DAG carries the tag {tag!r}"
+    name = f"{state.deployment}/{state.dag_id}/{event.task_id}"
+    for pattern in context.policy.never_retry:
+        if fnmatchcase(name, pattern):
+            return f"{name} is on the never-retry list ({pattern!r})"
+    return ""
+
+
+def _is_own_host(url: str, hosts: tuple[str, ...]) -> bool:
+    place = url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1].lower()
+    return place in hosts or place.split(":", 1)[0] in hosts
+
+
+# -- what is counted ----------------------------------------------------------------------------------------------
+
+
+def _spent(context: Context, state: DagState, run: DagRunState, case: Case, rule: Rule, limit: int) -> Brake | None:
+    issued = run.attempts.get(task_of(case), {}).get(counter_of(context, case), 0)
+    if issued >= limit:
+        return Reason.ATTEMPTS_SPENT, f"{issued} of {limit} retries were issued and did not help"
+    for allowed in (*rule.budget, Budget()) if all(one.target != "task" for one in rule.budget) else rule.budget:
+        over = _over(context, state, case, rule, allowed)
+        if over:
+            return Reason.BUDGET_SPENT, over
+    if context.world.frozen:
+        return Reason.FROZEN, "the freeze is on"
+    return None
+
+
+def _over(context: Context, state: DagState, case: Case, rule: Rule, allowed: Budget) -> str:
+    if allowed.target == "task":
+        spent = state.budgets.get(case.event.task_id or "", [])
+        return budget.exhausted(spent, budget.effective(allowed, context.policy.budget_cap), context.now)
+    place = _targets(state, case, rule)[allowed.target]
+    over = budget.exhausted(context.ledger.spent.get(place, []), allowed, context.now)
+    return f"{place}: {over}" if over else ""
+
+
+def _targets(state: DagState, case: Case, rule: Rule) -> dict[str, str]:
+    """Budget target -> what is counted together, beyond the task's own."""
+    return {
+        "dag": f"dag {state.deployment}/{state.dag_id}",
+        "deployment": f"deployment {state.deployment}",
+        "owner": f"owner {rule.owner or case.event.owner or 'nobody'}",
+        "rule": f"rule {rule.id}",
+    }
+
+
+def spend(context: Context, state: DagState, run: DagRunState, case: Case) -> None:
+    """A change is issued: it counts for its step, its task and every target that some rule has a budget for."""
+    counts = run.attempts.setdefault(task_of(case), {})
+    counter = counter_of(context, case)
+    counts[counter] = counts.get(counter, 0) + 1
+    task_id = case.event.task_id or ""
+    state.budgets[task_id] = [*budget.pruned(state.budgets.get(task_id, []), context.now), context.now]
+    for target, place in _targets(state, case, rule_of(context, case.rule)).items():
+        if target in context.rules.budget_targets:
+            before = context.ledger.spent.get(place, [])
+            context.ledger.spent[place] = [*budget.pruned(before, context.now), context.now]
+            context.touch(LEDGER_KEY)
+
+
+def refund(context: Context, state: DagState, run: DagRunState, case: Case) -> None:
+    """The target refused: nothing was changed, so nothing counts as spent."""
+    counts = run.attempts.get(task_of(case), {})
+    counter = counter_of(context, case)
+    if counts.get(counter, 0) > 0:
+        counts[counter] -= 1
+    for spent in (state.budgets.get(case.event.task_id or "", []), *_shared(context, state, case)):
+        if spent:
+            spent.pop()
+
+
+def _shared(context: Context, state: DagState, case: Case) -> list[list[int]]:
+    places = _targets(state, case, rule_of(context, case.rule)).values()
+    found = [context.ledger.spent[place] for place in places if place in context.ledger.spent]
+    if found:
+        context.touch(LEDGER_KEY)
+    return found

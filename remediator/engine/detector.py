@@ -1,0 +1,353 @@
+"""A detector: one rule's memory for one key. Events in, in order of event time; firings out.
+
+Owns waiting for the watermark, holds, cool-downs and what is forgotten. What makes a condition true is windows.py's.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+
+import msgspec
+
+from remediator.engine import conditions, feeds, windows
+from remediator.engine.context import Alert, Calm, Context
+from remediator.engine.state import DetectorState, Holding, Kept
+from remediator.engine.windows import Met
+from remediator.model.event import Event
+from remediator.model.firing import Firing, FiringView
+from remediator.model.ids import LEDGER_KEY, detector_key, stable_id
+from remediator.model.reasons import Reason
+from remediator.model.time import Duration, Instant, format_duration
+from remediator.rules.clauses import key_values
+from remediator.rules.spec import Rule
+
+MAX_KEPT = 2_000
+"""Events kept per key; the oldest go first, which is said."""
+END = "end"
+
+
+def key_of(rule: Rule, values: tuple[str, ...]) -> str:
+    """The state key of the rule for these values of its `per` fields."""
+    return detector_key(rule.id, values)
+
+
+def create(context: Context, rule: Rule, values: tuple[str, ...]) -> DetectorState | None:
+    """An empty memory; None if the rule has as many as it may have."""
+    used = context.ledger.detectors.get(rule.id, 0)
+    if used >= context.policy.max_keys:
+        text = f"rule {rule.id!r} has {used} keys of state, as many as it may; events of further keys are not counted"
+        _limit(context, rule.id, text)
+        return None
+    context.ledger.detectors[rule.id] = used + 1
+    context.touch(LEDGER_KEY)
+    return DetectorState(rule.id, context.rules.shape(rule), values, touched=context.now)
+
+
+def forget(context: Context, state: DetectorState) -> None:
+    """The key is given back."""
+    left = context.ledger.detectors.get(state.rule, 0) - 1
+    context.ledger.detectors.pop(state.rule, None)
+    if left > 0:
+        context.ledger.detectors[state.rule] = left
+    context.touch(LEDGER_KEY)
+
+
+def _limit(context: Context, rule_id: str, text: str) -> None:
+    context.effects.alerts.append(Alert("rule_limit", rule_id, text, Reason.LIMIT_REACHED))
+
+
+def _rule(context: Context, state: DetectorState) -> Rule | None:
+    """The state's rule, unless it was removed or its stateful part is another one now."""
+    rule = context.rules.rules.get(state.rule)
+    return rule if rule is not None and context.rules.shape(rule) == state.shape else None
+
+
+def span(rule: Rule) -> Duration:
+    """How long an event can matter to the rule."""
+    over_time = (part.length for part in (rule.window,) if part is not None)
+    chains = (part.within for part in (rule.sequence, rule.compound) if part is not None)
+    return max(*over_time, *chains, rule.hold_for, rule.once_within, 0, 0)
+
+
+# -- events -------------------------------------------------------------------------------------------------------
+
+
+def on_event(
+    context: Context, state: DetectorState, members: tuple[str, ...], event: Event, *, is_final: bool, identity: str
+) -> None:
+    """An event fills parts of the rule. One that is known adds nothing."""
+    rule = _begin_anew_if_changed(context, state)
+    if rule is None:
+        return
+    at = min(event.time, context.now)
+    name = identity or stable_id(event)
+    if any(one.id == name for one in (*state.waiting, *state.kept)):
+        return
+    state.touched = context.now
+    if at <= state.reached - span(rule) - context.policy.hold_max:
+        text = f"{event.type} of {format_duration(state.reached - at)} before what was counted already is too late"
+        context.decide(Reason.LATE, text, rule=rule.id)
+        return
+    feed = _feed_of(context, event)
+    if feed not in state.feeds:
+        state.feeds.append(feed)
+    slim = event if event.error is None else _without_trace(event)
+    value = _value_of(rule, event)
+    insort(state.waiting, Kept(at, name, members, value, slim, context.now, is_final), key=_order)
+    if len(state.waiting) > MAX_KEPT:
+        _take_in(context, state, rule, state.waiting.pop(0))
+        _limit(context, rule.id, f"rule {rule.id!r}: more than {MAX_KEPT} events of one key wait for the feed")
+
+
+def _begin_anew_if_changed(context: Context, state: DetectorState) -> Rule | None:
+    rule = context.rules.rules.get(state.rule)
+    if rule is None or context.rules.shape(rule) == state.shape:
+        return rule
+    context.decide(Reason.STATE_BEGUN_ANEW, "what the rule says over time was changed", rule=rule.id)
+    fresh = DetectorState(rule.id, context.rules.shape(rule), state.per, touched=context.now)
+    for field in DetectorState.__struct_fields__:
+        setattr(state, field, getattr(fresh, field))
+    return rule
+
+
+def _feed_of(context: Context, event: Event) -> str:
+    deployment = context.deployment(event.deployment)
+    return deployment.feed if deployment is not None else ""
+
+
+def _value_of(rule: Rule, event: Event) -> str:
+    if rule.window is None or not rule.window.distinct:
+        return ""
+    values = key_values((rule.window.distinct,), event)
+    return "" if isinstance(values, str) else values[0]
+
+
+def _without_trace(event: Event) -> Event:
+    return msgspec.structs.replace(event, error=msgspec.structs.replace(event.error, trace=None))  # type: ignore[type-var]
+
+
+def _order(one: Kept) -> tuple[Instant, str]:
+    return one.time, one.id
+
+
+def _is_ripe(context: Context, one: Kept) -> bool:
+    """May it be counted: has its feed passed it, or did it wait long enough? Final failures come after the fact."""
+    if one.is_final or one.event is None:
+        return True
+    waited = one.arrived is not None and context.now >= one.arrived + context.policy.hold_max
+    return waited or feeds.watermark(context.world.feeds, _feed_of(context, one.event), context.policy) >= one.time
+
+
+def _mark(context: Context, state: DetectorState) -> Instant:
+    """Up to which event time all feeds of this key are complete."""
+    known = context.world.feeds
+    return min((feeds.watermark(known, feed, context.policy) for feed in state.feeds), default=0)
+
+
+def _take_in(context: Context, state: DetectorState, rule: Rule, one: Kept) -> None:
+    """One event counts now."""
+    event, one.arrived = one.event, None
+    if event is None:
+        return
+    _end_hold(context, state, rule, min(one.time, _mark(context, state)))
+    state.reached = max(state.reached, one.time)
+    is_deaf = state.fired_at is not None and context.now < state.fired_at + rule.cool_down
+    if END in one.members:
+        _on_end(context, state, rule, event)
+    left_out = is_deaf or not _is_in_scope(context, rule, event)
+    one.members = tuple(member for member in one.members if member != END and not left_out)
+    one.event = event if rule.sequence is not None else None
+    if rule.window is not None and state.holding is not None:
+        still = windows.window_at(rule.window, state.kept, one.time)
+        if still is None:
+            _drop_hold(context, state, "it was true no longer")
+    insort(state.kept, one, key=_order)
+    state.last = event
+    if one.members:
+        met = _met(rule, state, one)
+        if met is not None:
+            _on_met(context, state, rule, met, event)
+    _prune(context, state, rule)
+
+
+def _is_in_scope(context: Context, rule: Rule, event: Event) -> bool:
+    verdict = conditions.verdict(context, rule, event)
+    if isinstance(verdict, str):
+        context.decide(Reason.RULE_ERROR, verdict, rule=rule.id)
+    return verdict is True
+
+
+def _met(rule: Rule, state: DetectorState, one: Kept) -> Met | None:
+    if rule.window is not None:
+        return windows.window_met(rule.window, state.kept, one)
+    if rule.sequence is not None:
+        return windows.sequence_met(rule.sequence, state.kept, one)
+    if rule.compound is not None:
+        return windows.compound_met(rule.compound, state.kept, one)
+    return Met(one.time, 1, one.time, ((one, "on"),))
+
+
+def _on_met(context: Context, state: DetectorState, rule: Rule, met: Met, event: Event) -> None:
+    if not rule.hold_for:
+        _fire(context, state, rule, met, event)
+    elif state.holding is None:
+        state.holding = Holding(met.at, context.now, event, met.count, met.first)
+        text = f"true since {event.type}; fires in {format_duration(rule.hold_for)} unless it ends"
+        context.decide(Reason.HOLDING, text, rule=rule.id)
+    else:
+        state.holding.event, state.holding.count = event, max(met.count, state.holding.count)
+
+
+def _on_end(context: Context, state: DetectorState, rule: Rule, event: Event) -> None:
+    """What came before the end counts no more."""
+    _drop_hold(context, state, f"ended by {event.type}")
+    for one in state.kept:
+        one.members = ()
+    if state.is_open:
+        _calm(context, state, rule, event, Reason.ENDED_BY_EVENT, f"by {event.type}")
+
+
+def _drop_hold(context: Context, state: DetectorState, text: str) -> None:
+    if state.holding is not None:
+        state.holding = None
+        context.decide(Reason.HOLD_ENDED, text, rule=state.rule)
+
+
+def _prune(context: Context, state: DetectorState, rule: Rule) -> None:
+    """What can neither count nor be a repeat of something that may still come."""
+    horizon = state.reached - span(rule) - context.policy.hold_max
+    gone = 0
+    while gone < len(state.kept) and state.kept[gone].time <= horizon:
+        gone += 1
+    if len(state.kept) - gone > MAX_KEPT:
+        gone = len(state.kept) - MAX_KEPT
+        _limit(context, rule.id, f"rule {rule.id!r}: more than {MAX_KEPT} events of one key, the oldest are forgotten")
+    del state.kept[:gone]
+
+
+# -- firing -------------------------------------------------------------------------------------------------------
+
+
+def _fire(
+    context: Context, state: DetectorState, rule: Rule, met: Met, event: Event, *, unverified: bool = False
+) -> None:
+    """Use up what led to it, and say so, unless the rule has said so lately."""
+    for one, used in met.used:
+        one.members = tuple(member for member in one.members if member != used)
+    last = met.used[-1][0].event if met.used else None
+    event = last or event
+    since = state.fired_time
+    if since is not None and rule.once_within and met.at < since + rule.once_within:
+        text = f"it fired {format_duration(max(0, met.at - since))} before, and may once within "
+        context.decide(Reason.SUPPRESSED, text + format_duration(rule.once_within), rule=rule.id)
+        return
+    state.fired_at, state.fired_time, state.is_open = context.now, met.at, True
+    if rule.window is not None and rule.ended_by is None:
+        state.calm_at = met.at + rule.window.length
+    per = dict(zip(rule.per, state.per, strict=True))
+    view = FiringView(rule.id, met.count, met.first, met.at, per)
+    groups = context.rules.groups(rule, event)
+    context.effects.firings.append(Firing(view, event, case_name(rule, state.per), groups, unverified))
+    told = f"{met.count} since {format_duration(met.at - met.first)}" if met.count > 1 else event.type
+    context.decide(Reason.FIRED, told + (", unverified" if unverified else ""), rule=rule.id)
+
+
+def case_name(rule: Rule, values: tuple[str, ...]) -> str:
+    """A detector's case: the rule and what it is about."""
+    return f"{rule.id}:{'/'.join(values)}"
+
+
+def _calm(context: Context, state: DetectorState, rule: Rule, event: Event, reason: Reason, text: str) -> None:
+    state.calm_at, state.is_open = None, False
+    context.effects.calms.append(Calm(rule.id, case_name(rule, state.per), event, reason, text))
+
+
+def _end_hold(context: Context, state: DetectorState, rule: Rule, reached: Instant) -> None:
+    """The hold is over once the feeds have passed its end, or if that cannot be known for too long."""
+    holding = state.holding
+    if holding is None:
+        return
+    due = holding.since + rule.hold_for
+    overdue = context.now >= _hold_limit(context, holding, rule)
+    if reached < due and not overdue:
+        return
+    state.holding = None
+    met = Met(due, holding.count, holding.first, ())
+    if rule.window is not None:
+        still = windows.window_at(rule.window, state.kept, due)
+        if still is None:
+            context.decide(Reason.HOLD_ENDED, "it was true no longer at the end", rule=rule.id)
+            return
+        met = msgspec.structs.replace(still, at=due)
+    _fire(context, state, rule, met, holding.event, unverified=reached < due)
+
+
+def _hold_limit(context: Context, holding: Holding, rule: Rule) -> Instant:
+    return holding.began + rule.hold_for + context.policy.hold_max
+
+
+# -- time ---------------------------------------------------------------------------------------------------------
+
+
+def settle(context: Context, state: DetectorState) -> None:
+    """Ends every step: what the watermarks have passed is counted, what is due is said."""
+    rule = _rule(context, state)
+    if rule is None:
+        return
+    ripe = [one for one in state.waiting if _is_ripe(context, one)]
+    if ripe:
+        state.waiting = [one for one in state.waiting if all(one is not other for other in ripe)]
+    for one in ripe:
+        _take_in(context, state, rule, one)
+    mark = _mark(context, state)
+    _end_hold(context, state, rule, mark)
+    if state.calm_at is not None and state.last is not None and mark >= state.calm_at:
+        _calm(context, state, rule, state.last, Reason.CALMED, f"nothing more within {_length(rule)}")
+
+
+def _length(rule: Rule) -> str:
+    return format_duration(rule.window.length) if rule.window is not None else "its time"
+
+
+def is_over(context: Context, state: DetectorState) -> bool:
+    """Nothing here can matter any more. An open incident that an event may end keeps the key, until it expires."""
+    rule = _rule(context, state)
+    if rule is None:
+        return True
+    return context.now >= _kept_until(context, state, rule)
+
+
+def _kept_until(context: Context, state: DetectorState, rule: Rule) -> Instant:
+    until = state.touched + span(rule) + context.policy.hold_max
+    if state.fired_at is not None:
+        until = max(until, state.fired_at + rule.cool_down)
+        if state.is_open and (rule.ended_by is not None or state.calm_at is not None):
+            until = max(until, state.fired_at + context.policy.incident_expiry)
+    if state.waiting or state.holding is not None:
+        until = max(until, state.touched + span(rule) + 2 * context.policy.hold_max)
+    return until + 1
+
+
+def timers(context: Context, state: DetectorState) -> dict[str, Instant]:
+    """When the key must be woken."""
+    rule = _rule(context, state)
+    if rule is None:
+        return {}
+    now = [_kept_until(context, state, rule)]
+    now += [one.arrived + context.policy.hold_max for one in state.waiting if one.arrived is not None]
+    found: dict[str, Instant] = {}
+    for one in state.waiting:
+        if one.event is not None:
+            _earlier(found, _feed_of(context, one.event), one.time)
+    if state.holding is not None:
+        now.append(_hold_limit(context, state.holding, rule))
+        for feed in state.feeds:
+            _earlier(found, feed, state.holding.since + rule.hold_for)
+    if state.calm_at is not None:
+        for feed in state.feeds:
+            _earlier(found, feed, state.calm_at)
+    return {"now": min(now), **{f"feed:{feed}": at for feed, at in found.items() if feed}}
+
+
+def _earlier(found: dict[str, Instant], feed: str, at: Instant) -> None:
+    found[feed] = min(found.get(feed, at), at)

@@ -1,0 +1,44 @@
+"""Steps: which rule a case follows and which of its steps is next. Decides nothing; reads rules and cases only."""
+
+from __future__ import annotations
+
+from remediator.engine.context import Context
+from remediator.engine.state import Case, task_key
+from remediator.model.policy import Mode
+from remediator.rules.spec import Rule, Step
+
+UNCLASSIFIED = "unclassified"
+RETRY = "airflow.retry"
+DO = "do"
+OTHERWISE = "otherwise"
+
+
+def rule_of(context: Context, rule_id: str) -> Rule:
+    """The rule as it is now; a rule that was removed leaves its cases to `unclassified`."""
+    found = context.rules.rules.get(rule_id)
+    return found if found is not None else unclassified_rule(context)
+
+
+def unclassified_rule(context: Context) -> Rule:
+    """The always-on last rule: a final failure that no rule knew is told to people."""
+    step = Step(action="page", to=context.policy.unclassified_route)
+    return Rule(id=UNCLASSIFIED, on=("task.failed_finally",), severity="critical", mode=Mode.ACT, do=(step,))
+
+
+def next_step(context: Context, case: Case) -> Step | None:
+    """The step that the case stands at; None past the end of its stage."""
+    rule = rule_of(context, case.rule)
+    steps = rule.do if case.stage == DO else rule.otherwise
+    return steps[case.index] if case.index < len(steps) else None
+
+
+def task_of(case: Case) -> str:
+    """The key of the case's task instance in its dagrun."""
+    return task_key(case.event.task_id or "", case.event.map_index)
+
+
+def counter_of(context: Context, case: Case) -> str:
+    """Under which name the attempts of the case's step are counted: the rule's, and for its further retries theirs."""
+    rule = rule_of(context, case.rule)
+    earlier = sum(step.action == RETRY for step in rule.do[: case.index])
+    return f"{case.rule}#{case.index}" if case.stage == DO and earlier else case.rule

@@ -1,0 +1,208 @@
+"""Which events: `on`, `where`, the sets of [define] and their `use`, and the fields of `per` and `group`.
+
+Owns how named sets of clauses become part of a `where` table. What clauses mean is in clauses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from remediator.rules.circles import find_circles
+from remediator.rules.clauses import MAX_LEVELS, Report, compile_where, group_names
+from remediator.rules.conditions import Lookup
+from remediator.rules.expand import HOLE, texts_in
+from remediator.rules.fields import FIELDS, field_of, getter_of
+from remediator.rules.globs import compile_pattern, glob_pattern, is_glob
+from remediator.rules.lines import Path
+from remediator.rules.spec import Selector
+from remediator.rules.toml import Table, listing, near, quote_key, show
+
+MAX_ON = 100
+MAX_TYPE = 200
+MAX_FIELDS = 5
+MAX_SETS = 200
+TYPE_PATTERN = r"[A-Za-z0-9_.*?\[\]!:/-]+"
+
+_TYPE = re.compile(TYPE_PATTERN)
+
+
+class Defines:
+    """The sets of clauses of one file, [define.<name>], checked; they may use each other."""
+
+    def __init__(self, root: Table) -> None:
+        table = root.table("define")
+        before = len(root.document.faults)
+        if len(table.data) > MAX_SETS:
+            root.fault("define", f"{len(table.data):,} sets", f"at most {MAX_SETS}")
+        self._raw: dict[Any, Any] = table.data
+        self._tables = {name: table.table(name) for name in list(table.data)[:MAX_SETS]}
+        self._sets: dict[str, dict[str, Any]] = {}
+        for circle in find_circles({name: [*_names_used(one.data)] for name, one in self._tables.items()}):
+            self._tables[circle[0]].fault("use", f"a circle: {' -> '.join((*circle, circle[0]))}", "sets without one")
+            self._sets |= {name: {} for name in circle}
+        self._are_sound = False
+        for one in self._tables.values():
+            self._check(one)
+        self._are_sound = len(root.document.faults) == before
+
+    def where(self, table: Table, lookup: Lookup = field_of) -> dict[str, Any]:
+        """A `where` table with the sets that it uses filled in, its clauses checked. lookup: the fields there are."""
+        report = _reporter(table)
+        expanded = self._expand(table.data, report, (), 0)
+
+        def report_written(path: Path, found: str, allowed: str, hint: str) -> None:
+            if self._are_sound or _is_in(table.data, path):
+                report(path, found, allowed, hint)
+
+        compile_where(expanded, report_written, lookup)
+        return expanded
+
+    def _check(self, table: Table) -> None:
+        if self._raw.get(table.path[-1]) == {}:
+            table.fault("", "an empty set", "one or more clauses, as in where")
+        for path, text, _ in texts_in(table.data, ()):
+            for hole in HOLE.finditer(text):
+                table.document.fault(
+                    (*table.path, *path), table.name, f"{hole[0]} in a set", "parameters in rules only"
+                )
+        self.where(table)
+
+    def _expand(self, data: Mapping[str, Any], report: Report, path: Path, depth: int) -> dict[str, Any]:
+        expanded = {key: self._inner(key, data[key], report, (*path, key), depth) for key in data if key != "use"}
+        if "use" in data:
+            for name in self._known(data["use"], report, (*path, "use")):
+                merge(expanded, self._set(name))
+        return expanded
+
+    def _inner(self, key: str, value: Any, report: Report, path: Path, depth: int) -> Any:
+        """Tables under `not`, `any` and `all` are where tables too; what has another shape stays as it is."""
+        if depth >= MAX_LEVELS:
+            return value
+        if key == "not" and isinstance(value, dict):
+            return self._expand(value, report, path, depth + 1)
+        if key in ("any", "all") and isinstance(value, list):
+            return [
+                self._expand(item, report, (*path, index), depth + 1) if isinstance(item, dict) else item
+                for index, item in enumerate(value)
+            ]
+        return value
+
+    def _known(self, value: Any, report: Report, path: Path) -> list[str]:
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            report(path, show(value), "the name of a set in [define], or a list of names", "")
+            return []
+        for name in names:
+            if name not in self._tables:
+                allowed = listing(self._tables) if self._tables else "a set in [define], and this file has none"
+                report(path, f"unknown set {show(name)}", allowed, near(name, self._tables))
+        return [name for name in names if name in self._tables]
+
+    def _set(self, name: str) -> dict[str, Any]:
+        if name not in self._sets:
+            self._sets[name] = self._expand(self._tables[name].data, _ignore, (), 0)
+        return self._sets[name]
+
+
+def merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add clauses that must hold too. A field that is there already gets both, as a table under `all`."""
+    both = {}
+    for key, value in more.items():
+        if key == "all" and isinstance(value, list) and isinstance(into.get("all", []), list):
+            into["all"] = [*into.get("all", []), *value]
+        elif key not in into:
+            into[key] = value
+        elif into[key] != value:
+            both[key] = value
+    if both:
+        into["all"] = [*into.get("all", []), both]
+
+
+def names_of_groups(where: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names that its patterns give, each as often as they give it. Compiles only what may have any."""
+    return (
+        group_names(compile_where(where, _ignore)) if any("(?P<" in text for _, text, _ in texts_in(where, ())) else ()
+    )
+
+
+def _names_used(data: Any) -> Iterator[str]:
+    if isinstance(data, dict):
+        use = data.get("use")
+        yield from [use] if isinstance(use, str) else filter(_is_text, use) if isinstance(use, list) else ()
+        for key in ("not", "any", "all"):
+            yield from _names_used(data.get(key))
+    elif isinstance(data, list):
+        for item in data:
+            yield from _names_used(item)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_in(data: Any, path: Path) -> bool:
+    for part in path:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
+
+
+def _ignore(path: Path, found: str, allowed: str, hint: str) -> None:
+    """Faults of a set are reported where it stands, not where it is used."""
+
+
+def _reporter(table: Table) -> Report:
+    def report(path: Path, found: str, allowed: str, hint: str) -> None:
+        place = " ".join((table.name, *(quote_key(part) if isinstance(part, str) else str(part + 1) for part in path)))
+        table.document.fault((*table.path, *path), place, found, allowed, hint)
+
+    return report
+
+
+# Types and fields ---------------------------------------------------------------------------------------------------
+
+
+def read_selector(table: Table, defines: Defines) -> Selector:
+    """A table of `on` and `where`."""
+    table.require("on")
+    selector = Selector(read_on(table), defines.where(table.table("where")))
+    table.close()
+    return selector
+
+
+def read_on(table: Table) -> tuple[str, ...]:
+    """`on`: one event type or a list; globs too."""
+    types = table.texts("on", max_items=MAX_ON)
+    if table.data.get("on") == []:
+        table.fault("on", "an empty list", "event types such as 'task.failed_finally'")
+    for one in types:
+        if len(one) > MAX_TYPE or not _TYPE.fullmatch(one) or not _is_sound_glob(one):
+            table.fault("on", show(one), "event types such as 'task.failed_finally' or 'check.*'")
+    return types
+
+
+def _is_sound_glob(text: str) -> bool:
+    try:
+        return not is_glob(text) or bool(compile_pattern(glob_pattern(text)))
+    except ValueError:
+        return False
+
+
+def read_fields(table: Table, key: str) -> tuple[str, ...]:
+    """Names of fields that make a key: at most MAX_FIELDS, each once."""
+    fields = table.texts(key, max_items=MAX_FIELDS)
+    for field in fields:
+        check_field(table, key, field)
+    if len(set(fields)) < len(fields):
+        table.fault(key, "a field twice", "each field once")
+    return fields
+
+
+def check_field(table: Table, key: str, field: str) -> None:
+    """Fault unless events have such a field."""
+    if getter_of(field) is None:
+        table.fault(key, f"unknown field {show(field)}", f"{listing(FIELDS)}, attributes.<path>", near(field, FIELDS))

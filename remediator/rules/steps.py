@@ -1,0 +1,111 @@
+"""Steps of a rule: `do`, `otherwise` and `on_resolve`.
+
+Owns their grammar. Which rules may change something is said here too, for it is a property of their steps.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from remediator.model.policy import Policy
+from remediator.model.time import DAY, SECOND, format_duration
+from remediator.rules.detection import STATEFUL
+from remediator.rules.scene import step_field
+from remediator.rules.selection import Defines
+from remediator.rules.spec import Backoff, Step
+from remediator.rules.texts import read_template
+from remediator.rules.toml import Table, listing, near, show
+
+FINAL = "task.failed_finally"
+RETRY = "airflow.retry"
+MAX_ATTEMPTS = 20
+MAX_STEPS = 10
+LONGEST_WAIT = 7 * DAY
+TELLING = ("page", "notify", "log")
+ACTIONS: dict[str, tuple[str, ...]] = {
+    "do": (RETRY, *TELLING),
+    "otherwise": TELLING,
+    "on_resolve": ("notify", "log"),
+}
+"""What each list of steps may do."""
+
+
+class StepReader:
+    """Reads the steps of one rule."""
+
+    def __init__(self, rule: Table, policy: Policy, defines: Defines, on: tuple[str, ...]) -> None:
+        self._rule = rule
+        self._policy = policy
+        self._defines = defines
+        self._on = on
+
+    def read(self, key: str) -> tuple[Step, ...]:
+        """The steps of `do`, `otherwise` or `on_resolve`."""
+        rule = self._rule
+        tables = rule.tables(key)
+        if rule.data.get(key) == []:
+            rule.fault(key, "an empty list", f"one or more [[rule.{key}]]")
+        if len(tables) > MAX_STEPS:
+            rule.fault(key, f"{len(tables)} steps", f"at most {MAX_STEPS}")
+        steps = tuple(self._step(table, key) for table in tables[:MAX_STEPS])
+        if sum(step.action == RETRY for step in steps) > 1:
+            rule.fault(key, "airflow.retry more than once", "one; max_attempts says how often")
+        return steps
+
+    def _step(self, table: Table, key: str) -> Step:
+        table.require("action")
+        action = table.choice("action", "", ACTIONS[key])
+        wait = table.duration("wait", 0, SECOND, LONGEST_WAIT) if key != "on_resolve" else 0
+        condition = self._defines.where(table.table("if"), step_field)
+        if "if" in table and not condition:
+            table.fault("if", "an empty table", "conditions, as in where")
+        if action == RETRY:
+            step = self._retry(table)
+        elif action:
+            to = self._route(table, action) if action != "log" else ""
+            step = Step(action=action, to=to, text=read_template(table, "text"))
+        else:
+            return Step(action="")
+        table.close()
+        return replace(step, wait=wait, condition=condition)
+
+    def _retry(self, table: Table) -> Step:
+        stateful = [key for key in STATEFUL if key in self._rule]
+        others = [one for one in self._on if one != FINAL]
+        if stateful:
+            allowed = (
+                "page, notify, log: what keeps state answers for no failure; a retry has wait, budget, max_attempts"
+            )
+            table.fault("action", f"airflow.retry with {listing(stateful)}", allowed)
+        elif others:
+            why = f'on = "{FINAL}" alone: before that Airflow may still retry by itself'
+            table.fault("action", f"airflow.retry on {listing(others)}", why)
+        return Step(
+            action=RETRY,
+            max_attempts=table.integer("max_attempts", 1, 1, MAX_ATTEMPTS),
+            backoff=_backoff(table.table("backoff")),
+            verify=table.duration("verify", Step("").verify, SECOND, 7 * DAY),
+        )
+
+    def _route(self, table: Table, action: str) -> str:
+        route, routes = table.text("to"), self._policy.routes
+        if not route:
+            table.fault("to" if "to" in table else "", f"{action} without to", f"to = a route: {listing(routes)}")
+        elif route not in routes:
+            table.fault("to", f"unknown route {show(route)}", listing(routes), near(route, routes))
+        return route
+
+
+def _backoff(table: Table) -> Backoff:
+    usual = Backoff()
+    backoff = Backoff(
+        initial=table.duration("initial", usual.initial, SECOND, DAY),
+        factor=table.number("factor", usual.factor, 1, 10),
+        max=table.duration("max", usual.max, SECOND, DAY),
+        jitter=table.number("jitter", usual.jitter, 0, 1),
+    )
+    if backoff.max < backoff.initial:
+        found = f"{format_duration(backoff.initial)} as initial, {format_duration(backoff.max)} as max"
+        table.fault("max" if "max" in table else "initial", found, "max no shorter than initial")
+    table.close()
+    return backoff
