@@ -56,7 +56,7 @@ format: $(VENV)/.dev  ## let ruff format and mend what it can
 
 package: build/package/.complete  ## does the wheel install by itself, with its command and its rule packs?
 	build/package/bin/remediator --help > build/package/help.txt
-	build/package/bin/remediator rules check rules
+	build/package/bin/remediator rules lint rules
 	cd build/package && bin/python -c "import remediator, pathlib; packs = pathlib.Path(remediator.__file__).parent / 'packs'; \
 	  assert list(packs.rglob('*.toml')), f'no rule packs in {packs}'; print('packs:', *sorted(p.name for p in packs.iterdir()))"
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from remediator.backtest.answers import Answers
 from remediator.backtest.spool import Seen
 from remediator.engine.core import Changes, Core
+from remediator.engine.feeds import lateness
 from remediator.model.action import Action
 from remediator.model.event import Event
 from remediator.model.inputs import Activated, Entry, Input, Tick, Watermark
@@ -20,8 +21,8 @@ from remediator.runtime.intake import Intake, prepare
 from remediator.sources.port import SourceBatch
 
 MARK_EVERY: Duration = SECOND
-SLOWER = 8
-"""While nothing is received marks come less and less often: after this share of the silence."""
+"""While records come. In silence a mark is given when somebody waits for it."""
+NEVER: Instant = 2**62
 RUN_OUT: Duration = 4 * HOUR
 """How long time goes on after the record's end: retries and their proof need it. Nothing is said about that time."""
 MOST_ROUNDS = 10_000
@@ -29,6 +30,17 @@ MOST_ROUNDS = 10_000
 SLICE = 1_000
 
 Told = Callable[[Changes], None]
+
+
+class UnsavedCore(Core):
+    """A core whose states nobody saves: encoding them would be a third of the work."""
+
+    def _encoded(self, key: str) -> bytes | None:
+        return None
+
+    def next_watermark(self, feed: str) -> Instant | None:
+        """The earliest watermark of the feed that anything waits for."""
+        return self._timers.next_due(f"feed:{feed}")
 
 
 def run(core: Core, entries: Sequence[Entry]) -> Changes:
@@ -43,11 +55,14 @@ class Drive:
         self._rules = rules
         self._answers = answers
         self._told = told
-        self._core = Core(0, {}, {rules.hash: rules}.__getitem__)
-        self._feeds = sorted({one.feed for one in rules.policy.deployments.values()})
+        self._core = UnsavedCore(0, {}, {rules.hash: rules}.__getitem__)
+        feeds = sorted({one.feed for one in rules.policy.deployments.values()})
+        self._lateness = {feed: lateness(feed, rules.policy) for feed in feeds}
         self._now: Instant = 0
-        self._heard: Instant = 0
-        self._mark_at: Instant = 0
+        self._marked: Instant = 0
+        self._slice_at: Instant = 0
+        self._wake_at: Instant = 0
+        self._over = False
         self._slice: list[Seen] = []
         self._waiting: list[Action] = []
         self._deployment = ""
@@ -55,20 +70,18 @@ class Drive:
 
     def begin(self, at: Instant) -> None:
         """The rules decide from here on."""
-        self._now = self._heard = at
-        self._give([Activated(self._rules.hash)])
-        self._mark()
+        self._now = at
+        self._give([Activated(self._rules.hash), *self._marks()])
 
     def take(self, block: Iterable[Seen]) -> None:
         """What was received next."""
         for seen in block:
             if seen.at > self._now:
-                due = self._core.next_due()
-                if seen.at >= self._mark_at or (due is not None and due <= seen.at):
+                if seen.at >= self._wake_at or seen.at >= self._slice_at + MARK_EVERY:
                     self._decide()
                     self._pass_time(seen.at)
-                self._now = max(seen.at, self._now)
-            self._heard = self._now
+                    self._slice_at = seen.at
+                self._now = seen.at
             self._slice.append(seen)
             if len(self._slice) >= SLICE:
                 self._decide()
@@ -77,25 +90,31 @@ class Drive:
         """The record ends there. Time goes on until retries are proven; the feed is known to `at` and no further."""
         self._decide()
         self._pass_time(at)
-        self._mark()
+        self._give(self._marks())
         self._settle()
-        self._mark_at = at + 2 * RUN_OUT
+        self._over = True
         self._pass_time(at + RUN_OUT)
 
     # -- time -----------------------------------------------------------------------------------------------------
 
     def _pass_time(self, until: Instant) -> None:
         while self._now < until:
-            due = self._core.next_due()
-            due = until if due is None else max(due, self._now)
-            self._now = min(until, self._mark_at, due)
-            if self._now >= self._mark_at:
-                self._mark()
+            due, mark_at = self._core.next_due(), self._mark_at()
+            self._now = max(self._now, min(until, mark_at, NEVER if due is None else due))
+            if self._now >= mark_at:
+                self._give(self._marks())
             self._settle()
 
-    def _mark(self) -> None:
-        self._mark_at = self._now + max(MARK_EVERY, (self._now - self._heard) // SLOWER)
-        self._give([Watermark(feed, "record", 0, 1, self._now, True) for feed in self._feeds])
+    def _mark_at(self) -> Instant:
+        """When the next watermark is wanted, besides those that come with records."""
+        if self._over:
+            return NEVER
+        waits = ((self._core.next_watermark(feed), late) for feed, late in self._lateness.items())
+        return min((at + late for at, late in waits if at is not None), default=NEVER)
+
+    def _marks(self) -> list[Input]:
+        self._marked = self._now
+        return [Watermark(feed, "record", 0, 1, self._now, True) for feed in self._lateness]
 
     def _settle(self) -> None:
         """Ticks and answers until nothing is left to be done at this instant."""
@@ -106,6 +125,7 @@ class Drive:
             if due is not None and due <= self._now:
                 answers.append(Tick())
             if not answers:
+                self._wake_at = min(self._mark_at(), NEVER if due is None else due)
                 return
             self._give(answers)
         raise RuntimeError(f"the core does not come to rest at {self._now}")
@@ -120,8 +140,11 @@ class Drive:
         batch = SourceBatch("record", 0, 1, records, 0, len(records), at_head=True, polled_at=self._now)
         prepared = prepare(self._intake, self._rules, batch, self._now, mark=False)
         self._slice.clear()
-        if prepared is not None and prepared.batch.inputs:
-            self._give(prepared.batch.inputs)
+        inputs = list(prepared.batch.inputs) if prepared is not None else []
+        if self._now - self._marked >= MARK_EVERY:
+            inputs += self._marks()
+        if inputs:
+            self._give(inputs)
             self._settle()
 
     def _decode(self, record: Record) -> list[Event]:

@@ -1,7 +1,8 @@
 """The policy of a backtest: what a configuration says, or one open deployment for each namespace that was found.
 
-Owns what differs from a live policy: nothing has to be swept, the record is read as fast as it was written, and every
-route has one destination, so that one telling is counted once whatever the configuration sends where.
+Owns what differs from a live policy: the record is read as fast as it was written; nothing changes at the scheduler
+that the record does not tell, so that nothing is swept or looked at again and again; and every route has one
+destination, so that one telling is counted once whatever the configuration sends where.
 """
 
 from __future__ import annotations
@@ -48,17 +49,19 @@ def open_deployments(policy: Policy, hosts: Mapping[str, Iterable[str]]) -> Poli
 
 def for_backtest(spec: RuleSetSpec, policy: Policy, *, as_if_act: bool) -> RuleSetSpec:
     """The rules under this policy in virtual time. as_if_act: every rule and deployment as if it were promoted."""
-    routes = {
-        name: msgspec.structs.replace(route, destinations=_one(route)) for name, route in policy.routes.items()
-    }
+    routes = {name: msgspec.structs.replace(route, destinations=_one(route)) for name, route in policy.routes.items()}
     rules, deployments = spec.rules, policy.deployments
     if as_if_act:
         rules = tuple(_promoted(rule) for rule in rules)
-        deployments = {
-            name: msgspec.structs.replace(one, ceiling=Mode.ACT) for name, one in policy.deployments.items()
-        }
+        deployments = {name: msgspec.structs.replace(one, ceiling=Mode.ACT) for name, one in policy.deployments.items()}
     policy = msgspec.structs.replace(
-        policy, routes=routes, deployments=deployments, sweep_every=NEVER, behind_after=NEVER, blind_after=NEVER
+        policy,
+        routes=routes,
+        deployments=deployments,
+        sweep_every=NEVER,
+        told_look_every=NEVER,
+        behind_after=NEVER,
+        blind_after=NEVER,
     )
     return RuleSetSpec(rules, policy)
 

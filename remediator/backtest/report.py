@@ -5,6 +5,7 @@ Owns which decision counts as what. Sees decisions and incidents only; what they
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import msgspec
@@ -39,6 +40,8 @@ BRAKES = frozenset({
     Reason.LIMIT_REACHED,
 })  # fmt: skip
 """Reasons that stand for an effect that a rule wanted and did not get."""
+_NUMBER = re.compile(r"\d{4,}")
+"""Process ids and the like: errors that differ in them are one."""
 FIRINGS = ("fired", "would have fired")
 ACTIONS = ("retried", "paged", "notified")
 
@@ -120,7 +123,7 @@ class Tally:
 
     def _note_error(self, error: str) -> None:
         lines = error.splitlines() or ["(no error text)"]
-        name = lines[0][:ERROR_CHARS]
+        name = _NUMBER.sub("#", lines[0])[:ERROR_CHARS]
         errors = self.outcome.unclassified
         errors[name if name in errors or len(errors) < MAX_ERRORS else OTHER_ERRORS] += 1
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from typing import Self
 
 import msgspec
 
@@ -33,9 +34,17 @@ class Spool:
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(list[Seen])
         self._waiting: list[Seen] = []
+        self.length = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def add(self, seen: Seen) -> None:
         """Keep one more."""
+        self.length += 1
         self._waiting.append(seen)
         if len(self._waiting) >= BLOCK:
             self._flush()

@@ -14,6 +14,7 @@ from remediator.backtest.history import History
 from remediator.backtest.reading import Read
 from remediator.backtest.spool import Seen, Spool
 from remediator.model.event import TERMINAL, Event
+from remediator.model.record import Record
 from remediator.model.time import MINUTE, Duration, Instant
 
 MAX_LETTERS = 20
@@ -27,7 +28,7 @@ Assign = Callable[[Event, str], str]
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A record that could not be read. place: 'line 7' or 'topic[2]@311'."""
+    """A record that could not be read. place: 'line 7' or 'topic[2] offset 311'."""
 
     place: str
     reason: str
@@ -66,14 +67,14 @@ class Survey:
         """Deployment -> hosts of its log links."""
         self._wants = wants
         self._assign = assign or self._by_namespace
-        self._since = since
+        self.since = since
         self._kept: dict[str, bool] = {}
 
-    def take(self, read: Read, place: Callable[[], str]) -> None:
-        """One record. place: says where it is, asked only if it cannot be read."""
+    def take(self, read: Read, place: int | Record) -> None:
+        """One record. place: the number of its line, or itself."""
         counts = self.counts
         at = read.at or counts.end
-        if at < self._since:
+        if at < self.since:
             counts.skipped += 1
             return
         counts.records += 1
@@ -84,7 +85,7 @@ class Survey:
             counts.disordered += 1
             counts.furthest_back = max(counts.furthest_back, counts.end - at)
         if read.reason:
-            self._keep_letter(place(), read.reason)
+            self._keep_letter(place, read.reason)
         elif read.events:
             self._take_events(read)
 
@@ -92,10 +93,13 @@ class Survey:
         """The record is over."""
         self.history.last = self.counts.end
 
-    def _keep_letter(self, place: str, reason: str) -> None:
+    def _keep_letter(self, place: int | Record, reason: str) -> None:
         self.counts.dead_letters += 1
         if len(self.counts.letters) < MAX_LETTERS:
-            self.counts.letters.append(Letter(place, reason))
+            text = (
+                f"line {place}" if isinstance(place, int) else f"{place.topic}[{place.partition}] offset {place.offset}"
+            )
+            self.counts.letters.append(Letter(text, reason))
 
     def _take_events(self, read: Read) -> None:
         now, kept = self.counts.end, dict[str, list[Event]]()

@@ -121,9 +121,7 @@ class _Merge:
         self._buffers: dict[TopicPartition, deque[ConsumerRecord]] = {one: deque() for one in spans}
         self._total = sum(end - first for first, end in spans.values())
 
-    async def run(
-        self, most: int, take: Callable[[Record], None], progress: Callable[[int, int], None]
-    ) -> bool:
+    async def run(self, most: int, take: Callable[[Record], None], progress: Callable[[int, int], None]) -> bool:
         for done in range(most + 1):
             await self._fill()
             if not self._buffers:
@@ -151,6 +149,4 @@ class _Merge:
 
 
 def _record(given: ConsumerRecord) -> Record:
-    return Record(
-        given.topic, given.partition, given.offset, given.timestamp * MILLISECOND, given.key, given.value
-    )
+    return Record(given.topic, given.partition, given.offset, given.timestamp * MILLISECOND, given.key, given.value)

@@ -135,8 +135,8 @@ def _head(result: Result) -> Iterator[str]:
     if result.left_unread:
         yield "there are more records than --max-records allowed to be read"
     if counts.disordered:
-        yield (f"{counts.disordered:,} records are older than others before them, by up to "
-               f"{format_duration(counts.furthest_back)}: order the file by time, or what depends on time is wrong")  # fmt: skip
+        back = format_duration(counts.furthest_back // 1_000_000 * 1_000_000)
+        yield f"{counts.disordered:,} records are older than others before them, by up to {back}: order them by time"
     if counts.unmapped:
         names = ", ".join(f"{safe(name) or '(none)'} ({n:,})" for name, n in list(counts.unmapped.items())[:SHOWN])
         yield f"no deployment, or more than one, claims these namespaces (events): {names}"

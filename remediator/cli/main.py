@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from remediator.cli.backtest import backtest
 from remediator.cli.config import config_app
 from remediator.cli.demo import demo
 from remediator.cli.explain import explain
@@ -27,7 +28,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for command in (run, status, freeze, explain, incidents, replay, version):
+    for command in (run, status, freeze, explain, incidents, replay, backtest, version):
         app.command()(command)
     app.command(context_settings=PASS_ON)(demo)
     app.add_typer(config_app(), name="config")

@@ -14,11 +14,14 @@ from remediator.codecs.port import MAX_RECORD_BYTES, Undecodable
 from remediator.codecs.reading import JsonReader, instant
 from remediator.model.event import ConditionInfo, Event
 from remediator.model.record import Record
+from remediator.model.time import DAY, Duration, Instant
 
 VERSION = "4"
 MAX_ALERTS = 10_000
 NAMESPACE = "alertmanager"
 """The namespace of alerts without a label `cluster`."""
+REPEATED_WITHIN: Duration = 1 * DAY
+"""Alertmanager repeats what still fires every `repeat_interval`, 4 hours by default; longer than a day is unusual."""
 FIRING = "alert.firing"
 _TYPES = {"firing": FIRING, "resolved": "alert.resolved"}
 
@@ -47,7 +50,8 @@ class _Message(msgspec.Struct, gc=False, rename="camel"):
 class AlertmanagerCodec:
     """The label `cluster` is the namespace. Subject and scope: 'alert/<alertname>' or 'alert/<alertname>/<instance>'.
 
-    A notification is repeated while its alerts fire, each with the time at which it began: the same event again.
+    A notification is repeated while its alerts fire, with the time at which they began: the same event again, whose
+    condition holds for longer.
     """
 
     def __init__(self, max_bytes: int = MAX_RECORD_BYTES) -> None:
@@ -85,7 +89,7 @@ def _event(alert: _Alert, message: _Message, index: int, record: Record) -> Even
         subject=scope,
         started_at=started,
         ended_at=ended,
-        condition=ConditionInfo(FIRING, scope, active=type_ == FIRING) if scope else None,
+        condition=_condition(type_, scope, at, record.timestamp),
         attributes=bounded(_attributes(alert, message)),
     )
 
@@ -94,6 +98,15 @@ def _scope(labels: Labels, fingerprint: str | None) -> str | None:
     """By names that a person can write in a rule; the fingerprint only where an alert has no name."""
     alert, instance = labels.get("alertname") or fingerprint, labels.get("instance")
     return joined("alert", alert, instance) if instance else joined("alert", alert)
+
+
+def _condition(type_: str, scope: str | None, began: Instant | None, received: Instant) -> ConditionInfo | None:
+    if scope is None:
+        return None
+    if type_ != FIRING:
+        return ConditionInfo(FIRING, scope, active=False)
+    fired_for = max(0, received - began) if began is not None else 0
+    return ConditionInfo(FIRING, scope, lifetime=fired_for + REPEATED_WITHIN)
 
 
 def _attributes(alert: _Alert, message: _Message) -> dict[str, Any]:

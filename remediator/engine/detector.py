@@ -146,7 +146,7 @@ def _mark(context: Context, state: DetectorState) -> Instant:
 
 def _take_in(context: Context, state: DetectorState, rule: Rule, one: Kept) -> None:
     """One event counts now."""
-    event, one.arrived = one.event, None
+    event, arrived, one.arrived = one.event, one.arrived or context.now, None
     if event is None:
         return
     _end_hold(context, state, rule, min(one.time, _mark(context, state)))
@@ -166,7 +166,7 @@ def _take_in(context: Context, state: DetectorState, rule: Rule, one: Kept) -> N
     if one.members:
         met = _met(rule, state, one)
         if met is not None:
-            _on_met(context, state, rule, met, event)
+            _on_met(context, state, rule, met, event, arrived)
     _prune(context, state, rule)
 
 
@@ -187,11 +187,11 @@ def _met(rule: Rule, state: DetectorState, one: Kept) -> Met | None:
     return Met(one.time, 1, one.time, ((one, "on"),))
 
 
-def _on_met(context: Context, state: DetectorState, rule: Rule, met: Met, event: Event) -> None:
+def _on_met(context: Context, state: DetectorState, rule: Rule, met: Met, event: Event, arrived: Instant) -> None:
     if not rule.hold_for:
         _fire(context, state, rule, met, event)
     elif state.holding is None:
-        state.holding = Holding(met.at, context.now, event, met.count, met.first)
+        state.holding = Holding(met.at, arrived, event, met.count, met.first)
         text = f"true since {event.type}; fires in {format_duration(rule.hold_for)} unless it ends"
         context.decide(Reason.HOLDING, text, rule=rule.id)
     else:

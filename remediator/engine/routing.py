@@ -51,7 +51,7 @@ def of_fact(context: Context, fact: Fact, state: KeyState | None) -> Iterator[Me
             context.decide(Reason.RULE_ERROR, why, rule=rule_id)
         if matched.rules:
             yield from _to_responder(context, event, matched)
-        yield from _to_members(context, event, matched, is_final=False)
+        yield from _to_detectors(context, event, matched, is_final=False)
 
 
 def of_effects(context: Context) -> Iterator[Message]:
@@ -64,7 +64,7 @@ def of_effects(context: Context) -> Iterator[Message]:
     for deployment, ref in nudges:
         yield _nudge(deployment, ref)
     for event, matched in finals:
-        yield from _to_members(context, event, matched, is_final=True)
+        yield from _to_detectors(context, event, matched, is_final=True)
     for fired in firings:
         yield from _of_firing(context, fired)
     for calm in calms:
@@ -86,8 +86,10 @@ def _to_responder(context: Context, event: Event, matched: Matched) -> Iterator[
         yield _to_dag(*firing.home_of(rule, event), lambda context, state: firing.on_match(context, state, event, rule))
 
 
-def _to_members(context: Context, event: Event, matched: Matched, *, is_final: bool) -> Iterator[Message]:
-    """The event fills parts of rules: those of one rule and key come together."""
+def _to_detectors(context: Context, event: Event, matched: Matched, *, is_final: bool) -> Iterator[Message]:
+    """The event fills parts of rules, those of one rule together; every match of a rule without state is a firing."""
+    for rule in matched.rules:
+        yield from _of_fired(context, rule, event, firing.case_of(rule, event))
     parts: dict[str, tuple[Rule, list[str]]] = {}
     for rule, member in matched.members:
         parts.setdefault(rule.id, (rule, []))[1].append(member)
@@ -119,10 +121,10 @@ def _of_firing(context: Context, fired: Firing) -> Iterator[Message]:
         yield _to_dag(
             *firing.home_of(rule, fired.event), lambda context, state: firing.on_fired(context, state, fired, rule)
         )
-    yield from of_fired(context, rule, fired.event, fired.case)
+    yield from _of_fired(context, rule, fired.event, fired.case)
 
 
-def of_fired(context: Context, rule: Rule, event: Event, case: str) -> Iterator[Message]:
+def _of_fired(context: Context, rule: Rule, event: Event, case: str) -> Iterator[Message]:
     """A rule fired: compounds over it count that."""
     for compound in context.rules.compounds_of(rule.id):
         identity = f"{case}@{event.time}"

@@ -49,7 +49,8 @@ NOTHING = Matched()
 class RuleSet:
     """All rules loaded together. Raises Faults for a specification that does not compile.
 
-    hash: hex digest of its content. budget_targets: what any rule has a budget for. event_types: the exact types that selectors are `on`; `wants` also knows globs.
+    hash: hex digest of its content. budget_targets: what any rule has a budget for. event_types: the exact types that
+    selectors are `on`; `wants` also knows globs.
     """
 
     def __init__(self, spec: RuleSetSpec) -> None:

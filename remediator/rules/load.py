@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from remediator.model.policy import Policy
+from remediator.model.policy import Policy, Route
 from remediator.rules.circles import find_circles
 from remediator.rules.expand import Expansion
 from remediator.rules.faults import Fault, Faults
@@ -32,8 +32,11 @@ class Loaded(msgspec.Struct, frozen=True):
     members_line: int
 
 
-def load_rules(paths: Sequence[Path], policy: Policy) -> RuleSetSpec:
-    """The rules of files and folders (all of their *.toml but *.test.toml), in a stable order. Raises Faults."""
+def load_rules(paths: Sequence[Path], policy: Policy | None) -> RuleSetSpec:
+    """The rules of files and folders (all of their *.toml but *.test.toml), in a stable order. Raises Faults.
+
+    policy: None if it is not known which routes there are; then those that the rules name are taken to be all.
+    """
     faults: list[Fault] = []
     loaded: list[Loaded] = []
     is_whole = True
@@ -51,7 +54,19 @@ def load_rules(paths: Sequence[Path], policy: Policy) -> RuleSetSpec:
     faults += _faults_together(loaded, is_whole)
     if faults:
         raise Faults(faults)
-    return RuleSetSpec(tuple(one.rule for one in loaded), policy)
+    rules = tuple(one.rule for one in loaded)
+    return RuleSetSpec(rules, open_policy(rules) if policy is None else policy)
+
+
+def open_policy(rules: Iterable[Rule]) -> Policy:
+    """A policy with every route that the rules name."""
+    steps = (step for rule in rules for step in (*rule.do, *rule.otherwise, *rule.on_resolve))
+    return Policy(routes={name: Route(name) for name in sorted({"default"} | {step.to for step in steps if step.to})})
+
+
+def rule_paths(paths: Iterable[Path]) -> dict[str, Path]:
+    """Where the files are that `Rule.file` names."""
+    return {label: file for file, label in _files(paths, [])}
 
 
 def rule_files(paths: Iterable[Path], suffix: str = SUFFIX) -> list[Path]:
@@ -59,12 +74,12 @@ def rule_files(paths: Iterable[Path], suffix: str = SUFFIX) -> list[Path]:
     return [file for file, _ in _files(paths, [], suffix)]
 
 
-def read_rules(document: Document, policy: Policy, label: str) -> list[Rule]:
+def read_rules(document: Document, policy: Policy | None, label: str) -> list[Rule]:
     """The rules of one file; faults are kept in the document. label: what `Rule.file` says."""
     return [one.rule for one in _read_tables(document, policy, label)[0]]
 
 
-def _read_tables(document: Document, policy: Policy, label: str) -> tuple[list[Loaded], bool]:
+def _read_tables(document: Document, policy: Policy | None, label: str) -> tuple[list[Loaded], bool]:
     """The rules of one file, and whether these are all that it stands for."""
     root = document.root()
     defines = Defines(root)
@@ -74,12 +89,13 @@ def _read_tables(document: Document, policy: Policy, label: str) -> tuple[list[L
         root.fault("rule", f"{expansion.size:,} rules", f"at most {MAX_RULES:,}")
         return [], False
     loaded: list[Loaded] = []
+    routes = None if policy is None else policy.routes.keys()
     kept: dict[Fault, None] = dict.fromkeys(document.faults)
     for rows in expansion.rules():
         kept |= dict.fromkeys(document.faults)
         seen: dict[tuple[int, str, str, str], Fault] = {}
         for number, row in enumerate(rows, 1):
-            rule = read_rule(row.table, policy, defines, label, number if row.is_row else 0)
+            rule = read_rule(row.table, routes, defines, label, number if row.is_row else 0)
             loaded.append(Loaded(rule, document.file, row.line((*row.table.path, "compound", "rules"))))
             for key, fault in row.distinct():
                 seen.setdefault(key, fault)

@@ -6,8 +6,9 @@ Owns the keys of `[[rule]]` and what goes with what. Steps, detection and select
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
-from remediator.model.policy import BUDGET_TARGETS, Budget, Mode, Policy
+from remediator.model.policy import BUDGET_TARGETS, Budget, Mode
 from remediator.rules.detection import (
     check_kinds,
     read_compound,
@@ -41,12 +42,15 @@ _ID = re.compile(ID_PATTERN)
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
 
 
-def read_rule(table: Table, policy: Policy, defines: Defines, label: str, row: int = 0) -> Rule:
-    """One rule, its defaults and parameters filled in. label: what `Rule.file` says; row: of parameters, from 1."""
+def read_rule(table: Table, routes: Collection[str] | None, defines: Defines, label: str, row: int = 0) -> Rule:
+    """One rule, its defaults and parameters filled in.
+
+    routes: those there are, None if that is not known; label: what `Rule.file` says; row: of parameters, from 1.
+    """
     rule_id = _rule_id(table, f" (row {row})" if row else "")
     _require(table)
     on = read_on(table)
-    steps = StepReader(table, policy, defines, on)
+    steps = StepReader(table, routes, defines, on)
     check_kinds(table)
     rule = Rule(
         id=rule_id,

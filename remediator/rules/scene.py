@@ -109,8 +109,6 @@ def _getter(name: str) -> Getter:
     """How to read an attribute of the firing, the incident or the rule; an empty text is missing."""
     if name == "incident.age":
         return _age
-    if name == "incident.runbook":
-        name = "rule.runbook"
     whole, part = map(attrgetter, name.split("."))
 
     def get(scene: Scene) -> Any:

@@ -116,7 +116,7 @@ def merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
             into[key] = value
         elif into[key] != value:
             both[key] = value
-    if both:
+    if both and both not in into.get("all", []):
         into["all"] = [*into.get("all", []), both]
 
 

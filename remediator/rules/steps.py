@@ -5,9 +5,10 @@ Owns their grammar. Which rules may change something is said here too, for it is
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec.structs import replace
 
-from remediator.model.policy import Policy
 from remediator.model.time import DAY, SECOND, format_duration
 from remediator.rules.detection import STATEFUL
 from remediator.rules.scene import step_field
@@ -33,9 +34,9 @@ ACTIONS: dict[str, tuple[str, ...]] = {
 class StepReader:
     """Reads the steps of one rule."""
 
-    def __init__(self, rule: Table, policy: Policy, defines: Defines, on: tuple[str, ...]) -> None:
+    def __init__(self, rule: Table, routes: Collection[str] | None, defines: Defines, on: tuple[str, ...]) -> None:
         self._rule = rule
-        self._policy = policy
+        self._routes = routes
         self._defines = defines
         self._on = on
 
@@ -74,7 +75,7 @@ class StepReader:
         others = [one for one in self._on if one != FINAL]
         if stateful:
             allowed = (
-                "page, notify, log: what keeps state answers for no failure; a retry has wait, budget, max_attempts"
+                "page, notify, log: what keeps state answers for no failure. A retry has wait, budgets, max_attempts"
             )
             table.fault("action", f"airflow.retry with {listing(stateful)}", allowed)
         elif others:
@@ -88,10 +89,11 @@ class StepReader:
         )
 
     def _route(self, table: Table, action: str) -> str:
-        route, routes = table.text("to"), self._policy.routes
+        route, routes = table.text("to"), self._routes
         if not route:
-            table.fault("to" if "to" in table else "", f"{action} without to", f"to = a route: {listing(routes)}")
-        elif route not in routes:
+            allowed = "to = a route" if routes is None else f"to = a route: {listing(routes)}"
+            table.fault("to" if "to" in table else "", f"{action} without to", allowed)
+        elif routes is not None and route not in routes:
             table.fault("to", f"unknown route {show(route)}", listing(routes), near(route, routes))
         return route
 

@@ -15,7 +15,7 @@ from remediator.model.action import Action
 from remediator.model.inputs import Looked, Swept
 from remediator.model.outcome import Outcome, RetryAfter
 from remediator.model.time import Instant
-from tests.airflow.eventually import eventually
+from tests.airflow.eventually import PATIENCE_SECONDS, eventually
 
 T = TypeVar("T")
 TEXT_LIMIT = 300
@@ -36,13 +36,13 @@ class Answers(Protocol):
 class Patient(httpx.AsyncBaseTransport):
     """Sends a request again after a 5xx or a lost connection. Raises AssertionError if that lasts."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._inner = httpx.AsyncHTTPTransport()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        answer = await eventually(
-            lambda: self._answer(request), _is_answer, what=f"{request.method} {request.url.path} answered"
-        )
+        what = f"{request.method} {request.url.path} answered"
+        answer = await eventually(lambda: self._answer(request), _is_answer, seconds=self._seconds, what=what)
         assert isinstance(answer, httpx.Response)
         return answer
 
@@ -62,10 +62,10 @@ class Patient(httpx.AsyncBaseTransport):
             return repr(fault)
 
 
-def connected(url: str, token: str = "") -> httpx.AsyncClient:
-    """An HTTP client that is patient."""
+def connected(url: str, token: str = "", *, seconds: float = PATIENCE_SECONDS) -> httpx.AsyncClient:
+    """An HTTP client that is patient for so long."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.AsyncClient(base_url=url, headers=headers, timeout=30, transport=Patient())
+    return httpx.AsyncClient(base_url=url, headers=headers, timeout=30, transport=Patient(seconds))
 
 
 async def admitted(url: str, username: str, password: str) -> httpx.AsyncClient:

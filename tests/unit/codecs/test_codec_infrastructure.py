@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from codec_cases import PAYLOADS, RECEIVED, TESTS, record
 
@@ -15,7 +16,7 @@ from remediator.codecs.kubernetes_reasons import REASONS
 from remediator.codecs.names import snake
 from remediator.codecs.port import Undecodable
 from remediator.model.event import ConditionInfo, Event
-from remediator.model.time import MINUTE, format_duration, parse_instant
+from remediator.model.time import HOUR, MINUTE, format_duration, parse_instant
 
 ZERO = "0001-01-01T00:00:00Z"
 
@@ -160,6 +161,19 @@ def test_an_alert_without_a_name_is_named_by_its_fingerprint() -> None:
     assert event.subject == "alert/1a30ba71cca2921f/a:1"
     (event,) = AlertmanagerCodec().decode(record(alert(labels=None, fingerprint=None)))
     assert (event.subject, event.condition) == (None, None)
+
+
+def test_a_repeated_notification_is_the_same_event_and_renews_the_condition() -> None:
+    value = json.dumps(alert(startsAt="2026-11-22T06:00:00Z")).encode()
+    began = parse_instant("2026-11-22T06:00:00Z")
+    ends = []
+    for hours in (-1, 0, 40):
+        received = msgspec.structs.replace(record(value), timestamp=began + hours * HOUR)
+        (event,) = AlertmanagerCodec().decode(received)
+        assert event.condition is not None
+        assert event.time == began
+        ends.append(event.time + event.condition.lifetime)
+    assert ends == [began + 24 * HOUR, began + 24 * HOUR, began + 64 * HOUR]
 
 
 def test_an_alert_that_says_no_time_has_its_records() -> None:

@@ -47,7 +47,7 @@ def test_error_is_told_and_never_matches() -> None:
         Rule(id="a", on=("task.failed_finally",), where={"owner": {"not": "x"}}),
         Rule(id="b", on=("task.failed_finally",), where={"owner": {"not": "x"}, "dag_id": "other"}),
     )
-    assert compiled.match(failure(dag_id="d")) == Matched((), (("a", "owner: missing"),))
+    assert compiled.match(failure(dag_id="d")) == Matched(errors=(("a", "owner: missing"),))
 
 
 def test_explanation_names_every_clause() -> None:

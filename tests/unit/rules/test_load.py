@@ -189,7 +189,7 @@ def test_a_rule_has_its_own_before_defaults() -> None:
 def test_sets_of_clauses_are_filled_in_and_none_replaces_what_is_written() -> None:
     where = good("responders")["own-owner"].where
     assert (where["deployment"], where["tags"]) == ("prod-eu-*", "etl")
-    assert where["all"] == [{"deployment": "prod-*"}, {"deployment": "prod-*"}]
+    assert where["all"] == [{"deployment": "prod-*"}]
     assert where["any"] == [{"dag_id": "billing"}, {"not": {"owner": "finance", "deployment": "prod-*"}}]
     assert "use" not in where
 

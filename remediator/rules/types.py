@@ -1,0 +1,90 @@
+"""The event types that codecs and the engine are known to give, for hints; any other dotted word may come too.
+
+Knows no codec: the names are the contract between codecs and rules.
+"""
+
+from __future__ import annotations
+
+from remediator.rules.fields import ATTRIBUTES
+from remediator.rules.globs import compile_pattern, glob_pattern, is_glob, utf8
+
+_RUN_STATES = ("started", "running", "success", "failed", "aborted", "other")
+TYPES: frozenset[str] = frozenset(
+    (
+        *(f"{subject}.{state}" for subject in ("task", "dagrun", "query", "job") for state in _RUN_STATES),
+        "task.skipped",
+        "task.failed_finally",
+        "dataset.updated",
+        "check.passed",
+        "check.failed",
+        "check.skipped",
+        "node.not_ready",
+        "node.ready",
+        "node.not_schedulable",
+        "node.schedulable",
+        "node.disk_pressure",
+        "node.no_disk_pressure",
+        "node.memory_pressure",
+        "node.no_memory_pressure",
+        "node.pid_pressure",
+        "node.no_pid_pressure",
+        "pod.oom_killed",
+        "pod.evicted",
+        "pod.preempted",
+        "pod.failed_scheduling",
+        "pod.scheduled",
+        "pod.back_off",
+        "instance.interruption_warning",
+        "instance.rebalance_recommendation",
+        *(
+            f"instance.{state}"
+            for state in ("pending", "running", "stopping", "stopped", "shutting_down", "terminated")
+        ),
+        *(f"ecs_task.{state}" for state in ("provisioning", "pending", "activating", "running", "deactivating")),
+        *(f"ecs_task.{state}" for state in ("stopping", "deprovisioning", "stopped", "deleted")),
+        *(f"batch_job.{state}" for state in ("submitted", "pending", "runnable", "starting", "running")),
+        *(f"batch_job.{state}" for state in ("succeeded", "failed")),
+        "alert.firing",
+        "alert.resolved",
+        "scheduler.unhealthy",
+        "scheduler.healthy",
+    )
+)
+"""All that are known by name."""
+CLOSED_FAMILIES = ("task", "dagrun", "query", "dataset", "check", "node", "pod", "alert")
+"""First words of types that are all known; other words may be a producer's own."""
+_NO_ATTEMPT = ("task_id", "try_number", "retries", "operator", "log_url", "error.type", "error.message", "error.trace")
+_NO_RUN = ("dag_id", "run_id", "run_type", "logical_date", "clear_number", "dag_version", *_NO_ATTEMPT)
+NEVER_CARRIED: dict[str, tuple[str, ...]] = {
+    "dagrun": ("task_id", "try_number", "retries", "operator", "log_url"),
+    "dataset": ("error.type", "error.message", "error.trace", "inputs", "outputs"),
+    "check": ("error.type", "error.message", "error.trace", "inputs", "outputs"),
+    "node": _NO_RUN,
+    "pod": _NO_RUN,
+    "instance": _NO_RUN,
+    "ecs_task": _NO_RUN,
+    "batch_job": _NO_RUN,
+    "alert": _NO_RUN,
+}
+"""By family: fields that events of these types have not."""
+
+
+def is_known(on: str) -> bool:
+    """Whether events of the type, or of a type that the glob covers, are known to come."""
+    if not is_glob(on):
+        return on in TYPES
+    pattern = compile_pattern(glob_pattern(on))
+    return any(pattern.search(utf8(one)) is not None for one in TYPES)
+
+
+def family(on: str) -> str:
+    """The first word of a type or glob, '' if a glob leaves it open."""
+    word = on.partition(".")[0]
+    return "" if is_glob(word) else word
+
+
+def never_carried(on: tuple[str, ...], field: str) -> bool:
+    """Whether no event of these types has the field, as far as is known."""
+    if not on or field.startswith(ATTRIBUTES):
+        return False
+    return all(field in NEVER_CARRIED.get(family(one), ()) for one in on)
