@@ -25,6 +25,8 @@ MARK_EVERY: Duration = SECOND
 NEVER: Instant = 2**62
 RUN_OUT: Duration = 4 * HOUR
 """How long time goes on after the record's end: retries and their proof need it. Nothing is said about that time."""
+LAST_LOOKS: Duration = 15 * SECOND
+"""How long the feed is still taken for read after the end: so that the last failures are looked at."""
 MOST_ROUNDS = 10_000
 """Answers and ticks at one instant: more of them mean that the core is spinning."""
 SLICE = 1_000
@@ -87,9 +89,10 @@ class Drive:
                 self._decide()
 
     def end(self, at: Instant) -> None:
-        """The record ends there. Time goes on until retries are proven; the feed is known to `at` and no further."""
+        """The record ends there. Time goes on until retries are proven, but nothing counts as read that is not there:
+        what waits for something to stay away goes on waiting."""
         self._decide()
-        self._pass_time(at)
+        self._pass_time(at + max(self._lateness.values(), default=0) + LAST_LOOKS)
         self._give(self._marks())
         self._settle()
         self._over = True

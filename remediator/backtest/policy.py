@@ -21,17 +21,10 @@ NEVER: Duration = 36_500 * DAY
 FEED = "backtest"
 
 
-class AnyRoute(dict[str, Route]):
-    """Routes for the loader while nothing says which there are: it has every name."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-
 def load_open(paths: Sequence[Path]) -> RuleSetSpec:
     """Rules without a configuration, under a policy that has every route which they name. Raises Faults."""
-    spec = load_rules(paths, Policy(routes=AnyRoute()))
-    policy = Policy()
+    spec = load_rules(paths, None)
+    policy = spec.policy
     named = {step.to for rule in spec.rules for step in (*rule.do, *rule.otherwise, *rule.on_resolve) if step.to}
     names = sorted(named | {policy.unclassified_route, policy.self_route})
     routes = {name: Route(name, (Destination("log", channel=name),)) for name in names}
@@ -61,6 +54,7 @@ def for_backtest(spec: RuleSetSpec, policy: Policy, *, as_if_act: bool) -> RuleS
         sweep_every=NEVER,
         told_look_every=NEVER,
         behind_after=NEVER,
+        hold_max=NEVER,
         blind_after=NEVER,
     )
     return RuleSetSpec(rules, policy)

@@ -109,12 +109,15 @@ class LineReader:
         """An event with the fields that rules use, as rule tests have them: {"type": …, "time": …, "dag_id": …}."""
         try:
             table = self._own.decode(line)
-            if "type" not in table or "time" not in table or "specversion" in table:
-                return None
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return None
+        if "type" not in table or "time" not in table or "specversion" in table:
+            return None
+        try:
             if isinstance(table["time"], str):
                 table["time"] = parse_instant(table["time"])
             event = msgspec.convert(table, Event)
-        except (msgspec.DecodeError, ValueError, OverflowError) as error:
+        except (ValueError, OverflowError) as error:
             return _unread(f"an event by our field names: {error}")
         return Read(_received(0, [event]), "", [event])
 

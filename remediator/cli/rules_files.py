@@ -19,7 +19,9 @@ from remediator.rules.load import TEST_SUFFIX, load_rules, rule_files
 Paths = Annotated[list[Path], typer.Argument(help="Rule files and folders.")]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Check against this configuration's routes and deployments; no secret is read."),
+    typer.Option(
+        "--config", "-c", help="Check against this configuration's routes and deployments; no secret is read."
+    ),
 ]
 
 

@@ -213,12 +213,12 @@ def settle(context: Context, state: DagState) -> None:
 def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState) -> None:
     mark = _watermark(context, state)
     judge.settle_unaccounted(context, state, run_id, run, mark)
-    if run_id == firing.NO_DAGRUN:
-        _end_removed(context, state, run)
-    for case in list(run.cases.values()):
+    for name, case in list(run.cases.items()):
         timed_out = case.due is not None and case.due <= context.now
         released = case.feed_due is not None and mark >= case.feed_due
-        if case.phase is CasePhase.HELD and (timed_out or released):
+        if (timed_out or released) and _is_orphan(context, run_id, case):
+            judge.end_case(context, state, run, name, Reason.RULE_REMOVED, f"rule {case.rule!r} was removed")
+        elif case.phase is CasePhase.HELD and (timed_out or released):
             _release(context, state, run_id, run, case, timed_out=timed_out)
         elif case.phase is CasePhase.VERIFYING and timed_out and not run.look and run.look_due is None:
             looks.want(run, context.now)
@@ -241,11 +241,9 @@ def _end_wait(context: Context, state: DagState, run_id: str, run: DagRunState, 
         response.proceed(context, state, run_id, run, case)
 
 
-def _end_removed(context: Context, state: DagState, run: DagRunState) -> None:
-    """Nothing says any more what would end these."""
-    for name, case in list(run.cases.items()):
-        if case.rule != UNCLASSIFIED and case.rule not in context.rules.rules:
-            judge.end_case(context, state, run, name, Reason.RULE_REMOVED, f"rule {case.rule!r} was removed")
+def _is_orphan(context: Context, run_id: str, case: Case) -> bool:
+    """A firing whose rule was removed: nothing says any more what would end it."""
+    return run_id == firing.NO_DAGRUN and case.rule != UNCLASSIFIED and case.rule not in context.rules.rules
 
 
 def _release(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, *, timed_out: bool) -> None:

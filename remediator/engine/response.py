@@ -163,7 +163,11 @@ def _tell(context: Context, state: DagState, case: Case, step: Step) -> None:
     if step.text:
         scene = incident.scene(context, rule_of(context, case.rule), case, held.incident)
         text = context.rules.render(step.text, scene)
-    incident.change(context, held, status=status or held.incident.status, paged=held.incident.paged or paged, text=text)
+    was = held.incident
+    status = status or was.status
+    if (was.status, was.text) != (status, text) or (paged and not was.paged):
+        incident.change(context, held, status=status, paged=was.paged or paged, text=text)
+        tell.update(context, held)
     tell.try_again(context, held)
     tell.tell(context, held, step.to or context.policy.unclassified_route, paged=paged)
     case.told = case.told or paged

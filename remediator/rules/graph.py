@@ -1,4 +1,4 @@
-"""Rules as a graph: event types reach rules, rules reach compounds, actions and routes. Pure text, in a stable order."""
+"""Rules as a graph: event types reach rules, rules reach compounds, actions and routes. Pure, in a stable order."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _FAULTS = frozenset({"never-matches", "never-ends", "never-done", "no-such-group
 
 
 class Finding(msgspec.Struct, frozen=True, order=True):
-    """One finding. severity: 'fault' cannot be meant, 'warning' is surely not; code: of its kind, such as 'shadowed'."""
+    """One finding. severity: 'fault' cannot be meant, 'warning' hardly is; code: of its kind, such as 'shadowed'."""
 
     fault: Fault
     code: str

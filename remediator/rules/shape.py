@@ -29,5 +29,5 @@ _encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 def shape(rule: Rule) -> str:
     """Hex digest of the rule's stateful part: the same wherever it is computed."""
-    parts = [(name, getattr(rule, name)) for name in STATEFUL]
+    parts = [(name, value) for name in STATEFUL if (value := getattr(rule, name))]
     return blake2b(_encoder.encode(parts), digest_size=SHAPE_BYTES).hexdigest()

@@ -114,7 +114,9 @@ def _masked_part(part: str, *, after_hyphen: bool) -> str:
     """A run of letters and digits: 'node7' is 'node<n>', '30s' is '<n>s', a mix is an id, letters are themselves."""
     if after_hyphen and _RANDOM.fullmatch(part):
         return "<id>"
-    if part.isalpha() or not any(map(str.isdigit, part)):
+    if part.isdigit():
+        return "<n>"
+    if not any(map(str.isdigit, part)):
         return part
     numbered = _NUMBERED.fullmatch(part)
     if numbered is None:

@@ -15,7 +15,7 @@ LONGEST_FILE = 400
 SHORT_ENOUGH_TO_NEED_NO_DOCSTRING = 30
 
 ADAPTERS = {"codecs", "sources", "store", "actions", "web"}
-BELOW_CLI = {"model", "rules", "engine", "config", "runtime", "demo", "testing", *ADAPTERS}
+BELOW_CLI = {"model", "rules", "engine", "config", "runtime", "backtest", "demo", "testing", *ADAPTERS}
 MAY_IMPORT: dict[str, set[str]] = {
     "": {"cli"},
     "model": set(),
@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "web": {"model"},
     "config": {"model", "rules"},
     "runtime": {"model", "rules", "engine", "config", *ADAPTERS},
+    "backtest": {"model", "rules", "engine", "config", "runtime", "codecs", "sources"},
     "demo": BELOW_CLI,
     "testing": BELOW_CLI,
     "cli": BELOW_CLI,

@@ -112,10 +112,9 @@ def test_budgets_are_counted_in_virtual_time(tmp_path: Path) -> None:
 
 
 def test_silence_of_days_costs_nothing_and_changes_nothing(tmp_path: Path) -> None:
-    later = failed(30 * DAY // SECOND, "later", error="KeyError")
-    found = outcome(
-        tmp_path, failed(0, error="KeyError"), ended(1), later, ended(later.time // SECOND + 1, dag="later")
-    )
+    much = 30 * DAY // SECOND
+    later = failed(much, "later", error="KeyError"), ended(much + 1, dag="later")
+    found = outcome(tmp_path, failed(0, error="KeyError"), ended(1), *later)
     assert counts(found) == {"paged": 2, "unclassified": 2}
     assert not found.alerts
 

@@ -143,7 +143,8 @@ def test_what_goes_well_at_once_needs_no_memory() -> None:
 def look(answers: Answers, second: int) -> tuple[str, list[tuple[str, int]]]:
     action = Action("a", "l", "k", "prod", Look("d", "r"), 0, 0)
     answer = answers.to(action, START + second * SECOND)
-    assert isinstance(answer, Looked) and answer.truth is not None
+    assert isinstance(answer, Looked)
+    assert answer.truth is not None
     return answer.truth.state, [(one.state, one.try_number) for one in answer.truth.tasks]
 
 

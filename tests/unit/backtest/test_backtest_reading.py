@@ -56,7 +56,7 @@ def test_events_by_our_own_names() -> None:
     [
         (b"{", "truncated"),
         (b"\xff\xfe", "malformed"),
-        (b"[" * 5_000, "recursion"),
+        (b"[" * 5_000, "too deeply"),
         (b"{}", "neither OpenLineage"),
         (b'{"type": "x", "time": "yesterday"}', "our field names"),
         (b'{"type": "x", "time": 1, "dag_id": 3}', "dag_id"),

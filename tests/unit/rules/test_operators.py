@@ -8,8 +8,8 @@ import pytest
 
 from remediator.model.event import ErrorInfo, Event
 from remediator.rules.clauses import Clause, compile_where
-from remediator.rules.fields import FIELDS, getter_of
 from remediator.rules.conditions import Trouble
+from remediator.rules.fields import FIELDS, getter_of
 
 EVENT = Event(
     type="task.failed_finally",
