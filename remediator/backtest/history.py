@@ -69,21 +69,18 @@ class History:
         state = _STATES.get(event.type)
         if state is None or event.dag_id is None or event.run_id is None:
             return
-        at = min(event.time, received)
-        place = (intern(deployment), intern(event.dag_id), event.run_id)
+        place, at = (deployment, event.dag_id, event.run_id), min(event.time, received)
         if event.task_id is None:
             self._add_dagrun(place, event, state, at)
-        else:
-            name = (intern(event.task_id), event.map_index)
-            self._add_try(place, name, Said(at, event.try_number or 1, state, event.retries))
+            return
+        name, number = (event.task_id, event.map_index), event.try_number or 1
+        if state == "failed" or number > 1 or name in self._tasks.get(place, ()):  # else it goes well at once
+            self._add_try(place, name, Said(at, number, state, event.retries))
 
     def _add_try(self, place: Place, name: Name, said: Said) -> None:
         tasks = self._tasks.get(place)
-        known = tasks is not None and name in tasks
-        if not known and said.state != "failed" and said.try_number < 2:
-            return  # a first try that goes well is what looks leave out
         if tasks is None:
-            tasks = self._tasks[place] = {}
+            tasks = self._tasks[_shared(place)] = {}
         tasks[name] = [*tasks.get(name, ()), said]
 
     def _add_dagrun(self, place: Place, event: Event, state: str, at: Instant) -> None:
@@ -93,7 +90,7 @@ class History:
                 ends.append(Ended(at, state))
             return
         ended = Ended(at, state, min(event.ended_at or event.time, at))
-        self._ends[place] = [ended] if ends is None else [*ends, ended]
+        self._ends[_shared(place)] = [ended] if ends is None else [*ends, ended]
         self._add_final_states(place, event.attributes.get("tasks_state"), at)
 
     def _add_final_states(self, place: Place, states: object, at: Instant) -> None:
@@ -169,6 +166,12 @@ def _is_final(said: Said, later: Instant, base: int, ends: Sequence[Ended], last
     if said.retries is not None and said.try_number - base > said.retries:
         return True
     return later == NEVER and (said.retries is None or last - said.at > UNSAID)
+
+
+def _shared(place: Place) -> Place:
+    """With the strings that many dagruns have in common kept once."""
+    deployment, dag_id, run_id = place
+    return intern(deployment), intern(dag_id), run_id
 
 
 def _order(said: Said) -> tuple[int, int, Instant]:

@@ -6,7 +6,6 @@ Owns virtual time (it never goes back) and the counts of what was read. Knows ru
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -102,10 +101,10 @@ class Survey:
             self.counts.letters.append(Letter(text, reason))
 
     def _take_events(self, read: Read) -> None:
-        now, kept = self.counts.end, dict[str, list[Event]]()
+        now, kept, assign = self.counts.end, dict[str, list[Event]](), self._assign
+        self.counts.events += len(read.events)
         for event in read.events:
-            self.counts.events += 1
-            deployment = self._assign(event, read.topic)
+            deployment = assign(event, read.topic)
             if not deployment:
                 self._note_unmapped(event.namespace)
                 continue
@@ -133,17 +132,12 @@ class Survey:
             unmapped[namespace] = unmapped.get(namespace, 0) + 1
 
     def _note_host(self, deployment: str, url: str) -> None:
+        """As the engine takes the host out of a link."""
+        host = url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1].lower()
         hosts = self.hosts[deployment]
-        if len(hosts) < MAX_HOSTS:
-            hosts.add((_host(url) or "").lower())
+        if host not in hosts and len(hosts) < MAX_HOSTS:
+            hosts.add(host)
 
     def _by_namespace(self, event: Event, topic: str) -> str:
         name = event.deployment or event.namespace or "unnamed"
         return name if name in self.hosts or len(self.hosts) < MAX_DEPLOYMENTS else ""
-
-
-def _host(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None

@@ -45,10 +45,10 @@ async def read_topics(
     """
     try:
         consumer = AIOKafkaConsumer(**_options(settings))
-        await consumer.start()
-    except (KafkaError, OSError) as error:
-        raise Unreadable(f"cannot connect to {', '.join(settings.bootstrap)}: {error}") from None
+    except OSError as error:
+        raise Unreadable(f"the certificate files cannot be used: {error}") from None
     try:
+        await _connect(consumer, settings)
         async with asyncio.timeout(ASK_S):
             spans = await _spans(consumer, settings, since)
         return await _Merge(consumer, spans).run(most, take, progress)
@@ -58,6 +58,13 @@ async def read_topics(
         raise Unreadable("the broker does not answer") from None
     finally:
         await close_consumer(consumer)
+
+
+async def _connect(consumer: AIOKafkaConsumer, settings: KafkaSettings) -> None:
+    try:
+        await consumer.start()
+    except (KafkaError, OSError) as error:
+        raise Unreadable(f"cannot connect to {', '.join(settings.bootstrap)}: {error}") from None
 
 
 def settings_of(feed: Feed) -> KafkaSettings:
@@ -105,7 +112,7 @@ async def _spans(
     first = await consumer.beginning_offsets(partitions)
     if since > 0:
         found = await consumer.offsets_for_times(dict.fromkeys(partitions, since // MILLISECOND))
-        first |= {one: at.offset if at is not None else ends[one] for one, at in found.items()}
+        first |= {one: at.offset if at and at.timestamp >= 0 else ends[one] for one, at in found.items()}
     consumer.assign(partitions)
     for one in partitions:
         consumer.seek(one, first[one])
@@ -119,6 +126,7 @@ class _Merge:
         self._consumer = consumer
         self._ends = {partition: end for partition, (_, end) in spans.items()}
         self._buffers: dict[TopicPartition, deque[ConsumerRecord]] = {one: deque() for one in spans}
+        self._seen: set[TopicPartition] = set()
         self._total = sum(end - first for first, end in spans.values())
 
     async def run(self, most: int, take: Callable[[Record], None], progress: Callable[[int, int], None]) -> bool:
@@ -145,7 +153,14 @@ class _Merge:
             async with asyncio.timeout(SILENCE_S):
                 found = await self._consumer.getmany(*dry, timeout_ms=1_000, max_records=PER_PARTITION)
             for one, records in found.items():
+                self._see_end(one)
                 self._buffers[one].extend(record for record in records if record.offset < self._ends[one])
+
+    def _see_end(self, one: TopicPartition) -> None:
+        """The first fetch knows the end better than the broker that was asked for it (the embedded one is behind)."""
+        if one not in self._seen:
+            self._seen.add(one)
+            self._ends[one] = max(self._ends[one], self._consumer.highwater(one) or 0)
 
 
 def _record(given: ConsumerRecord) -> Record:

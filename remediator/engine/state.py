@@ -178,7 +178,7 @@ class Kept(msgspec.Struct, omit_defaults=True):
 
 
 class Holding(msgspec.Struct, omit_defaults=True):
-    """What a rule says is true since then, but not yet for `hold_for`. began: journalled now at which its event came."""
+    """True since then, but not yet for `hold_for`. began: the journalled now at which its event came."""
 
     since: Instant
     began: Instant

@@ -72,18 +72,13 @@ flat_wheres = st.dictionaries(st.sampled_from(FIELDS), conditions, min_size=1, m
 
 def combined(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     tables = st.lists(inner, min_size=1, max_size=3)
-    groups = st.fixed_dictionaries({}, optional={"any": tables, "all": tables, "not": inner}).filter(bool)
+    kinds = ({"any": tables}, {"all": tables}, {"not": inner}, {"any": tables, "not": inner})
+    groups = st.one_of(*map(st.fixed_dictionaries, kinds))
     return st.builds(lambda group, clauses: group | clauses, groups, flat_wheres | st.just({}))
 
 
-wheres = st.just({}) | flat_wheres | st.recursive(flat_wheres, combined, max_leaves=4).filter(lambda w: _levels(w) <= 5)
-
-
-def _levels(where: dict[str, Any]) -> int:
-    tables = [*where.get("any", ()), *where.get("all", ()), *([where["not"]] if "not" in where else ())]
-    return max((1 + _levels(table) for table in tables), default=0)
-
-
+nested_wheres = combined(flat_wheres)
+wheres = st.just({}) | flat_wheres | nested_wheres | combined(flat_wheres | nested_wheres)
 ons = st.lists(st.sampled_from((*TYPES, "task.*", "*", "check.?ailed")), min_size=1, max_size=2).map(tuple)
 
 

@@ -82,27 +82,82 @@ def rules(tmp_path: Path) -> Path:
 
 
 def test_rules_that_are_fine(rules: Path) -> None:
-    result = run("rules", "check", rules)
+    result = run("rules", "lint", rules)
     assert result.exit_code == 0
     assert "1 rules, fine" in result.stdout
-    body = json.loads(run("rules", "check", rules, "--json").stdout)
-    assert (body["ok"], body["rules"]) == (True, 1)
+    body = json.loads(run("rules", "lint", rules, "--json").stdout)
+    assert (body["ok"], body["rules"], body["faults"], body["warnings"]) == (True, 1, [], [])
 
 
 def test_rules_with_faults(rules: Path) -> None:
     (rules / "bad.toml").write_text('[[rule]]\nid = "x"\nonn = "task.failed"\n')
-    result = run("rules", "check", rules)
+    result = run("rules", "lint", rules)
     assert result.exit_code == 1
-    assert "unknown key onn" in result.stdout
+    assert f'{rules / "bad.toml"}:3: rule "x": found unknown key onn' in result.stdout
+    assert json.loads(run("rules", "lint", rules, "--json").stdout)["ok"] is False
 
 
-def test_routes_are_checked_against_a_configuration(rules: Path, tmp_path: Path) -> None:
+def test_rules_that_load_and_can_never_match(rules: Path) -> None:
+    file = rules / "never.toml"
+    where = 'where = { dag_id = { equals = "a", not = "a" } }'
+    file.write_text(f'[[rule]]\nid = "x"\non = "task.failed"\n{where}\ndo = [{{ action = "log" }}]\n')
+    result = run("rules", "lint", rules)
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f'{file}:1: rule "x" where dag_id: found "a" and not "a"; allowed: ')
+    assert "2 rules, 1 faults, 0 warnings" in result.stdout
+    body = json.loads(run("rules", "lint", rules, "--json").stdout)
+    assert (body["ok"], [fault["code"] for fault in body["faults"]]) == (False, ["never-matches"])
+    assert body["faults"][0]["file"] == str(file)
+
+
+def test_warnings_fail_only_if_they_are_asked_to(rules: Path) -> None:
+    (rules / "typo.toml").write_text('[[rule]]\nid = "x"\non = "task.faild"\ndo = [{ action = "log" }]\n')
+    result = run("rules", "lint", rules)
+    assert result.exit_code == 0
+    assert "did you mean task.failed?) [warning: unknown-type]" in result.stdout
+    assert run("rules", "lint", rules, "--strict").exit_code == 1
+    body = json.loads(run("rules", "lint", rules, "--strict", "--json").stdout)
+    assert (body["ok"], body["faults"], len(body["warnings"])) == (False, [], 1)
+
+
+def test_routes_and_deployments_are_checked_against_a_configuration(rules: Path, tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
     config = tmp_path / "remediator.toml"
     config.write_text(FEED)
-    result = run("rules", "check", rules, "--config", config)
+    result = run("rules", "lint", rules, "--config", config)
     assert result.exit_code == 1
     assert "oncall" in result.stdout
+    config.write_text(
+        FEED
+        + '[routes.oncall]\ndestinations = [{ kind = "log" }]\n[[deployment]]\nname = "prod"\nfeed = "main"\nnamespaces = ["*"]\n'
+    )
+    text = (rules / "reset.toml").read_text().replace("where = {", 'where = { deployment = "prd",')
+    (rules / "reset.toml").write_text(text)
+    assert run("rules", "lint", rules).exit_code == 0
+    result = run("rules", "lint", rules, "--config", config)
+    assert result.exit_code == 0
+    assert "(did you mean prod?) [warning: unknown-deployment]" in result.stdout
+
+
+def test_the_shipped_packs_are_fine() -> None:
+    result = run("rules", "lint", ROOT / "rules", "--strict")
+    assert result.exit_code == 0, result.stdout
+
+
+def test_the_schema_is_printed() -> None:
+    result = run("rules", "schema")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+def test_graphs(rules: Path) -> None:
+    result = run("rules", "graph", rules)
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "flowchart LR")
+    assert '("oncall")' in result.stdout
+    assert run("rules", "graph", rules, "--format", "dot").stdout.startswith("digraph rules {")
+    assert run("rules", "graph", rules, "--format", "png").exit_code == 2
+    (rules / "bad.toml").write_text("[[rule]]\n")
+    assert run("rules", "graph", rules).exit_code == 1
 
 
 def test_rule_tests_that_pass(rules: Path) -> None:
@@ -124,7 +179,7 @@ def test_the_shipped_packs_pass_their_tests() -> None:
     assert result.exit_code == 0, result.stdout
 
 
-@pytest.mark.parametrize("command", ["check", "test"])
+@pytest.mark.parametrize("command", ["lint", "test", "graph"])
 def test_nothing_to_look_at(tmp_path: Path, command: str) -> None:
     assert run("rules", command, tmp_path).exit_code == 2
     assert run("rules", command, tmp_path / "nowhere").exit_code == 1
