@@ -19,7 +19,7 @@ from remediator.backtest.policy import load_open
 from remediator.backtest.reading import Decode, LineReader, decoding
 from remediator.backtest.report import ACTIONS, FIRINGS, Outcome
 from remediator.backtest.revision import NoRevision, rules_of_revision
-from remediator.backtest.run import decide
+from remediator.backtest.run import decide, rare_collections
 from remediator.backtest.spool import Spool
 from remediator.backtest.survey import Assign, Survey
 from remediator.cli.backtest_text import Bars, Limit, Result, human
@@ -238,7 +238,7 @@ def _wanted(*specs: RuleSetSpec | None) -> Callable[[str], bool]:
 def _read_file(path: Path, survey: Survey, decode: Decode, bars: Bars) -> bool:
     reader = LineReader(decode)
     try:
-        with bars.bar(f"reading {path.name}", path.stat().st_size) as progress:
+        with bars.bar(f"reading {path.name}", path.stat().st_size) as progress, rare_collections():
             for number, line in read_lines(path, lambda at: progress.update(progress.task_ids[0], completed=at)):
                 survey.take(reader.line(line), number)
     except (OSError, EOFError, zlib.error) as error:

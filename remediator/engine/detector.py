@@ -5,7 +5,7 @@ Owns waiting for the watermark, holds, cool-downs and what is forgotten. What ma
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 
 import msgspec
 
@@ -81,7 +81,7 @@ def on_event(
         return
     at = min(event.time, context.now)
     name = identity or stable_id(event)
-    if any(one.id == name for one in (*state.waiting, *state.kept)):
+    if _is_known(state.waiting, at, name) or _is_known(state.kept, at, name):
         return
     state.touched = context.now
     if at <= state.reached - span(rule) - context.policy.hold_max:
@@ -92,11 +92,20 @@ def on_event(
     if feed not in state.feeds:
         state.feeds.append(feed)
     slim = event if event.error is None else _without_trace(event)
-    value = _value_of(rule, event)
-    insort(state.waiting, Kept(at, name, members, value, slim, context.now, is_final), key=_order)
+    one = Kept(at, name, members, _value_of(rule, event), slim, context.now, feed)
+    if is_final:  # it was found after the fact: no watermark says when all of its like are known
+        _take_in(context, state, rule, one)
+        return
+    insort(state.waiting, one, key=_order)
+    state.waiting_since = state.waiting_since or context.now
     if len(state.waiting) > MAX_KEPT:
         _take_in(context, state, rule, state.waiting.pop(0))
         _limit(context, rule.id, f"rule {rule.id!r}: more than {MAX_KEPT} events of one key wait for the feed")
+
+
+def _is_known(some: list[Kept], at: Instant, name: str) -> bool:
+    place = bisect_left(some, (at, name), key=_order)
+    return place < len(some) and _order(some[place]) == (at, name)
 
 
 def _begin_anew_if_changed(context: Context, state: DetectorState) -> Rule | None:
@@ -130,12 +139,20 @@ def _order(one: Kept) -> tuple[Instant, str]:
     return one.time, one.id
 
 
-def _is_ripe(context: Context, one: Kept) -> bool:
-    """May it be counted: has its feed passed it, or did it wait long enough? Final failures come after the fact."""
-    if one.is_final or one.event is None:
-        return True
-    waited = one.arrived is not None and context.now >= one.arrived + context.policy.hold_max
-    return waited or feeds.watermark(context.world.feeds, _feed_of(context, one.event), context.policy) >= one.time
+def _take_ripe(context: Context, state: DetectorState) -> list[Kept]:
+    """What may be counted, in order: what its feed has passed, and what has waited for it long enough."""
+    if not state.waiting:
+        return []
+    marks = {feed: feeds.watermark(context.world.feeds, feed, context.policy) for feed in state.feeds}
+    waited = context.now - context.policy.hold_max
+    if state.waiting[0].time > max(marks.values()) and (state.waiting_since or 0) > waited:
+        return []
+    ripe = [one for one in state.waiting if marks[one.feed] >= one.time or (one.arrived or 0) <= waited]
+    if ripe:
+        known = {one.id for one in ripe}
+        state.waiting = [one for one in state.waiting if one.id not in known]
+    state.waiting_since = min((one.arrived or 0 for one in state.waiting), default=None)
+    return ripe
 
 
 def _mark(context: Context, state: DetectorState) -> Instant:
@@ -146,7 +163,7 @@ def _mark(context: Context, state: DetectorState) -> Instant:
 
 def _take_in(context: Context, state: DetectorState, rule: Rule, one: Kept) -> None:
     """One event counts now."""
-    event, arrived, one.arrived = one.event, one.arrived or context.now, None
+    event, arrived, one.arrived, one.feed = one.event, one.arrived or context.now, None, ""
     if event is None:
         return
     _end_hold(context, state, rule, min(one.time, _mark(context, state)))
@@ -294,10 +311,7 @@ def settle(context: Context, state: DetectorState) -> None:
     rule = _rule(context, state)
     if rule is None:
         return
-    ripe = [one for one in state.waiting if _is_ripe(context, one)]
-    if ripe:
-        state.waiting = [one for one in state.waiting if all(one is not other for other in ripe)]
-    for one in ripe:
+    for one in _take_ripe(context, state):
         _take_in(context, state, rule, one)
     mark = _mark(context, state)
     _end_hold(context, state, rule, mark)
@@ -334,11 +348,13 @@ def timers(context: Context, state: DetectorState) -> dict[str, Instant]:
     if rule is None:
         return {}
     now = [_kept_until(context, state, rule)]
-    now += [one.arrived + context.policy.hold_max for one in state.waiting if one.arrived is not None]
+    if state.waiting_since is not None:
+        now.append(state.waiting_since + context.policy.hold_max)
     found: dict[str, Instant] = {}
-    for one in state.waiting:
-        if one.event is not None:
-            _earlier(found, _feed_of(context, one.event), one.time)
+    for feed in state.feeds:
+        due = next((one.time for one in state.waiting if one.feed == feed), None)
+        if due is not None:
+            found[feed] = due
     if state.holding is not None:
         now.append(_hold_limit(context, state.holding, rule))
         for feed in state.feeds:

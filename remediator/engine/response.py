@@ -195,7 +195,7 @@ def tell_again(context: Context, state: DagState, case: Case) -> None:
 
 def _is_held_back(context: Context, state: DagState, case: Case) -> bool:
     """While the feed catches up nobody is told: what is read may be long over."""
-    deployment = context.deployment(state.deployment)
+    deployment = context.deployment(state.deployment or case.event.deployment)
     if case.hold_over or deployment is None or not feeds.is_behind(context.world, deployment.feed, context.policy):
         return False
     if case.phase is not CasePhase.HELD:

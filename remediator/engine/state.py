@@ -164,8 +164,8 @@ class DagState(msgspec.Struct, omit_defaults=True):
 class Kept(msgspec.Struct, omit_defaults=True):
     """One event at a detector. members: the parts of the rule that it can still fill, none once they are used up.
 
-    value: of the field whose different values are counted. event: while it may still be shown or replayed.
-    arrived: journalled now at which it came, while it waits for the watermark; None from then on.
+    value: of the field whose different values are counted. event: while it may still be shown.
+    arrived, feed: journalled now at which it came, and what it waits for; None and '' once it counts.
     """
 
     time: Instant
@@ -174,7 +174,7 @@ class Kept(msgspec.Struct, omit_defaults=True):
     value: str = ""
     event: Event | None = None
     arrived: Instant | None = None
-    is_final: bool = False
+    feed: str = ""
 
 
 class Holding(msgspec.Struct, omit_defaults=True):
@@ -191,6 +191,7 @@ class DetectorState(msgspec.Struct, omit_defaults=True):
     """What one rule remembers for one combination of values of its `per` fields.
 
     shape: of the rule's stateful part; another one begins anew. waiting, kept: oldest first, by event time, then id.
+    feeds: whose events came. waiting_since: the arrival of the longest waiting event, or before it.
     reached: the latest event time that was taken in. fired_at: journalled; fired_time: event time of the last firing.
     calm_at: event time at which a window's incident ends unless it fires again. is_open: it fired, and no end was seen.
     """
@@ -202,6 +203,7 @@ class DetectorState(msgspec.Struct, omit_defaults=True):
     kept: list[Kept] = []
     holding: Holding | None = None
     feeds: list[str] = []
+    waiting_since: Instant | None = None
     reached: Instant = 0
     fired_at: Instant | None = None
     fired_time: Instant | None = None

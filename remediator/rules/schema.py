@@ -239,7 +239,12 @@ def _budget() -> Schema:
 
 def _backoff() -> Schema:
     length = {"$ref": "#/$defs/duration"}
-    keys = {"initial": length, "factor": _number("By which each wait is longer.", 1, 10), "max": length, "jitter": _number("A share.", 0, 1)}
+    keys = {
+        "initial": length,
+        "factor": _number("By which each wait is longer.", 1, 10),
+        "max": length,
+        "jitter": _number("A share.", 0, 1),
+    }
     return _table("Before attempt n: initial * factor^(n-1), at most max, spread by jitter.", keys)
 
 

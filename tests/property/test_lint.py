@@ -17,7 +17,7 @@ from remediator.rules.spec import RuleSetSpec
 from remediator.rules.toml import Document
 
 POLICY = Policy(routes={"default": Route("default")})
-WORDS = ("a", "b", "ab", "a*", "*", "[a-b]", "a?", "c*", "")
+WORDS = ("a", "ab", "b", "a*", "[a-b]", "a?", "*", "")
 PATTERNS = ("a", "^b", "(?P<x>a+)", ".*", "a?$", "(?i)B")
 TIMES = ("2026-11-02T00:00:00Z", "2026-11-07T12:00:00Z")
 
@@ -29,7 +29,7 @@ COMPARISONS = ("gt", "gte", "lt", "lte")
 
 def some_of(**operands: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     """A table of one to three operators."""
-    names = st.lists(st.sampled_from(sorted(operands)), min_size=1, max_size=3, unique=True)
+    names = st.lists(st.sampled_from(sorted(operands)), min_size=1, max_size=2, unique=True)
     return names.flatmap(lambda chosen: st.fixed_dictionaries({name.rstrip("_"): operands[name] for name in chosen}))
 
 
@@ -45,8 +45,8 @@ def compared(bound: st.SearchStrategy[Any]) -> dict[str, st.SearchStrategy[Any]]
 
 
 patterns: dict[str, st.SearchStrategy[Any]] = {"glob": texts, "matches": st.sampled_from(PATTERNS)}
-text_conditions = values(texts | texts | texts | scalars, **patterns)
-number_conditions = values(numbers | numbers | scalars, **compared(numbers | st.just({"field": "retries"})))
+text_conditions = values(texts, **patterns) | values(scalars)
+number_conditions = values(numbers, **compared(numbers | st.just({"field": "retries"})))
 CONDITIONS: dict[str, st.SearchStrategy[Any]] = {
     "dag_id": text_conditions,
     "job": text_conditions,
@@ -73,15 +73,11 @@ leaves, full_leaves = leaves_of(0), leaves_of(1)
 wheres = st.builds(
     lambda own, combined: {**own, **combined},
     leaves,
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "any": st.lists(full_leaves, min_size=1, max_size=3),
-            "all": st.lists(full_leaves, min_size=1, max_size=2),
-            "not": full_leaves,
-            "use": st.just("some"),
-        },
-    ),
+    st.just({})
+    | st.fixed_dictionaries({"any": st.lists(full_leaves, min_size=1, max_size=3)})
+    | st.fixed_dictionaries({"all": st.lists(full_leaves, min_size=1, max_size=2)})
+    | st.fixed_dictionaries({"not": full_leaves})
+    | st.just({"use": "some"}),
 )
 types = st.sampled_from(("task.failed_finally", "task.*", "node.not_ready", "own.type"))
 selectors = st.fixed_dictionaries({"on": types, "where": wheres})
@@ -123,7 +119,7 @@ def loaded(tables: list[dict[str, Any]], some: dict[str, Any]) -> RuleSetSpec | 
     return None if document.faults else RuleSetSpec(tuple(found), POLICY)
 
 
-@given(rules, full_leaves, st.lists(events, min_size=1, max_size=4))
+@given(rules, full_leaves, st.lists(events, min_size=1, max_size=8))
 def test_rules_without_faults_never_raise_and_impossible_ones_never_match(
     tables: list[dict[str, Any]], some: dict[str, Any], some_events: list[Event]
 ) -> None:

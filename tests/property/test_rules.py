@@ -118,7 +118,9 @@ def dense_rule_sets(draw: st.DrawFn) -> RuleSetSpec:
         st.fixed_dictionaries({"equals": few}, optional={"matches": st.sampled_from(("a", "b$")), "not": few}),
         st.fixed_dictionaries({"matches": st.sampled_from(("a", "^b"))}, optional={"gt": st.just(0), "not": few}),
     )
-    wheres = draw(st.lists(st.fixed_dictionaries(dict.fromkeys(fields, pairs)), min_size=FEW + 1, max_size=FEW * 5))
+    tables = st.fixed_dictionaries(dict.fromkeys(fields, pairs))
+    alternatives = st.fixed_dictionaries({"any": st.lists(tables, min_size=2, max_size=2)})
+    wheres = draw(st.lists(tables | alternatives, min_size=FEW + 1, max_size=FEW * 5))
     rules = (Rule(id=f"r{number:03}", on=("x",), where=where) for number, where in enumerate(wheres))
     return RuleSetSpec(tuple(rules), Policy())
 

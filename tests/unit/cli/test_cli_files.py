@@ -127,10 +127,8 @@ def test_routes_and_deployments_are_checked_against_a_configuration(rules: Path,
     result = run("rules", "lint", rules, "--config", config)
     assert result.exit_code == 1
     assert "oncall" in result.stdout
-    config.write_text(
-        FEED
-        + '[routes.oncall]\ndestinations = [{ kind = "log" }]\n[[deployment]]\nname = "prod"\nfeed = "main"\nnamespaces = ["*"]\n'
-    )
+    deployment = '[[deployment]]\nname = "prod"\nfeed = "main"\nnamespaces = ["*"]\n'
+    config.write_text(FEED + '[routes.oncall]\ndestinations = [{ kind = "log" }]\n' + deployment)
     text = (rules / "reset.toml").read_text().replace("where = {", 'where = { deployment = "prd",')
     (rules / "reset.toml").write_text(text)
     assert run("rules", "lint", rules).exit_code == 0

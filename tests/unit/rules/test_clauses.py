@@ -105,6 +105,7 @@ def test_combinations(where: dict[str, Any], expected: bool | str) -> None:
         ({"duration": {"gt": {"field": "attributes.expected", "times": 1.4}}}, True),
         ({"duration": {"gt": {"field": "attributes.expected", "times": 1.5}}}, False),
         ({"attributes.expected": {"lt": {"field": "duration"}}}, True),
+        ({"attributes.expected": {"lt": {"field": "duration", "times": 0.5}}}, False),
         ({"ended_at": {"gt": {"field": "started_at"}}}, True),
         ({"dag_id": {"equals": {"field": "attributes.same"}}}, True),
         ({"dag_id": {"equals": {"field": "type"}}}, False),

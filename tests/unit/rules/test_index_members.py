@@ -147,6 +147,7 @@ def test_named_groups_of_a_detector_come_from_the_selectors_that_match() -> None
     assert rules.groups(rule, Event("a", 0, subject="node/n1")) == {"node": "n1"}
     assert rules.groups(rule, Event("b", 0, subject="node/n1")) == {}
     assert rules.groups(rule, Event("b", 0, subject="pod/p", dag_id="d")) == {"pod": "p"}
+    assert rules.groups(rule, Event("b", 0, subject="pod/p", dag_id="e")) == {}
 
 
 def test_texts_are_compiled_once_and_rendered() -> None:

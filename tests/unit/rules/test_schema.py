@@ -35,7 +35,7 @@ BEYOND_A_SCHEMA = {
     "title-unknown-name", "unknown-route", "use-unknown", "wait-short", "where-too-deep", "window-and-sequence",
     "window-distinct-field", "window-rate", "window-too-long", "window-two-counts",
 }  # fmt: skip
-"""Faults of meaning: names that do not exist, keys that do not go together, lengths, texts in languages of their own."""
+"""Faults of meaning: names that do not exist, keys that do not go together, lengths, texts in other languages."""
 
 
 def parsed(file: Path) -> Any:
