@@ -1,10 +1,10 @@
-"""`python -m benchmarks`: throughput, then latency; options go to both."""
+"""`python -m benchmarks`: throughput, latency, then backtest; options go to each that knows them."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import latency, throughput
+from benchmarks import backtest, latency, throughput
 
 if __name__ == "__main__":
     if "--kafka" in sys.argv:
@@ -15,3 +15,5 @@ if __name__ == "__main__":
         throughput.main()
     print()
     latency.main()
+    print()
+    backtest.main()

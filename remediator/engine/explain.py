@@ -11,7 +11,7 @@ import msgspec
 
 from remediator.engine import conditions, detector, explain_detector, firing, incident, judge, response
 from remediator.engine.context import Context, Effects
-from remediator.engine.explain_steps import Ground, feed_check, first_brake, incident_view, steps_of
+from remediator.engine.explain_steps import Ground, feed_check, incident_view, steps_of
 from remediator.engine.explain_views import (
     MAX_ELEMENTS,
     NO,
@@ -22,6 +22,7 @@ from remediator.engine.explain_views import (
     Explained,
     IncidentView,
     RuleView,
+    StepView,
     clause_view,
     instant,
 )
@@ -43,7 +44,7 @@ from remediator.engine.state import (
     encode_state,
     task_key,
 )
-from remediator.engine.steps import RETRY, UNCLASSIFIED
+from remediator.engine.steps import DO, RETRY, UNCLASSIFIED
 from remediator.model.event import Event
 from remediator.model.firing import FiringView
 from remediator.model.ids import CONDITIONS_KEY, LEDGER_KEY, WORLD_KEY, dag_key
@@ -108,7 +109,7 @@ def keys_of(rules: RuleSet, event: Event, only: Collection[str] = ()) -> list[st
 
 
 def explain(rules: RuleSet, event: Event, live: Live | None = None, only: Collection[str] = ()) -> list[Explained]:
-    """One explanation for each form of the event. live: None: rules only. only: ids of rules; unknown ones: KeyError."""
+    """One explanation for each form of the event. live: None: rules only. only: ids; KeyError for unknown ones."""
     for rule_id in only:
         if rule_id not in rules.rules:
             raise KeyError(rule_id)
@@ -214,10 +215,9 @@ class _Form:
             return "a claim: what matters is whether the scheduler says that it is final"
         if responder.id != UNCLASSIFIED:
             view = next((view for view in views if view.rule == responder.id), None)
-            first = next((step for step in view.steps if step.verdict != NO), None) if view is not None else None
             steps = ", ".join(step.action for step in responder.do) or "nothing"
-            now = f"; next would be {first.action} ({first.step})" if first is not None and self._live else ""
-            return f"rule {responder.id!r} would respond: {steps}{now}"
+            first = f"; {_first(view.steps)}" if view is not None and self._live is not None else ""
+            return f"rule {responder.id!r} would respond: {steps}{first}"
         if event.type == FINAL:
             route = self._context.policy.unclassified_route
             return f"no acting rule knows this failure: route {route!r} is paged, as of what is unclassified"
@@ -230,7 +230,7 @@ class _Form:
         members = chosen.met.get(rule.id, [])
         errors = [why for rule_id, why in within.errors if rule_id == rule.id]
         role, text = _role(rule, members, errors, within, responder)
-        steps, held, state = (), None, tuple[Check, ...]()
+        steps, held, state = tuple[StepView, ...](), None, tuple[Check, ...]()
         if self._live is not None:
             state = tuple(self._state(rule))
             held = self._open(rule)
@@ -248,11 +248,21 @@ class _Form:
             verdict = conditions.verdict(self._context, rule, self._event)
             text = verdict if isinstance(verdict, str) else "it is in scope" if verdict else "it is out of scope"
             yield Check("during", YES if verdict is True else NO, text)
-        if rule.is_detector:
+        if not rule.is_detector:
+            yield from self._repeated(rule)
+        else:
             values = key_values(rule.per, self._event)
             state = None if isinstance(values, str) else self._keyed.get(detector.key_of(rule, values))
             kept = state if isinstance(state, DetectorState) else None
             yield from explain_detector.checks_of(self._context, rule, values, kept, self._event)
+
+    def _repeated(self, rule: Rule) -> Iterator[Check]:
+        """An event that is its own truth opens nothing twice."""
+        stored = self._keyed.get(dag_key(*self._home(rule)))
+        run = stored.dagruns.get(firing.NO_DAGRUN) if isinstance(stored, DagState) else None
+        seen = run.judged.get(firing.case_of(rule, self._event), 0) if run is not None else 0
+        if self._event.type != FINAL and seen >= min(self._event.time, self._context.now):
+            yield Check("known", NO, f"an event of {instant(seen)} about the same was seen: this one changes nothing")
 
     def _open(self, rule: Rule) -> IncidentView | None:
         """The incident that the rule already has open for what the event is about."""
@@ -275,7 +285,8 @@ class _Form:
         home, is_final = self._home(rule), event.type == FINAL
         stored = self._keyed.get(dag_key(*home))
         state = decode_dag_state(encode_state(stored)) if isinstance(stored, DagState) else DagState(*home)
-        run_id, name = (event.run_id or "", _task(event)) if is_final else (firing.NO_DAGRUN, "")
+        run_id = (event.run_id or "") if is_final else firing.NO_DAGRUN
+        name = _task(event) if is_final else firing.case_of(rule, event)
         run = state.dagruns.setdefault(run_id, DagRunState())
         at = min(event.time, context.now)
         case = Case(judge.slim(event), CasePhase.TOLD, rule.id, self._identity(rule), event.try_number or 0,
@@ -288,21 +299,38 @@ class _Form:
         held = incident.open_or_join(context, state, case, rule, run_id, rule.summary or rule.id)
         return Ground(state, run, case, held)
 
-    def brake(self, rule: Rule, index: int) -> str:
-        """The engine's own word on a retry step: '' if nothing forbids it."""
-        ground = self._ground(rule)
-        ground.case.index = index
-        return first_brake(self._context, ground)
-
 
 def _task(event: Event) -> str:
     return task_key(event.task_id or "", event.map_index)
+
+
+def _first(steps: tuple[StepView, ...]) -> str:
+    """The step that would be done, waited for or held first; `otherwise` follows only on what was refused."""
+    refused = False
+    for step in steps:
+        if not step.step.startswith(DO) and not refused:
+            break
+        if step.verdict in (YES, WAIT):
+            return f"{'next' if step.verdict == YES else 'what waits'} is {step.action} ({step.step})"
+        refused = refused or step.action == RETRY
+    return "every step is refused or left out"
+
+
+def _role_of_compound(rule: Rule, within: Matched) -> tuple[str, str]:
+    assert rule.compound is not None  # noqa: S101  (asked by the caller)
+    fired = [one.id for one in within.rules if one.id in rule.compound.rules]
+    if fired:
+        return "counts", f"a firing of {', '.join(fired)}"
+    fed = list(dict.fromkeys(one.id for one, _ in within.members if one.id in rule.compound.rules))
+    return ("counts", f"if {', '.join(fed)} fires") if fed else ("no", "none of its rules meets the event")
 
 
 def _role(rule: Rule, members: list[str], errors: list[str], within: Matched, responder: Rule) -> tuple[str, str]:
     """What the rule is to the event, and why."""
     if errors and not any(one.id == rule.id for one in within.rules):
         return "error", f"a condition could not be answered, and an error never acts: {errors[0]}"
+    if rule.compound is not None:
+        return _role_of_compound(rule, within)
     if not members:
         return "no", "it does not match"
     if rule.is_detector:

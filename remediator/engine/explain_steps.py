@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from remediator.engine import budget, feeds, incident
-from remediator.engine.brakes import _is_own_host, _never_retry, _not_permitted, _over, _targets, retry_brake
+from remediator.engine.brakes import _is_own_host, _never_retry, _not_permitted, _over, _targets
 from remediator.engine.context import Context
 from remediator.engine.explain_views import (
     ERROR,
@@ -184,12 +184,6 @@ def _budget(context: Context, state: DagState, case: Case, rule: Rule, allowed: 
     ]
     text = f"{place}: {', '.join(parts) or 'no limit'}"
     return Check("budget", NO if _over(context, state, case, rule, allowed) else YES, text)
-
-
-def first_brake(context: Context, ground: Ground) -> str:
-    """What the engine itself would say of the step that the case stands at; '' if it would retry."""
-    brake = retry_brake(context, ground.state, ground.run, ground.case)
-    return f"{brake[0].value}: {brake[1]}" if brake is not None else ""
 
 
 def incident_view(held: OpenIncident) -> IncidentView:

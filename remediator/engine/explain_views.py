@@ -66,7 +66,8 @@ class IncidentView(msgspec.Struct, frozen=True):
 class RuleView(msgspec.Struct, frozen=True):
     """What one rule makes of the event.
 
-    role: 'responds', 'yields', 'observes', 'counts' (a detector), 'ends' (its `ended_by`), 'out_of_scope', 'error', 'no'.
+    role: 'responds', 'yields', 'observes', 'counts' (a rule over time), 'ends' (its `ended_by`), 'out_of_scope',
+        'error' or 'no'.
     state: of a detector's key, and what a rule over infrastructure finds; steps: of a rule that could respond.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any, get_args
 
 import msgspec
 
@@ -39,11 +40,114 @@ class Look(msgspec.Struct, frozen=True, tag="airflow.look"):
 
 
 class Retry(msgspec.Struct, frozen=True, tag="airflow.retry", omit_defaults=True):
-    """Clear these failed task instances of one dagrun, with downstream, in one call."""
+    """Clear these failed task instances of one dagrun, with downstream, in one call.
+
+    scope: 'task'; 'group': everything of the innermost task group of each task; 'dagrun': every failed task instance.
+    max_affected: task instances that it may touch without asking anybody, downstream ones too; 0: any number.
+    """
 
     dag_id: str
     run_id: str
     tasks: tuple[RetryTarget, ...]
+    why: str = ""
+    scope: str = "task"
+    max_affected: int = 0
+
+
+class Rerun(msgspec.Struct, frozen=True, tag="airflow.rerun", omit_defaults=True):
+    """Clear a whole finished dagrun, what succeeded too, so that it runs again from the start. Its conf is kept."""
+
+    dag_id: str
+    run_id: str
+    why: str = ""
+    max_affected: int = 0
+
+
+class Trigger(msgspec.Struct, frozen=True, tag="airflow.trigger", omit_defaults=True):
+    """Create a dagrun with this id, which makes a repeat harmless."""
+
+    dag_id: str
+    run_id: str
+    conf: dict[str, Any] = {}
+    logical_date: Instant | None = None
+    why: str = ""
+
+
+class Reprocess(msgspec.Struct, frozen=True, tag="airflow.reprocess", omit_defaults=True):
+    """Every data interval that begins in [since, until): existing dagruns are cleared, missing ones created."""
+
+    dag_id: str
+    since: Instant
+    until: Instant
+    why: str = ""
+    max_affected: int = 0
+
+
+class Backfill(msgspec.Struct, frozen=True, tag="airflow.backfill", omit_defaults=True):
+    """Airflow's own backfill of the logical dates from `since` to `until`, both included; one per DAG at a time.
+
+    reprocess: 'none', 'failed' or 'completed', as Airflow has it.
+    """
+
+    dag_id: str
+    since: Instant
+    until: Instant
+    reprocess: str = "failed"
+    max_active: int = 2
+    why: str = ""
+
+
+class CancelBackfill(msgspec.Struct, frozen=True, tag="airflow.cancel_backfill", omit_defaults=True):
+    """Cancel the open backfill of the DAG, if it is this one."""
+
+    dag_id: str
+    backfill_id: int
+    why: str = ""
+
+
+class Pause(msgspec.Struct, frozen=True, tag="airflow.pause", omit_defaults=True):
+    """Stop the DAG from being scheduled, or let it go on."""
+
+    dag_id: str
+    paused: bool = True
+    why: str = ""
+
+
+class Pool(msgspec.Struct, frozen=True, tag="airflow.pool", omit_defaults=True):
+    """Give a pool so many slots. only_if: nothing is done unless it has so many now; None: whatever it has."""
+
+    pool: str
+    slots: int
+    only_if: int | None = None
+    why: str = ""
+
+
+class Mark(msgspec.Struct, frozen=True, tag="airflow.mark", omit_defaults=True):
+    """Set a failed task instance to 'success', 'failed' or 'skipped' by hand. Never without a person."""
+
+    dag_id: str
+    run_id: str
+    task: RetryTarget
+    state: str
+    why: str = ""
+
+
+class Scale(msgspec.Struct, frozen=True, tag="kubernetes.scale", omit_defaults=True):
+    """Give a Deployment or StatefulSet so many replicas. only_if as for a pool."""
+
+    namespace: str
+    kind: str
+    name: str
+    replicas: int
+    only_if: int | None = None
+    why: str = ""
+
+
+class Request(msgspec.Struct, frozen=True, tag="http.request", omit_defaults=True):
+    """Send JSON to an endpoint of the configuration, which knows address, method and credentials."""
+
+    endpoint: str
+    body: dict[str, Any] = {}
     why: str = ""
 
 
@@ -76,7 +180,9 @@ class LogLine(msgspec.Struct, frozen=True, tag="log", omit_defaults=True):
     text: str
 
 
-Params = Look | Retry | Sweep | Message | Page | LogLine
+Change = Retry | Rerun | Trigger | Reprocess | Backfill | CancelBackfill | Pause | Pool | Mark | Scale | Request
+"""What changes something at the target."""
+Params = Look | Sweep | Message | Page | LogLine | Change
 
 
 class Action(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -107,5 +213,5 @@ class Action(msgspec.Struct, frozen=True, omit_defaults=True):
 
 QUESTIONS = frozenset({"airflow.look", "airflow.sweep"})
 """Actions that change nothing; their answers are inputs of their own."""
-CHANGES_TARGET = frozenset({"airflow.retry"})
+CHANGES_TARGET = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Change))
 """Actions that the freeze stops. Telling people is never frozen."""

@@ -21,6 +21,16 @@ class Handling(StrEnum):
     ACKNOWLEDGED = "acknowledged"
 
 
+class Proposal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A change that a person may approve. key: the state key that must hear of it."""
+
+    id: str
+    key: str
+    action: str
+    text: str
+    expires_at: Instant
+
+
 class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     """One problem. `id` names its group; each reopening is a new episode of the same id.
 
@@ -54,6 +64,7 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     paged: bool = False
     helped: bool = False
     impact: tuple[str, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
     text: str = ""
     runbook: str = ""
     labels: dict[str, str] = {}

@@ -99,11 +99,13 @@ class Activated(msgspec.Struct, frozen=True, tag="activated"):
 
 
 class Pressed(msgspec.Struct, frozen=True, tag="pressed", omit_defaults=True):
-    """A person's command. command: 'freeze' | 'thaw'."""
+    """A person's command. command: 'freeze' | 'thaw', or 'approve' | 'reject' of the proposal `subject` at `key`."""
 
     actor: str
     command: str
     reason: str = ""
+    subject: str = ""
+    key: str = ""
 
 
 Input = Fact | Watermark | Gap | Unmapped | Looked | Swept | Performed | Tick | Activated | Pressed

@@ -8,10 +8,14 @@ from remediator.model.time import Duration
 
 
 class Delivered(msgspec.Struct, frozen=True, tag="delivered", omit_defaults=True):
-    """It happened. `ref` names the result at the target, such as a message's channel and timestamp."""
+    """It happened. `ref` names the result at the target, such as a message's channel and timestamp.
+
+    before: what an undo needs to know of how it was, such as the number of slots.
+    """
 
     ref: str = ""
     detail: str = ""
+    before: str = ""
 
 
 class RetryAfter(msgspec.Struct, frozen=True, tag="retry", omit_defaults=True):
@@ -26,9 +30,13 @@ class RetryAfter(msgspec.Struct, frozen=True, tag="retry", omit_defaults=True):
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused", omit_defaults=True):
-    """It did not happen and will not: the target, a brake or the clock said no."""
+    """It did not happen and will not: the target, a brake or the clock said no.
+
+    affects: how many task instances it would have touched, if that was too many; a person may still want it.
+    """
 
     reason: str
+    affects: int = 0
 
 
 class Unknown(msgspec.Struct, frozen=True, tag="unknown", omit_defaults=True):

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from remediator.model.time import DAY, HOUR, MINUTE, SECOND, Duration
+from remediator.model.time import DAY, HOUR, MINUTE, SECOND, Duration, Instant
 
 
 class Mode(StrEnum):
@@ -67,12 +67,25 @@ class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
     channel: str = ""
 
 
+class Maintenance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When nothing may be changed in these deployments (globs): from `begin` to before `end`."""
+
+    deployments: tuple[str, ...]
+    begin: Instant
+    end: Instant
+    reason: str = ""
+
+
 class Route(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A name that rules page or notify, with what is told there; `fallback` is used when it fails."""
+    """A name that rules page or notify, with what is told there; `fallback` is used when it fails.
+
+    pages_per_hour: what is paged beyond that is told as one digest; None: no limit.
+    """
 
     name: str
     destinations: tuple[Destination, ...] = ()
     fallback: str = ""
+    pages_per_hour: int | None = None
 
 
 class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,6 +94,10 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     never_retry: globs over 'deployment/dag_id/task_id'; never_retry_tags: DAG tags with the same meaning.
     budget_cap: what no rule can raise, for every (deployment, dag, task).
     allow: if there is any, a change needs one that fits; if there is none, ceilings alone decide.
+    blast_radius: task instances that one change may touch without a person's approval.
+    changes_per_minute, concurrent_changes: per deployment; what is more waits.
+    breaker_*: a rule that helped in less than `breaker_rate` of its last `breaker_sample` or more changes for one error
+    asks a person instead, but for one probe each `breaker_rest`.
     max_keys: keys of state per rule. condition_lifetime: of conditions that say none.
     lateness: how much disorder a feed may have, unless feed_lateness says otherwise for that feed.
     look_delay: Airflow announces a failure up to 5.1 s before recording it (measured), so asking at once is vain.
@@ -99,6 +116,14 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     never_retry_tags: tuple[str, ...] = ("remediator:never",)
     budget_cap: Budget = Budget(per_hour=6, per_day=20)
     allow: tuple[Allow, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
+    blast_radius: int = 50
+    changes_per_minute: int = 60
+    concurrent_changes: int = 50
+    breaker_sample: int = 5
+    breaker_rate: float = 0.3
+    breaker_rest: Duration = 30 * MINUTE
+    proposal_expiry: Duration = HOUR
     max_keys: int = 10_000
     condition_lifetime: Duration = HOUR
     lateness: Duration = 10 * SECOND

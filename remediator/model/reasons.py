@@ -73,6 +73,19 @@ class Reason(StrEnum):
     STEP_LEFT_OUT = "step_left_out"
     QUIET = "quiet"
     OUT_OF_SCOPE = "out_of_scope"
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    PROPOSAL_EXPIRED = "proposal_expired"
+    TOO_MANY_AFFECTED = "too_many_affected"
+    BREAKER_OPEN = "breaker_open"
+    BREAKER_PROBES = "breaker_probes"
+    BREAKER_CLOSED = "breaker_closed"
+    CAPPED = "capped"
+    MAINTENANCE = "maintenance"
+    DIGESTED = "digested"
+    CHANGE_ISSUED = "change_issued"
+    UNDONE = "undone"
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -10,7 +10,7 @@ def find_circles(graph: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
     done: set[str] = set()
     circles: list[tuple[str, ...]] = []
     for start in graph:
-        path: list[str] = []
+        path: dict[str, None] = {}
         pending = [(start, 0)]
         while pending:
             name, at = pending.pop()
@@ -18,13 +18,14 @@ def find_circles(graph: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
                 if name in done or name not in graph:
                     continue
                 if name in path:
-                    circles.append(tuple(path[path.index(name) :]))
+                    names = list(path)
+                    circles.append(tuple(names[names.index(name) :]))
                     continue
-                path.append(name)
+                path[name] = None
             if at < len(graph[name]):
                 pending += [(name, at + 1), (graph[name][at], 0)]
             else:
-                path.pop()
+                del path[name]
                 done.add(name)
     return _apart(circles)
 

@@ -20,14 +20,18 @@ class Backoff(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One step of a response. action: 'airflow.retry' | 'page' | 'notify' | 'log'; `to` names a route.
+    """One step of a response. action: 'page' | 'notify' | 'log', whose `to` names a route, or a kind of change.
 
+    params: the keys that are the action's own, such as a pool and its slots; texts in it are templates.
+    undo_after: how long what was changed stays so; 0: it is not undone.
     wait: from when the step's turn has come until it is done. condition: a `where` table; the step is left out unless
     it says yes. text: a template for what people read. max_attempts, backoff, verify: of actions that change something.
     """
 
     action: str
     to: str = ""
+    params: dict[str, Any] = {}
+    undo_after: Duration = 0
     wait: Duration = 0
     condition: dict[str, Any] = {}
     text: str = ""
