@@ -6,6 +6,8 @@ import msgspec
 
 from remediator.backtest.report import Outcome
 
+NOTICED = ("paged", "notified", "retried", "helped", "fired", "would have fired", "unclassified")
+
 
 class Change(msgspec.Struct, frozen=True):
     """One effect of one rule on one incident, and how often: `before` in what is compared against, `after` now."""
@@ -19,8 +21,12 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """new: did not come before; gone: does not come any more; changed: comes more or less often."""
+    """new: did not come before; gone: does not come any more; changed: comes more or less often.
 
+    totals: (effect, times before, times now), of effects that people notice, if they differ.
+    """
+
+    totals: tuple[tuple[str, int, int], ...]
     new: tuple[Change, ...]
     gone: tuple[Change, ...]
     changed: tuple[Change, ...]
@@ -43,7 +49,9 @@ def difference(before: Outcome, after: Outcome) -> Difference:
         for rule, incident, effect in before.rows.keys() | after.rows.keys()
     ]
     found.sort(key=lambda one: (one.rule, one.title, one.incident, one.effect))
+    totals = ((effect, before.count(effect), after.count(effect)) for effect in NOTICED)
     return Difference(
+        totals=tuple(one for one in totals if one[1] != one[2]),
         new=tuple(one for one in found if not one.before),
         gone=tuple(one for one in found if not one.after),
         changed=tuple(one for one in found if one.before and one.after and one.before != one.after),

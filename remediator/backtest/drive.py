@@ -113,7 +113,8 @@ class Drive:
         if self._over:
             return NEVER
         waits = ((self._core.next_watermark(feed), late) for feed, late in self._lateness.items())
-        return min((at + late for at, late in waits if at is not None), default=NEVER)
+        wanted = min((at + late for at, late in waits if at is not None), default=NEVER)
+        return max(wanted, self._marked + MARK_EVERY)  # whoever waits on all the same must not stop the time
 
     def _marks(self) -> list[Input]:
         self._marked = self._now

@@ -1,8 +1,8 @@
 """What the record says later: the answers that the scheduler would have given, per dagrun and task instance.
 
 Owns which facts are kept and what they mean for a moment of virtual time. Reads nothing, decides nothing for the core.
-Kept are failures, whatever a task instance does from its second try on, and the ends of dagruns: about 400 bytes for
-each dagrun and 250 for each of those facts.
+Kept are failures, whatever a task instance does from its second try on, and the ends of dagruns: about 500 bytes for
+each dagrun and 400 for each of those facts (measured).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ destination, so that one telling is counted once whatever the configuration send
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -31,10 +31,13 @@ def load_open(paths: Sequence[Path]) -> RuleSetSpec:
     return RuleSetSpec(spec.rules, msgspec.structs.replace(policy, routes=routes))
 
 
-def open_deployments(policy: Policy, hosts: Mapping[str, Iterable[str]]) -> Policy:
-    """One deployment for each name, which may be changed and whose log links are trusted."""
+def open_deployments(policy: Policy, hosts: Mapping[str, Iterable[str]], airflows: Collection[str]) -> Policy:
+    """One deployment for each name: an Airflow, which may be changed and whose log links are trusted, or where such
+    run, which concerns all of them."""
     deployments = {
         name: DeploymentPolicy(name, FEED, ceiling=Mode.ACT, log_hosts=tuple(sorted(found)))
+        if name in airflows
+        else DeploymentPolicy(name, FEED, has_api=False, serves=("*",))
         for name, found in sorted(hosts.items())
     }
     return msgspec.structs.replace(policy, deployments=deployments)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection
 
 import msgspec
 
@@ -78,9 +79,13 @@ class Outcome(msgspec.Struct):
 
 
 class Tally:
-    """Counts what changes tell. Keeps one entry per incident, and one per rule, incident and effect."""
+    """Counts what changes tell. Keeps one entry per incident, and one per rule, incident and effect.
 
-    def __init__(self) -> None:
+    observing: rules that only observe: each of their firings is one that would have been.
+    """
+
+    def __init__(self, observing: Collection[str] = ()) -> None:
+        self._observing = frozenset(observing)
         self.outcome = Outcome(Counter(), {}, Counter(), Counter())
         self._rule: dict[str, str] = {}
         self._open: set[str] = set()
@@ -109,6 +114,8 @@ class Tally:
     def _take_decision(self, decision: Decision, changes: Changes) -> None:
         reason, incident = decision.reason, decision.incident
         effect = f"stopped: {reason.value}" if reason in BRAKES else _EFFECTS.get(reason)
+        if reason is Reason.FIRED and decision.rule in self._observing:
+            return  # it is followed by what would have been done
         if effect is None or self._rule.get(incident, "").startswith("self."):
             return
         if reason is Reason.UNCLASSIFIED:
@@ -116,7 +123,7 @@ class Tally:
                 return  # an event that nobody answers for; only final failures are told
             self._rule[incident] = UNCLASSIFIED
             self._note_error(next((one.error for one in changes.incidents if one.id == incident), ""))
-        if reason is Reason.RULE_RESPONDS:
+        if reason is Reason.RULE_RESPONDS and incident:
             self._rule[incident] = decision.rule
         rule = decision.rule or self._rule.get(incident, UNCLASSIFIED)
         self.outcome.rows[rule, incident, effect] += 1
@@ -126,8 +133,3 @@ class Tally:
         name = _NUMBER.sub("#", lines[0])[:ERROR_CHARS]
         errors = self.outcome.unclassified
         errors[name if name in errors or len(errors) < MAX_ERRORS else OTHER_ERRORS] += 1
-
-
-def by_brake(outcome: Outcome) -> str:
-    """'budget_spent 3, ceiling 1'; '' for none."""
-    return ", ".join(f"{name} {number}" for name, number in outcome.stopped().most_common())

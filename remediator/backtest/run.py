@@ -14,6 +14,7 @@ from remediator.backtest.drive import Drive
 from remediator.backtest.policy import for_backtest, open_deployments
 from remediator.backtest.report import Outcome, Tally
 from remediator.backtest.survey import Survey
+from remediator.model.policy import Mode
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import RuleSetSpec
 
@@ -47,9 +48,9 @@ def decide(
     progress: Progress = lambda count: None,
 ) -> Outcome:
     """What the rules do over the surveyed record. is_open: deployments are the namespaces found, not the policy's."""
-    policy = open_deployments(spec.policy, survey.hosts) if is_open else spec.policy
+    policy = open_deployments(spec.policy, survey.hosts, survey.airflows) if is_open else spec.policy
     rules = RuleSet(for_backtest(spec, policy, as_if_act=as_if_act))
-    tally = Tally()
+    tally = Tally([rule.id for rule in rules.spec.rules if rule.mode is Mode.OBSERVE])
     drive = Drive(rules, Answers(survey.history, assume), tally.take)
     with rare_collections():
         drive.begin(survey.counts.begin)

@@ -64,6 +64,8 @@ class Survey:
         self.spool = spool
         self.hosts: dict[str, set[str]] = {}
         """Deployment -> hosts of its log links."""
+        self.airflows: set[str] = set()
+        """Deployments of which any event names a DAG; others are where they run."""
         self._wants = wants
         self._assign = assign or self._by_namespace
         self.since = since
@@ -110,6 +112,8 @@ class Survey:
                 continue
             if deployment not in self.hosts:
                 self.hosts[deployment] = set()
+            if event.dag_id is not None and deployment not in self.airflows:
+                self.airflows.add(deployment)
             self.history.add(deployment, event, now)
             if event.log_url:
                 self._note_host(deployment, event.log_url)

@@ -108,8 +108,14 @@ def _rule(outcome: Outcome, rule: str) -> dict[str, Any]:
 def _difference(result: Result) -> dict[str, Any]:
     assert result.difference is not None  # noqa: S101  (asked for by the caller)
     named = {"new": result.difference.new, "gone": result.difference.gone, "changed": result.difference.changed}
+    totals = {effect: {"before": before, "after": after} for effect, before, after in result.difference.totals}
     kept = {name: [msgspec.structs.asdict(one) for one in found[:KEPT_CHANGES]] for name, found in named.items()}
-    return {"with": result.compared_with, **kept, "counts": {name: len(found) for name, found in named.items()}}
+    return {
+        "with": result.compared_with,
+        "totals": totals,
+        **kept,
+        "counts": {name: len(found) for name, found in named.items()},
+    }
 
 
 # -- for people ---------------------------------------------------------------------------------------------------
@@ -188,8 +194,16 @@ def _changes(compared_with: str, found: Difference) -> Iterator[str]:
         return
     yield (f"against {safe(compared_with)}: {len(found.new):,} new, {len(found.gone):,} gone, "
            f"{len(found.changed):,} changed")  # fmt: skip
+    if found.totals:
+        yield "  " + ", ".join(f"{effect} {before:,} -> {after:,}" for effect, before, after in found.totals)
     rows = [
-        (mark, safe(one.rule), safe(one.effect), f"{one.before:,} -> {one.after:,}", safe(one.title)[:TITLE_CHARS])
+        (
+            mark,
+            safe(one.rule),
+            safe(one.effect),
+            f"{one.before:,} -> {one.after:,}",
+            safe(one.title)[:TITLE_CHARS] or "-",
+        )
         for mark, changes in (("+", found.new), ("-", found.gone), ("~", found.changed))
         for one in _first(changes)
     ]

@@ -14,6 +14,7 @@ from remediator.cli.replay import replay
 from remediator.cli.rules import rules_app
 from remediator.cli.run import run
 from remediator.cli.status import status
+from remediator.cli.unmatched import unmatched
 from remediator.cli.version import version
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -28,7 +29,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for command in (run, status, freeze, explain, incidents, replay, backtest, version):
+    for command in (run, status, freeze, explain, incidents, unmatched, replay, backtest, version):
         app.command()(command)
     app.command(context_settings=PASS_ON)(demo)
     app.add_typer(config_app(), name="config")

@@ -1,56 +1,105 @@
 """Brakes: what forbids a change, checked when it is planned and again when it is issued. What they count persists.
 
-Owns budgets, ceilings, never-retry lists and `allow`. Issues nothing.
+Owns their order, budgets, ceilings, never-retry lists and `allow`. Issues nothing.
 """
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from remediator.engine import budget
+from remediator.engine import budget, ledger
 from remediator.engine.context import Context
 from remediator.engine.state import Case, DagRunState, DagState
-from remediator.engine.steps import RETRY, counter_of, next_step, rule_of, task_of
+from remediator.engine.steps import RETRY, counter_of, next_step, rule_of, step_name, task_of
+from remediator.model.action import CHANGE_STEPS
 from remediator.model.event import Event
-from remediator.model.ids import LEDGER_KEY
-from remediator.model.policy import MODE_RANK, Allow, Budget, DeploymentPolicy, Mode
+from remediator.model.ids import LEDGER_KEY, stable_id
+from remediator.model.policy import Allow, Budget, DeploymentPolicy, Mode
 from remediator.model.reasons import Reason
+from remediator.model.time import MINUTE, SECOND, Duration, Instant
 from remediator.rules.spec import Rule
 
 Brake = tuple[Reason, str]
 
+ASKS = frozenset({Reason.APPROVAL_NEEDED, Reason.BREAKER_OPEN, Reason.TOO_MANY_AFFECTED})
+"""Brakes that a person can lift."""
+FIRST_WAIT: Duration = 10 * SECOND
+LONGEST_WAIT: Duration = 5 * MINUTE
+"""How long a capped change is put off, doubled each time."""
+
 
 def retry_brake(context: Context, state: DagState, run: DagRunState, case: Case) -> Brake | None:
     """The first brake that forbids a retry of this case now, or None. Order: what can never pass comes first."""
-    event, rule = case.event, rule_of(context, case.rule)
-    deployment = context.deployment(state.deployment)
     step = next_step(context, case)
     if step is None or step.action != RETRY:
         return Reason.REFUSED, f"rule {case.rule!r} was changed or removed and asks for no retry any more"
-    never = _never_retry(context, state, event)
+    if case.unverified:
+        return Reason.UNVERIFIED, "the scheduler could not be asked"
+    return change_brake(context, state, run, case)
+
+
+def change_brake(context: Context, state: DagState, run: DagRunState, case: Case) -> Brake | None:
+    """The first brake that forbids the case's step, any change, now. What a person can lift comes near the end."""
+    event, rule, step = case.event, rule_of(context, case.rule), next_step(context, case)
+    deployment = context.deployment(state.deployment or event.deployment)
+    if step is None or step.action not in CHANGE_STEPS:
+        return Reason.REFUSED, f"rule {case.rule!r} was changed or removed and asks for no change any more"
+    never = _never_retry(context, state, event) if step.action in ON_TASKS else ""
     if never:
         return Reason.NEVER_RETRY, never
-    if deployment is None or not deployment.has_api:
+    if deployment is None or not (deployment.has_api or step.action in ELSEWHERE):
         return Reason.CEILING, "the deployment has no API to act through"
     if event.log_url and not _is_own_host(event.log_url, deployment.log_hosts):
         return Reason.FOREIGN_HOST, "the failure's log link is not on this deployment's host"
-    if case.unverified:
-        return Reason.UNVERIFIED, "the scheduler could not be asked"
-    return _not_permitted(context, rule, deployment, step.action) or _spent(
-        context, state, run, case, rule, step.max_attempts
+    return (
+        _not_permitted(context, rule, deployment, step.action)
+        or _spent(context, state, run, case, rule, step.max_attempts)
+        or _asks(context, rule, deployment, case, step.action)
+        or ((Reason.FROZEN, "the freeze is on") if context.world.frozen else None)
     )
+
+
+ON_TASKS = frozenset({RETRY, "airflow.rerun", "airflow.reprocess", "airflow.backfill", "airflow.mark"})
+"""Changes that make task instances run again, or count as done."""
+ELSEWHERE = frozenset({"kubernetes.scale", "http.request"})
+"""Changes that do not go through the deployment's API."""
+
+
+def issue_brake(context: Context, state: DagState, case: Case) -> tuple[Brake, Instant] | None:
+    """What puts off a change that is otherwise allowed, and until when: maintenance, or too much at once."""
+    deployment = state.deployment or case.event.deployment
+    until = ledger.window_end(context, deployment)
+    if until is not None:
+        return (Reason.MAINTENANCE, "the deployment is under maintenance"), until
+    full = ledger.capped(context, deployment)
+    if not full:
+        return None
+    wait = min(FIRST_WAIT << min(case.capped, 16), LONGEST_WAIT)
+    share = int(stable_id("capped", case.incident, task_of(case), case.capped)[:8], 16) / 0xFFFFFFFF
+    return (Reason.CAPPED, full), context.now + round(wait * (1 + share))
 
 
 def _not_permitted(context: Context, rule: Rule, deployment: DeploymentPolicy, action: str) -> Brake | None:
     for who, mode in (("the deployment", deployment.ceiling), (f"rule {rule.id!r}", rule.mode)):
-        if mode is Mode.APPROVE:
-            return Reason.APPROVAL_NEEDED, f"{who} allows changes only with a person's approval"
-        if MODE_RANK[mode] < MODE_RANK[Mode.ACT]:
+        if mode is Mode.OBSERVE:
             return Reason.CEILING, f"{who} allows no changes"
     allow = context.policy.allow
     if allow and not any(_fits(one, rule, deployment.name, action) for one in allow):
         return Reason.NOT_ALLOWED, f"no [[allow]] lets {rule.file} (owner {rule.owner!r}) do {action} there"
     return None
+
+
+def _asks(context: Context, rule: Rule, deployment: DeploymentPolicy, case: Case, action: str) -> Brake | None:
+    """What a person must say yes to, unless that was done."""
+    if step_name(case) in case.approved:
+        return None
+    for who, mode in (("the deployment", deployment.ceiling), (f"rule {rule.id!r}", rule.mode)):
+        if mode is Mode.APPROVE:
+            return Reason.APPROVAL_NEEDED, f"{who} allows changes only with a person's approval"
+    if action == "airflow.mark":
+        return Reason.APPROVAL_NEEDED, "what is marked by hand is decided by a person"
+    why = ledger.breaker_open(context, case)
+    return (Reason.BREAKER_OPEN, why) if why else None
 
 
 def _fits(allow: Allow, rule: Rule, deployment: str, action: str) -> bool:
@@ -86,8 +135,6 @@ def _spent(context: Context, state: DagState, run: DagRunState, case: Case, rule
         over = _over(context, state, case, rule, allowed)
         if over:
             return Reason.BUDGET_SPENT, over
-    if context.world.frozen:
-        return Reason.FROZEN, "the freeze is on"
     return None
 
 

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """Something wrong with remediator's own sight or reach: the world makes an incident of it."""
+    """Something wrong with remediator's own sight or reach: the world makes an incident of it.
+
+    route: who is told; '': who is told of the daemon itself.
+    """
 
     kind: str
     subject: str
     text: str
     reason: Reason = Reason.SELF_ALERT
+    route: str = ""
 
 
 class Calm(msgspec.Struct, frozen=True):

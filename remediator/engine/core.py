@@ -236,6 +236,9 @@ class Core:
                 self._wake(self._timers.pop_due(f"feed:{feed}", reached))
             case Tick():
                 self._wake(self._timers.pop_due("now", self.world.now))
+            case Pressed(command="approve" | "reject", key=key):
+                if key.startswith("dag:"):
+                    self._queue.append(Message(key, lambda context, state: dag.on_pressed(context, state, given)))
             case Pressed():
                 self._on_pressed(given)
             case Swept():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from remediator.engine import budget, feeds, firing, incident, judge, looks, response, retries, tell
+from remediator.engine import budget, changes, feeds, firing, incident, judge, ledger, looks, response, retries, tell
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, task_key
-from remediator.engine.steps import RETRY, UNCLASSIFIED
+from remediator.engine.steps import UNCLASSIFIED
+from remediator.model.action import CHANGES_TARGET
 from remediator.model.event import DAGRUN_TERMINAL, TERMINAL, Event
-from remediator.model.inputs import Fact, Looked, Performed
+from remediator.model.inputs import Fact, Looked, Performed, Pressed
 from remediator.model.reasons import Reason
 from remediator.model.time import MINUTE, Instant
 from remediator.model.truth import DagRunRef
@@ -176,7 +177,9 @@ def _on_unreachable(context: Context, state: DagState, run_id: str, run: DagRunS
 
 def on_performed(context: Context, state: DagState, performed: Performed) -> None:
     """Take an action's outcome in."""
-    if performed.kind == RETRY:
+    if performed.action_id in state.undoing:
+        changes.on_undone(context, state, performed)
+    elif performed.kind in CHANGES_TARGET:
         retries.on_outcome(context, state, performed)
     else:
         _on_telling_outcome(context, state, performed)
@@ -184,6 +187,11 @@ def on_performed(context: Context, state: DagState, performed: Performed) -> Non
 
 def _on_telling_outcome(context: Context, state: DagState, performed: Performed) -> None:
     tell.on_outcome(context, state, performed.action_id, performed.outcome)
+
+
+def on_pressed(context: Context, state: DagState, pressed: Pressed) -> None:
+    """A person has answered a proposal."""
+    response.answer(context, state, pressed)
 
 
 # -- time ---------------------------------------------------------------------------------------------------------
@@ -207,7 +215,17 @@ def settle(context: Context, state: DagState) -> None:
         _wake_cases(context, state, run_id, run)
         retries.issue_retries(context, state, run_id, run)
         looks.issue_due(context, state, run_id, run)
+    changes.issue_undos(context, state)
+    _end_changes(context, state)
     _forget(context, state)
+
+
+def _end_changes(context: Context, state: DagState) -> None:
+    """Changes that are neither on their way nor waiting for their proof free their place under the caps."""
+    for deployment in list(context.ledger.under_way):
+        active = {case.action_id for run in state.dagruns.values() for case in run.cases.values()
+                  if case.phase in (CasePhase.ISSUED, CasePhase.VERIFYING)}  # fmt: skip
+        ledger.end_others(context, deployment, active)
 
 
 def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState) -> None:
@@ -222,6 +240,8 @@ def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState
             _release(context, state, run_id, run, case, timed_out=timed_out)
         elif case.phase is CasePhase.VERIFYING and timed_out and not run.look and run.look_due is None:
             looks.want(run, context.now)
+        elif case.phase is CasePhase.PROPOSED and timed_out:
+            response.expire_proposal(context, state, run_id, case)
         elif case.phase is CasePhase.WAITING and timed_out:
             _end_wait(context, state, run_id, run, case)
         elif case.phase is CasePhase.TOLD and timed_out:
@@ -323,6 +343,8 @@ def timers(context: Context, state: DagState) -> dict[str, Instant]:
             add(feed, None if waiting.confirming else waiting.feed_due)
         if not run.is_open:
             add("now", run.touched + context.policy.memory)
+    for undo in state.undos:
+        add("now", undo.due)
     for held in state.incidents.values():
         add("now", held.incident.opened_at + context.policy.incident_expiry)
     return found

@@ -111,6 +111,7 @@ def close(
         return None
     state.ending.update((told.action_id, held) for told in held.told if told.state == "pending")
     change(context, held, phase=Phase.RESOLVED, handling=Handling.NONE, status=text, resolution=reason.value,
+           proposals=(),
            resolved_at=context.now, helped=helped)  # fmt: skip
     context.decide(Reason.INCIDENT_RESOLVED, f"{reason.value}: {text}", incident=identity)
     return held

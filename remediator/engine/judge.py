@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from remediator.engine import conditions, incident, looks, response, tell
+from remediator.engine import approvals, conditions, incident, ledger, looks, response, tell
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Unaccounted, task_key
 from remediator.engine.steps import UNCLASSIFIED
@@ -16,6 +16,7 @@ from remediator.model.firing import FiringView
 from remediator.model.incident import Handling
 from remediator.model.reasons import Reason
 from remediator.model.truth import DagRunTruth, TaskTruth
+from remediator.rules.signature import signature
 
 WILL_RUN_AGAIN = frozenset({"up_for_retry", "scheduled", "queued", "none", "", "restarting", "up_for_reschedule"})
 """States of a task instance whose next try needs nobody's help."""
@@ -216,6 +217,7 @@ def final(
     case = Case(
         slim(derived), CasePhase.TOLD, rule.id, identity, event.try_number or 0, instance_id, unverified=unverified,
         match=context.rules.groups(rule, derived), view=FiringView(rule.id, 1, event.time, event.time),
+        signature=signature(derived.error).id,
     )  # fmt: skip
     if before is not None:
         case.told = before.told
@@ -301,6 +303,7 @@ def did_not_help(context: Context, state: DagState, case: Case, text: str) -> No
     """The retry was in vain: it stays counted."""
     case.why = f"{Reason.DID_NOT_HELP.value}: {text}"
     context.decide(Reason.DID_NOT_HELP, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
+    ledger.record(context, case, state.deployment, helped=False)
     response.update_incident(context, state, case.incident, Handling.NONE, "a retry did not help")
 
 
@@ -317,6 +320,9 @@ def end_case(
     """The failure is over. The incident ends with its last case."""
     case = run.cases.pop(name)
     context.decide(reason, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
+    if reason is Reason.HELPED:
+        ledger.record(context, case, state.deployment, helped=True)
+    approvals.withdraw(context, state, case)
     _close_if_over(context, state, case, reason, text, helped=helped)
 
 

@@ -5,8 +5,8 @@ Reads no truth: it is called when truth has been established. What forbids a cha
 
 from __future__ import annotations
 
-from remediator.engine import feeds, incident, tell
-from remediator.engine.brakes import retry_brake
+from remediator.engine import approvals, changes, feeds, incident, tell
+from remediator.engine.brakes import ASKS, Brake, change_brake, issue_brake, retry_brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, OpenIncident
 from remediator.engine.steps import (
@@ -17,11 +17,14 @@ from remediator.engine.steps import (
     counter_of,
     next_step,
     rule_of,
+    step_name,
     task_of,
     unclassified_rule,
 )
+from remediator.model.action import CHANGE_STEPS
 from remediator.model.ids import stable_id
 from remediator.model.incident import Handling
+from remediator.model.inputs import Pressed
 from remediator.model.policy import Mode
 from remediator.model.reasons import Reason
 from remediator.model.time import Duration, Instant, format_duration, format_instant
@@ -71,6 +74,9 @@ def proceed(context: Context, state: DagState, run_id: str, run: DagRunState, ca
         elif step.action == RETRY:
             if _retry(context, state, run, case, step):
                 return
+        elif step.action in CHANGE_STEPS:
+            if _change(context, state, run, case, step):
+                return
         elif _is_held_back(context, state, case):
             return
         else:
@@ -85,12 +91,72 @@ def _retry(context: Context, state: DagState, run: DagRunState, case: Case, step
         plan_retry(context, run, case, step)
         update_incident(context, state, case.incident, Handling.REMEDIATING, "a retry is planned")
         return True
+    return not stopped(context, state, case, step, brake)
+
+
+def _change(context: Context, state: DagState, run: DagRunState, case: Case, step: Step) -> bool:
+    """Issue the change, or wait. False if a brake forbids it and the story goes on with what comes after it."""
+    brake = change_brake(context, state, run, case)
+    if brake is not None:
+        return not stopped(context, state, case, step, brake)
+    put_off = issue_brake(context, state, case)
+    if put_off is not None:
+        put_off_until(context, case, *put_off)
+        return True
+    fault = changes.issue(context, state, run, case, step)
+    if fault:
+        refuse_step(context, case, Reason.RULE_ERROR, fault)
+        return False
+    update_incident(context, state, case.incident, Handling.REMEDIATING, f"{step.action} was issued")
+    return True
+
+
+def put_off_until(context: Context, case: Case, brake: Brake, until: Instant) -> None:
+    """Nothing is wrong with the change but the moment."""
+    reason, text = brake
+    if not case.capped:
+        context.decide(reason, f"{text}; tried again {format_instant(until)}", incident=case.incident, rule=case.rule)
+    case.capped += 1
+    if case.phase is not CasePhase.PLANNED:
+        case.phase = CasePhase.WAITING
+    case.due = until
+
+
+def stopped(context: Context, state: DagState, case: Case, step: Step, brake: Brake) -> bool:
+    """What a brake means: the step is refused for good (True), or the case waits for a thaw or a person."""
     reason, text = brake
     if reason is Reason.FROZEN and not case.hold_over:
         hold(context, case, thaw=True)
-        return True
+        return False
+    if reason in ASKS:
+        approvals.propose(context, state, case, step, text)
+        return False
     refuse_step(context, case, reason, text)
-    return False
+    return True
+
+
+def answer(context: Context, state: DagState, pressed: Pressed) -> None:
+    """A person has said yes or no to a proposal; an answer to one that is over changes nothing."""
+    found = approvals.find(state, pressed.subject)
+    if found is None:
+        context.decide(Reason.DUPLICATE, f"{pressed.command} of a proposal that is over, by {pressed.actor}")
+        return
+    run_id, case = found
+    text = f"by {pressed.actor}" + (f": {pressed.reason}" if pressed.reason else "")
+    approvals.withdraw(context, state, case)
+    if pressed.command == "approve":
+        case.approved[step_name(case)] = pressed.actor
+        context.decide(Reason.APPROVED, text, incident=case.incident, rule=case.rule)
+    else:
+        refuse_step(context, case, Reason.REJECTED, text)
+    proceed(context, state, run_id, state.dagruns[run_id], case)
+
+
+def expire_proposal(context: Context, state: DagState, run_id: str, case: Case) -> None:
+    """Nobody answered in time."""
+    approvals.withdraw(context, state, case)
+    refuse_step(context, case, Reason.PROPOSAL_EXPIRED, "nobody answered the proposal in time")
+    proceed(context, state, run_id, state.dagruns[run_id], case)
 
 
 def _must_wait(context: Context, case: Case, step: Step) -> bool:
@@ -223,7 +289,7 @@ def plan_retry(context: Context, run: DagRunState, case: Case, step: Step) -> No
     """Wait for the backoff, whose jitter is a function of what is retried."""
     issued = run.attempts.get(task_of(case), {}).get(counter_of(context, case), 0)
     seed = stable_id("retry", case.rule, case.incident, case.event.run_id or "", task_of(case), issued + 1)
-    wait = backoff(step.backoff, issued + 1, seed)
+    wait = 0 if step_name(case) in case.approved else backoff(step.backoff, issued + 1, seed)
     case.phase = CasePhase.PLANNED
     case.due = context.now + wait
     case.feed_due, case.thaw = None, False

@@ -5,18 +5,23 @@ Owns issuing. Whether a retry may be is brakes.py's, what comes after it is resp
 
 from __future__ import annotations
 
-from remediator.engine import brakes, looks, response
+from remediator.engine import brakes, changes, ledger, looks, response
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState
-from remediator.engine.steps import RETRY, next_step
+from remediator.engine.steps import RETRY, next_step, step_name
 from remediator.model.action import Action, Retry, RetryTarget
 from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.incident import Handling
 from remediator.model.inputs import Performed
-from remediator.model.outcome import FROZEN, Delivered, Refused
+from remediator.model.outcome import FROZEN, Delivered, Refused, Unknown
 from remediator.model.reasons import Reason
 from remediator.rules.spec import Step
+
+PROVED_BY_LOOKS = frozenset({RETRY, "airflow.rerun"})
+"""Changes of the failed dagrun itself: its next looks tell whether they helped."""
+SCOPES = ("task", "group", "dagrun")
+"""What a clear touches beside the failed task and what follows it; the widest that is asked for counts."""
 
 
 def issue_retries(context: Context, state: DagState, run_id: str, run: DagRunState) -> None:
@@ -26,25 +31,26 @@ def issue_retries(context: Context, state: DagState, run_id: str, run: DagRunSta
         return
     if any(case.phase is CasePhase.ISSUED for case in run.cases.values()):
         return
+    approved = {name: case for name, case in planned.items() if step_name(case) in case.approved}
     chosen: dict[str, Case] = {}
-    for name, case in planned.items():
+    for name, case in (approved or planned).items():  # what a person let happen is limited by nobody else's limit
         brake = brakes.retry_brake(context, state, run, case)
-        if brake is None:
+        put_off = brakes.issue_brake(context, state, case) if brake is None else None
+        if brake is not None:
+            _brake_planned(context, state, run_id, run, case, brake)
+        elif put_off is not None:
+            response.put_off_until(context, case, *put_off)
+        else:
             brakes.spend(context, state, run, case)
             chosen[name] = case
-        else:
-            _brake_planned(context, state, run_id, run, case, brake)
     if chosen:
         _issue(context, state, run_id, run, chosen)
 
 
 def _brake_planned(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, brake: Brake) -> None:
-    reason, text = brake
-    if reason is Reason.FROZEN and not case.hold_over:
-        response.hold(context, case, thaw=True)
-        return
-    response.refuse_step(context, case, reason, text)
-    response.proceed(context, state, run_id, run, case)
+    step = next_step(context, case) or Step(action=RETRY)
+    if response.stopped(context, state, case, step, brake):
+        response.proceed(context, state, run_id, run, case)
 
 
 def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, chosen: dict[str, Case]) -> None:
@@ -55,18 +61,31 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
         for _, case in sorted(chosen.items())
     )
     first = next(iter(chosen.values()))
+    steps = {name: next_step(context, case) or Step(action=RETRY) for name, case in chosen.items()}
+    is_approved = all(step_name(case) in case.approved for case in chosen.values())
     action = Action(
         id=stable_id(RETRY, state.deployment, state.dag_id, run_id, causes, run.issued),
         lane=dagrun_lane(state.deployment, state.dag_id, run_id),
         key=context.key,
         target=state.deployment,
-        params=Retry(state.dag_id, run_id, targets, why=", ".join(sorted({case.rule for case in chosen.values()}))),
+        params=Retry(
+            state.dag_id,
+            run_id,
+            targets,
+            why=", ".join(sorted({case.rule for case in chosen.values()})),
+            scope=max((str(step.params.get("scope", "task")) for step in steps.values()), key=SCOPES.index),
+            max_affected=0 if is_approved else context.policy.blast_radius,
+        ),
         not_before=context.now,
         not_after=context.now + context.policy.action_expiry,
         incident=first.incident,
     )
     context.act(action)
+    lasts = max(step.verify for step in steps.values()) + context.policy.action_expiry + context.policy.hold_max
+    ledger.begin(context, state.deployment, action.id, lasts)
     for name, case in chosen.items():
+        ledger.note_probe(context, case, action.id)
+        case.capped = 0
         case.phase, case.action_id, case.due = CasePhase.ISSUED, action.id, None
         text = f"clear of try {case.try_number} of {name} in dagrun {run_id}"
         context.decide(Reason.RETRY_ISSUED, text, incident=case.incident, action_id=action.id, rule=case.rule)
@@ -77,19 +96,45 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
 
 def on_outcome(context: Context, state: DagState, performed: Performed) -> None:
     """A clear has ended: its proof is awaited, or a look tells what is left to do."""
-    for run in state.dagruns.values():
+    for run_id, run in list(state.dagruns.items()):
         cases = [case for case in run.cases.values() if case.action_id == performed.action_id]
         for case in cases:
             if case.phase is CasePhase.ISSUED:
-                _take_outcome(context, state, run, case, performed)
+                _take_outcome(context, state, run_id, run, case, performed)
 
 
-def _take_outcome(context: Context, state: DagState, run: DagRunState, case: Case, performed: Performed) -> None:
+def _go_on(
+    context: Context,
+    state: DagState,
+    run_id: str,
+    run: DagRunState,
+    case: Case,
+    step: Step,
+    outcome: Delivered | Unknown,
+) -> None:
+    """A change whose delivery is its own proof: what comes after it has its turn."""
+    if isinstance(outcome, Unknown):
+        response.refuse_step(context, case, Reason.OUTCOME_UNKNOWN, f"{step.action}: {outcome.reason}")
+    else:
+        text = outcome.detail or step.action
+        context.decide(Reason.DELIVERED, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
+        changes.take_undo(context, state, case, step, outcome)
+        case.index += 1
+    case.phase = CasePhase.TOLD
+    response.proceed(context, state, run_id, run, case)
+
+
+def _take_outcome(
+    context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, performed: Performed
+) -> None:
     outcome = performed.outcome
     if isinstance(outcome, Refused):
-        _take_refusal(context, state, run, case, outcome, performed.action_id)
+        _take_refusal(context, state, run_id, run, case, outcome, performed.action_id)
         return
     step = next_step(context, case) or Step(action=RETRY)
+    if step.action not in PROVED_BY_LOOKS:
+        _go_on(context, state, run_id, run, case, step, outcome)
+        return
     case.phase, case.due = CasePhase.VERIFYING, context.now + step.verify
     known = isinstance(outcome, Delivered)
     text = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
@@ -100,13 +145,29 @@ def _take_outcome(context: Context, state: DagState, run: DagRunState, case: Cas
 
 
 def _take_refusal(
-    context: Context, state: DagState, run: DagRunState, case: Case, outcome: Refused, action_id: str
+    context: Context,
+    state: DagState,
+    run_id: str,
+    run: DagRunState,
+    case: Case,
+    outcome: Refused,
+    action_id: str,
 ) -> None:
     brakes.refund(context, state, run, case)
     context.decide(Reason.REFUSED, outcome.reason, incident=case.incident, action_id=action_id)
+    step = next_step(context, case) or Step(action=RETRY)
+    if outcome.affects:
+        response.stopped(context, state, case, step, (Reason.TOO_MANY_AFFECTED, outcome.reason))
+        looks.want_fresh(run, context.now)
+        return
     if context.world.frozen or outcome.reason == FROZEN:  # the thaw may have come before this refusal was read
         response.hold(context, case, thaw=True)
         looks.want_fresh(run, context.now)  # other failures of the dagrun have been waiting for this outcome
         return
-    case.phase, case.why = CasePhase.CHECKING, outcome.reason
-    looks.want_fresh(run, context.now)
+    if step.action in PROVED_BY_LOOKS:
+        case.phase, case.why = CasePhase.CHECKING, outcome.reason
+        looks.want_fresh(run, context.now)
+        return
+    case.phase = CasePhase.TOLD
+    response.refuse_step(context, case, Reason.REFUSED, outcome.reason)
+    response.proceed(context, state, run_id, run, case)

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
+from remediator.model.action import Pause, Pool, Scale
 from remediator.model.event import UNMAPPED_INDEX, Event
 from remediator.model.firing import FiringView
 from remediator.model.incident import Incident
@@ -30,6 +31,8 @@ class CasePhase(StrEnum):
     """The retry was refused; a look tells what is left to do."""
     HELD = "held"
     """Telling people, or acting, waits for a feed, a thaw or a look."""
+    PROPOSED = "proposed"
+    """A person is asked whether the step may be done."""
     WAITING = "waiting"
     """The next step's own wait, or a quiet time, is not over."""
     TOLD = "told"
@@ -66,6 +69,12 @@ class Case(msgspec.Struct, omit_defaults=True):
     match: dict[str, str] = {}
     refused: bool = False
     """A step that changes something was forbidden or in vain: `otherwise` follows the last one of `do`."""
+    signature: str = ""
+    proposal: str = ""
+    approved: dict[str, str] = {}
+    """Steps ('do/1') that a person let happen, and who that was."""
+    capped: int = 0
+    """How often its turn was put off because too much is under way."""
 
 
 class Unaccounted(msgspec.Struct, omit_defaults=True):
@@ -140,6 +149,16 @@ class OpenIncident(msgspec.Struct, omit_defaults=True):
     edits: int = 0
 
 
+class Undo(msgspec.Struct, frozen=True):
+    """A change that is taken back at `due`. action_id: of the change itself."""
+
+    due: Instant
+    target: str
+    params: Pause | Pool | Scale
+    incident: str
+    action_id: str
+
+
 class DagState(msgspec.Struct, omit_defaults=True):
     """All that is decided together for one DAG of one deployment.
 
@@ -154,11 +173,16 @@ class DagState(msgspec.Struct, omit_defaults=True):
     incidents: dict[str, OpenIncident] = {}
     episodes: dict[str, int] = {}
     ending: dict[str, OpenIncident] = {}
+    undos: list[Undo] = []
+    undoing: dict[str, Undo] = {}
 
     @property
     def is_empty(self) -> bool:
         """Nothing worth a row."""
-        return not (self.dagruns or self.budgets or self.incidents or self.episodes or self.ending)
+        kept = (
+            self.dagruns or self.budgets or self.incidents or self.episodes or self.ending or self.undos or self.undoing
+        )
+        return not kept
 
 
 class Kept(msgspec.Struct, omit_defaults=True):
@@ -227,11 +251,46 @@ class ConditionsState(msgspec.Struct, omit_defaults=True):
     places: dict[str, dict[str, dict[str, ConditionState]]] = {}
 
 
+class UnderWay(msgspec.Struct):
+    """A change that was issued and whose end is not known: at whose key, and until when it counts at most."""
+
+    key: str
+    until: Instant
+
+
+class Breaker(msgspec.Struct, omit_defaults=True):
+    """How a rule's changes went for one error. results: the latest, oldest first; True: it helped.
+
+    opened_at: since when a person is asked instead. probe: the change that was let through meanwhile.
+    """
+
+    results: list[bool] = []
+    opened_at: Instant | None = None
+    probe: str = ""
+
+
+class Rate(msgspec.Struct):
+    """How often changes helped and how often not."""
+
+    helped: int = 0
+    in_vain: int = 0
+
+
 class LedgerState(msgspec.Struct, omit_defaults=True):
-    """What is counted over all keys. spent: changes by budget target; detectors: keys of state by rule."""
+    """What is counted over all keys. spent: changes by budget target; detectors: keys of state by rule.
+
+    issued: changes of the last minute by deployment. under_way: by deployment, then action. breakers: by rule and error
+    signature. rates: by rule, signature and deployment. pages: of the last hour by route.
+    """
 
     spent: dict[str, list[Instant]] = {}
     detectors: dict[str, int] = {}
+    issued: dict[str, list[Instant]] = {}
+    under_way: dict[str, dict[str, UnderWay]] = {}
+    breakers: dict[str, Breaker] = {}
+    rates: dict[str, Rate] = {}
+    pages: dict[str, list[Instant]] = {}
+    digests: dict[str, list[str]] = {}
 
 
 class FeedState(msgspec.Struct, omit_defaults=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from remediator.engine.context import Context
 from remediator.engine.state import Case, task_key
+from remediator.model.action import CHANGE_STEPS
 from remediator.model.policy import Mode
 from remediator.rules.spec import Rule, Step
 
@@ -32,13 +33,18 @@ def next_step(context: Context, case: Case) -> Step | None:
     return steps[case.index] if case.index < len(steps) else None
 
 
+def step_name(case: Case) -> str:
+    """The step that the case stands at, as 'do/1'."""
+    return f"{case.stage}/{case.index}"
+
+
 def task_of(case: Case) -> str:
     """The key of the case's task instance in its dagrun."""
     return task_key(case.event.task_id or "", case.event.map_index)
 
 
 def counter_of(context: Context, case: Case) -> str:
-    """Under which name the attempts of the case's step are counted: the rule's, and for its further retries theirs."""
+    """Under which name the attempts of the case's step are counted: the rule's, and for its further changes theirs."""
     rule = rule_of(context, case.rule)
-    earlier = sum(step.action == RETRY for step in rule.do[: case.index])
+    earlier = sum(step.action in CHANGE_STEPS for step in rule.do[: case.index])
     return f"{case.rule}#{case.index}" if case.stage == DO and earlier else case.rule

@@ -5,6 +5,7 @@ Owns the life of notifications. Decides neither whether to tell nor whether an i
 
 from __future__ import annotations
 
+from remediator.engine import ledger
 from remediator.engine.context import Alert, Context
 from remediator.engine.state import DagState, OpenIncident, Told, WorldState
 from remediator.model.action import Action, LogLine, Message, Page, Params
@@ -29,6 +30,11 @@ def tell(context: Context, held: OpenIncident, route_name: str, *, paged: bool) 
     new = [item for item in route.destinations if all(told.destination != item for told in held.told)]
     if not new:
         context.decide(Reason.ALREADY_TOLD, f"route {route_name!r} knows of this episode", incident=incident.id)
+    if new and paged and not ledger.page_allowed(context, route_name, route.pages_per_hour):
+        text = ledger.digest(context, route_name, incident.title)
+        context.decide(Reason.DIGESTED, f"route {route_name!r} has had its pages of this hour", incident=incident.id)
+        context.effects.alerts.append(Alert("page_digest", route_name, text, Reason.DIGESTED, route_name))
+        return
     for destination in new:
         told = Told(destination, route_name, "", paged)
         held.told.append(told)

@@ -5,7 +5,7 @@ Owns what is not one DAG's. Never looks into a DAG's state: it reaches DAGs by n
 
 from __future__ import annotations
 
-from remediator.engine import feeds, incident, tell
+from remediator.engine import feeds, incident, ledger, tell
 from remediator.engine.context import Alert, Context
 from remediator.engine.state import FeedState, OpenIncident, SweepState, WorldState
 from remediator.model.action import Action, Sweep
@@ -13,8 +13,9 @@ from remediator.model.ids import stable_id
 from remediator.model.incident import Handling, Incident, Phase
 from remediator.model.inputs import Activated, Gap, Performed, Pressed, Swept, Unmapped, Watermark
 from remediator.model.reasons import Reason
-from remediator.model.time import Instant, format_duration
+from remediator.model.time import HOUR, Instant, format_duration
 
+DIGEST = "page_digest"
 NEVER: Instant = 2**62
 MAX_ALERTS = 500
 """Open self-alerts; more of them say nothing new."""
@@ -133,7 +134,11 @@ def _issue_sweeps(context: Context, world: WorldState) -> None:
 def on_alert(context: Context, world: WorldState, alert: Alert) -> None:
     """Open an incident about ourselves and tell the route for that; one that is open says nothing new."""
     identity = stable_id("self", alert.kind, alert.subject)
-    if identity in world.incidents or len(world.incidents) >= MAX_ALERTS:
+    known = world.incidents.get(identity)
+    if known is not None and alert.kind == DIGEST:
+        incident.change(context, known, status=alert.text, error=alert.text)
+        tell.update(context, known)
+    if known is not None or len(world.incidents) >= MAX_ALERTS:
         return
     episode = world.episodes.get(identity, 0) + 1
     world.episodes[identity] = episode
@@ -157,10 +162,11 @@ def on_alert(context: Context, world: WorldState, alert: Alert) -> None:
         )
     )
     world.incidents[identity] = held
-    world.alert_due[identity] = context.now + context.policy.self_alert_every
+    lasts = HOUR if alert.kind == DIGEST else context.policy.self_alert_every
+    world.alert_due[identity] = context.now + lasts
     context.changed(held.incident)
     context.decide(alert.reason, alert.text, incident=identity)
-    tell.tell(context, held, context.policy.self_route, paged=False)
+    tell.tell(context, held, alert.route or context.policy.self_route, paged=False)
 
 
 def _end_alert(context: Context, world: WorldState, kind: str, subject: str, text: str) -> None:
@@ -170,6 +176,8 @@ def _end_alert(context: Context, world: WorldState, kind: str, subject: str, tex
 def _close_alert(context: Context, world: WorldState, identity: str, reason: Reason, text: str) -> None:
     world.alert_due.pop(identity, None)
     held = incident.close(context, world, identity, reason, text)
+    if held is not None and held.incident.rule == f"self.{DIGEST}":
+        ledger.digest_over(context, held.incident.title.rpartition(": ")[2])
     if held is not None:
         tell.update(context, held)
 

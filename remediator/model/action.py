@@ -157,6 +157,20 @@ class Sweep(msgspec.Struct, frozen=True, tag="airflow.sweep"):
     since: Instant
 
 
+class Survey(msgspec.Struct, frozen=True, tag="airflow.survey"):
+    """Ask the scheduler for what no event carries: its health, pools, import errors, what waits or hangs."""
+
+
+class LogTail(msgspec.Struct, frozen=True, tag="airflow.log", omit_defaults=True):
+    """Ask for the end of a failed try's log, for the people who are told of it."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    try_number: int
+    map_index: int = UNMAPPED_INDEX
+
+
 class Message(msgspec.Struct, frozen=True, tag="slack.message", omit_defaults=True):
     """Post the incident, or edit it in place when `ref` names the message that carries it."""
 
@@ -182,7 +196,7 @@ class LogLine(msgspec.Struct, frozen=True, tag="log", omit_defaults=True):
 
 Change = Retry | Rerun | Trigger | Reprocess | Backfill | CancelBackfill | Pause | Pool | Mark | Scale | Request
 """What changes something at the target."""
-Params = Look | Sweep | Message | Page | LogLine | Change
+Params = Look | Sweep | Survey | LogTail | Message | Page | LogLine | Change
 
 
 class Action(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -211,7 +225,9 @@ class Action(msgspec.Struct, frozen=True, omit_defaults=True):
         return str(self.params.__struct_config__.tag)
 
 
-QUESTIONS = frozenset({"airflow.look", "airflow.sweep"})
+QUESTIONS = frozenset({"airflow.look", "airflow.sweep", "airflow.survey", "airflow.log"})
 """Actions that change nothing; their answers are inputs of their own."""
+CHANGE_STEPS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Change)) | {"airflow.resume"}
+"""What the steps of rules call them: letting a DAG go on is the other direction of pausing it."""
 CHANGES_TARGET = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Change))
 """Actions that the freeze stops. Telling people is never frozen."""

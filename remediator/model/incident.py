@@ -65,6 +65,7 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     helped: bool = False
     impact: tuple[str, ...] = ()
     proposals: tuple[Proposal, ...] = ()
+    log_tail: str = ""
     text: str = ""
     runbook: str = ""
     labels: dict[str, str] = {}

@@ -12,7 +12,7 @@ import msgspec
 from remediator.model.event import Event
 from remediator.model.outcome import Delivered, Refused, Unknown
 from remediator.model.time import Instant
-from remediator.model.truth import DagRunRef, DagRunTruth
+from remediator.model.truth import DagRunRef, DagRunTruth, Finding
 
 
 class Fact(msgspec.Struct, frozen=True, tag="fact", omit_defaults=True):
@@ -79,6 +79,24 @@ class Swept(msgspec.Struct, frozen=True, tag="swept", omit_defaults=True):
     error: str = ""
 
 
+class Surveyed(msgspec.Struct, frozen=True, tag="surveyed", omit_defaults=True):
+    """All that a survey found to be wrong now, or why there is no answer."""
+
+    action_id: str
+    deployment: str
+    findings: tuple[Finding, ...] = ()
+    error: str = ""
+
+
+class Tailed(msgspec.Struct, frozen=True, tag="tailed", omit_defaults=True):
+    """The end of a log, masked and bounded; '' with `error` if there is none to be had."""
+
+    action_id: str
+    key: str
+    text: str = ""
+    error: str = ""
+
+
 class Performed(msgspec.Struct, frozen=True, tag="performed", omit_defaults=True):
     """The outcome of an action that is not a question."""
 
@@ -108,7 +126,7 @@ class Pressed(msgspec.Struct, frozen=True, tag="pressed", omit_defaults=True):
     key: str = ""
 
 
-Input = Fact | Watermark | Gap | Unmapped | Looked | Swept | Performed | Tick | Activated | Pressed
+Input = Fact | Watermark | Gap | Unmapped | Looked | Swept | Surveyed | Tailed | Performed | Tick | Activated | Pressed
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from remediator.model.event import UNMAPPED_INDEX
@@ -37,6 +39,22 @@ class DagRunTruth(msgspec.Struct, frozen=True, omit_defaults=True):
     tasks: tuple[TaskTruth, ...] = ()
     ended_at: Instant | None = None
     complete: bool = True
+
+
+class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that is wrong at the scheduler at the moment and that no event tells.
+
+    type: of the event that begins it, 'pool.full'. ended: of the event that ends it, 'pool.free'; '' if nothing does.
+    subject: what it is about, 'pool/default_pool'. With type, subject, dag_id, run_id and task_id it is the same finding.
+    """
+
+    type: str
+    subject: str
+    ended: str = ""
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    attributes: dict[str, Any] = {}
 
 
 class DagRunRef(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -17,6 +17,8 @@ from remediator.rules.toml import show
 
 MANY_VALUED = ("tags", "inputs", "outputs", "attributes")
 """Fields that may hold a list: two conditions on one may hold for different elements."""
+YES_OR_NO = ("condition.active", "incident.helped")
+"""Fields whose values are true and false."""
 _PROBES = (b"", b"\x01", "\u03a9 0\n_A~".encode(), b"9" * 40)
 _BOUNDS = ("gt", "gte", "lt", "lte")
 
@@ -183,7 +185,7 @@ def _why(demand: Demand, kind: Kind, field: str) -> str:
     many = field.partition(".")[0] in MANY_VALUED
     if demand.absent and (demand.present or (demand.excluded and not many)):
         return "a missing field and a condition on its value"
-    if kind is Kind.TEXT and field != "condition.active" and (demand.low or demand.high) and not many:
+    if kind is Kind.TEXT and field not in YES_OR_NO and (demand.low or demand.high) and not many:
         return "a comparison of a text with a number"
     for pattern in demand.excluded_patterns:
         if is_everything(pattern) and not many:
@@ -210,7 +212,7 @@ def _why_values(demand: Demand, kind: Kind, field: str, many: bool) -> str:
 def _is_of_kind(value: Any, kind: Kind, field: str) -> bool:
     if kind is Kind.FREE:
         return True
-    if field == "condition.active":
+    if field in YES_OR_NO:
         return isinstance(value, bool)
     return isinstance(value, str) if kind is Kind.TEXT else not isinstance(value, str | bool)
 

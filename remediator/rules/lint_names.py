@@ -10,12 +10,12 @@ from remediator.model.policy import Mode, Policy
 from remediator.rules.globs import is_glob
 from remediator.rules.notes import Note
 from remediator.rules.selection import names_of_groups
-from remediator.rules.selectors import END, covers, members_of
+from remediator.rules.selectors import END, STAGES, covers, members_of
 from remediator.rules.spec import During, Rule
 from remediator.rules.steps import RETRY
 from remediator.rules.template import compile_template
 from remediator.rules.toml import listing, near, show
-from remediator.rules.types import CLOSED_FAMILIES, TYPES, family, is_known, never_carried
+from remediator.rules.types import is_misspelt, near_type, never_carried
 
 
 def in_names(rule: Rule) -> Iterator[Note]:
@@ -34,7 +34,7 @@ def in_names(rule: Rule) -> Iterator[Note]:
 def texts_of(rule: Rule) -> Iterator[tuple[str, str]]:
     """(place, template) of every text of a rule."""
     texts = [("title", rule.title)]
-    for stage in ("do", "otherwise", "on_resolve"):
+    for stage in STAGES:
         texts += [(f"{stage} {number} text", step.text) for number, step in enumerate(getattr(rule, stage), 1)]
     for key in ("during", "not_during"):
         texts += [(f"{key} scope", one.scope) for one in getattr(rule, key)]
@@ -63,9 +63,9 @@ def _in_text(rule: Rule, name: str, place: str, groups: list[str], on: tuple[str
 
 def _condition(one: During, key: str) -> Iterator[Note]:
     name = one.condition
-    hint = "" if is_glob(name) else near(name, TYPES)
-    if not is_known(name) and (hint or family(name) in CLOSED_FAMILIES):
-        yield Note("unknown-condition", f"{key} condition", f"{show(name)}, which no codec gives", listing(TYPES), hint)
+    if is_misspelt(name):
+        found = f"{show(name)}, which no codec gives"
+        yield Note("unknown-condition", f"{key} condition", found, "conditions such as node.not_ready", near_type(name))
 
 
 # Under a configuration ----------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def wheres_of(rule: Rule) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(place, table) of every where and if of a rule."""
     for member, selector in members_of(rule):
         yield ("where" if member == "on" else f"{member} where"), selector.where
-    for stage in ("do", "otherwise", "on_resolve"):
+    for stage in STAGES:
         for number, step in enumerate(getattr(rule, stage), 1):
             yield f"{stage} {number} if", step.condition
 

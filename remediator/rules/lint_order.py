@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,8 +19,9 @@ from remediator.rules.spec import Rule
 from remediator.rules.steps import FINAL
 
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
-Clue = tuple[str, bytes]
-"""A field and its condition as written."""
+_COMBINED = ("any", "all", "not")
+Clue = tuple[str, str, Key | bytes]
+"""How a condition is found, its field, and what of it."""
 
 
 def always_yield(rules: Sequence[Rule], policy: Policy | None) -> Iterator[tuple[Rule, Note]]:
@@ -49,27 +51,61 @@ def _is_before(one: Rule, other: Rule) -> bool:
 
 
 class _Index:
-    """Rules by one of their conditions: only rules that have the same one, or none, can be implied."""
+    """Rules by one of their conditions, under every clue that a stricter condition gives to it."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._by_clue: dict[Clue, list[Rule]] = defaultdict(list)
-        self._general: list[Rule] = []
         for rule in sorted(rules, key=lambda rule: (-rule.priority, rule.id)):
-            clue = next(iter(_literals(rule.where)), None)
-            (self._general if clue is None else self._by_clue[clue]).append(rule)
+            for clue in _clues_to(rule.where):
+                self._by_clue[clue].append(rule)
 
     def candidates(self, rule: Rule) -> Iterator[Rule]:
-        yield from self._general
-        for clue in _literals(rule.where):
-            yield from self._by_clue.get(clue, ())
+        """Rules whose keyed condition this one surely fulfils, perhaps; all that it implies are among them."""
+        yield from self._by_clue.get(_ANY, ())
+        for field, raw in rule.where.items():
+            for clue in _clues_from(field, raw):
+                yield from self._by_clue.get(clue, ())
 
 
-def _literals(where: Mapping[str, Any]) -> list[Clue]:
-    return [
-        (field, _ENCODER.encode(raw))
-        for field, raw in where.items()
-        if not isinstance(raw, dict | list) and not (isinstance(raw, str) and is_glob(raw))
-    ]
+_ANY: Clue = ("any", "", "")
+
+
+def _clues_to(where: Mapping[str, Any]) -> list[Clue]:
+    """What to look for to find the rule: of its condition that the fewest others imply."""
+    keyed = [_clues_of(field, raw) for field, raw in where.items()]
+    return min(keyed, key=lambda clues: (_RANKS[clues[-1][0]], len(clues)), default=[_ANY])
+
+
+_RANKS = {"same": 0, "value": 1, "start": 2, "exists": 3}
+
+
+def _clues_of(field: str, raw: Any) -> list[Clue]:
+    same: Clue = ("same", field, _ENCODER.encode(raw))
+    values = None if field in _COMBINED else _values(raw)
+    if values is not None:
+        return [same, *(("value", field, value) for value in values)]
+    if raw == {"exists": True}:
+        return [same, ("exists", field, "")]
+    glob = _glob(raw)
+    return [same] if glob is None else [same, ("start", field, re.split(r"[*?\[]", glob, maxsplit=1)[0])]
+
+
+def _clues_from(field: str, raw: Any) -> Iterator[Clue]:
+    yield "same", field, _ENCODER.encode(raw)
+    yield "exists", field, ""
+    values = None if field in _COMBINED else _values(raw)
+    first = values[0] if values else None
+    if first is not None:
+        yield "value", field, first
+    if isinstance(first, str):
+        yield from (("start", field, first[:length]) for length in range(len(first) + 1))
+
+
+def _glob(raw: Any) -> str | None:
+    """The glob that the condition is, None for another condition."""
+    if isinstance(raw, dict):
+        return raw["glob"] if set(raw) == {"glob"} else None
+    return raw if isinstance(raw, str) and is_glob(raw) else None
 
 
 def _implies(rule: Rule, other: Rule) -> bool:
@@ -79,9 +115,6 @@ def _implies(rule: Rule, other: Rule) -> bool:
         and (rule.where[field] == raw or (field not in _COMBINED and _is_weaker(rule.where[field], raw)))
         for field, raw in other.where.items()
     )
-
-
-_COMBINED = ("any", "all", "not")
 
 
 def _is_weaker(strict: Any, weak: Any) -> bool:
@@ -94,8 +127,8 @@ def _is_weaker(strict: Any, weak: Any) -> bool:
     accepted = _values(weak)
     if accepted is not None:
         return set(wanted) <= set(accepted)
-    glob = weak.get("glob") if isinstance(weak, dict) and set(weak) == {"glob"} else weak
-    return isinstance(glob, str) and is_glob(glob) and all(isinstance(one, str) and covers(glob, one) for one in wanted)
+    glob = _glob(weak)
+    return glob is not None and all(isinstance(one, str) and covers(glob, one) for one in wanted)
 
 
 def _values(raw: Any) -> list[Key] | None:

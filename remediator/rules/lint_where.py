@@ -7,12 +7,11 @@ from typing import Any
 
 from remediator.rules.contradictions import dead_branches, impossible, is_everything, patterns_of
 from remediator.rules.fields import field_of
-from remediator.rules.globs import is_glob
 from remediator.rules.notes import Note
 from remediator.rules.selectors import END, MAIN, SHARE, members_of
 from remediator.rules.spec import Rule
-from remediator.rules.toml import near, quote_key, show
-from remediator.rules.types import CLOSED_FAMILIES, TYPES, family, is_known, never_carried
+from remediator.rules.toml import quote_key, show
+from remediator.rules.types import TYPES, family, is_misspelt, near_type, never_carried
 
 _PLACES = {MAIN: "", SHARE: "window of ", END: "ended_by "}
 
@@ -30,18 +29,14 @@ def _on(types: tuple[str, ...], prefix: str) -> Iterator[Note]:
     for one in types:
         if one in ("*", "?*", "*?"):
             yield Note("matches-everything", f"{prefix}on", f"{show(one)}, every event of every feed", "types by name")
-        elif not is_known(one) and (_near(one) or family(one) in CLOSED_FAMILIES):
+        elif is_misspelt(one):
             known = f"types such as {example(one)}"
-            yield Note("unknown-type", f"{prefix}on", f"{show(one)}, which no codec gives", known, _near(one))
+            yield Note("unknown-type", f"{prefix}on", f"{show(one)}, which no codec gives", known, near_type(one))
 
 
 def example(on: str) -> str:
     """A type of the same family."""
     return min((one for one in TYPES if one.startswith(f"{family(on)}.")), default="task.failed")
-
-
-def _near(on: str) -> str:
-    return "" if is_glob(on) else near(on, TYPES)
 
 
 def _where(where: Mapping[str, Any], prefix: str, code: str) -> Iterator[Note]:

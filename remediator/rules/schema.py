@@ -87,7 +87,7 @@ def _people_keys() -> Schema:
             "maxProperties": rule_table.MAX_LABELS,
             "additionalProperties": {"type": "string", "maxLength": rule_table.MAX_LABEL},
         },
-        "runbook": _text("A web address.", pattern="^https?://"),
+        "runbook": _text("A web address.", pattern="^$|^https?://"),
     }
 
 

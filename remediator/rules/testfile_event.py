@@ -5,7 +5,7 @@ Owns their reading. Which further keys an event may have where is said by who as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -101,8 +101,8 @@ def _known(table: Table, fields: tuple[str, ...]) -> None:
     table.close()
 
 
-def known_name(table: Table, key: str, name: str, names: list[str], what: str) -> bool:
-    """Is the name one of these? Kept as a fault if not."""
-    if name not in names:
-        table.fault(key, f"unknown {what} {show(name)}", listing(names), near(name, names))
-    return name in names
+def check_name(table: Table, key: str, names: Iterable[str], what: str) -> None:
+    """Kept as a fault: a name that is none of these."""
+    name, allowed = table.data.get(key), list(names)
+    if isinstance(name, str) and name not in allowed:
+        table.fault(key, f"unknown {what} {show(name)}", listing(allowed), near(name, allowed))

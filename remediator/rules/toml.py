@@ -300,11 +300,11 @@ def listing(words: Iterable[str], most: int = 40) -> str:
     return ", ".join(shown) or "nothing"
 
 
-def near(word: object, words: Iterable[str]) -> str:
-    """The nearest of the words, '' if none is near."""
+def near(word: object, words: Iterable[str], least: float = 0.6) -> str:
+    """The nearest of the words, '' if none is near. least: how alike, 0 to 1."""
     if not isinstance(word, str):
         return ""
-    return next(iter(difflib.get_close_matches(word[:100].lower(), list(words), n=1, cutoff=0.6)), "")
+    return next(iter(difflib.get_close_matches(word[:100].lower(), list(words), n=1, cutoff=least)), "")
 
 
 def quote_key(key: str) -> str:

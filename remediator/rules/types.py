@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from remediator.rules.fields import ATTRIBUTES
 from remediator.rules.globs import compile_pattern, glob_pattern, is_glob, utf8
+from remediator.rules.toml import near
 
 _RUN_STATES = ("started", "running", "success", "failed", "aborted", "other")
+HEALTHS = ("scheduler", "triggerer", "dag_processor", "metadatabase")
 TYPES: frozenset[str] = frozenset(
     (
         *(f"{subject}.{state}" for subject in ("task", "dagrun", "query", "job") for state in _RUN_STATES),
@@ -46,13 +48,23 @@ TYPES: frozenset[str] = frozenset(
         *(f"batch_job.{state}" for state in ("succeeded", "failed")),
         "alert.firing",
         "alert.resolved",
-        "scheduler.unhealthy",
-        "scheduler.healthy",
+        *(f"{part}.{health}" for part in HEALTHS for health in ("healthy", "unhealthy")),
+        "task.queued_too_long",
+        "task.no_heartbeat",
+        "dagrun.queued_too_long",
+        "pool.full",
+        "pool.free",
+        "import_error.found",
+        "import_error.gone",
+        "dag.paused_unexpectedly",
     )
 )
 """All that are known by name."""
-CLOSED_FAMILIES = ("task", "dagrun", "query", "dataset", "check", "node", "pod", "alert")
-"""First words of types that are all known; other words may be a producer's own."""
+CLOSED_FAMILIES = ("task", "dagrun", "query", "dataset", "check", "node", "pod", "alert", *HEALTHS)
+"""First words of types that are all known; other words may be a producer's own, whatever they are like."""
+_FAMILIES = frozenset(one.partition(".")[0] for one in TYPES)
+NEARLY = 0.75
+"""How alike two first words are that are taken for one."""
 _NO_ATTEMPT = ("task_id", "try_number", "retries", "operator", "log_url", "error.type", "error.message", "error.trace")
 _NO_RUN = ("dag_id", "run_id", "run_type", "logical_date", "clear_number", "dag_version", *_NO_ATTEMPT)
 NEVER_CARRIED: dict[str, tuple[str, ...]] = {
@@ -75,6 +87,19 @@ def is_known(on: str) -> bool:
         return on in TYPES
     pattern = compile_pattern(glob_pattern(on))
     return any(pattern.search(utf8(one)) is not None for one in TYPES)
+
+
+def is_misspelt(on: str) -> bool:
+    """Whether a type or glob is surely not meant so: of a family whose types are all known, or nearly such a word."""
+    if is_known(on):
+        return False
+    word = family(on)
+    return word in CLOSED_FAMILIES or (word not in _FAMILIES and bool(near(word, CLOSED_FAMILIES, NEARLY)))
+
+
+def near_type(on: str) -> str:
+    """The nearest known type, '' if there is none or for a glob."""
+    return "" if is_glob(on) else near(on, TYPES)
 
 
 def family(on: str) -> str:

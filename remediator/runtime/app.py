@@ -19,6 +19,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from remediator import __version__
+from remediator.codecs.deployments import DeploymentMap
 from remediator.config.load import load_config
 from remediator.config.settings import Config
 from remediator.model.time import SECOND, Instant
@@ -163,7 +164,7 @@ class Daemon:
             return
         surface = DaemonSurface(
             self.store, now, self.config.policy, self.sources, lambda: self.controller.is_leader, self.beats,
-            self.wakes.journal.set,
+            self.wakes.journal.set, DeploymentMap(self.config.bindings()).assign,
         )  # fmt: skip
         async with serving(build_app(surface, self.metrics, settings.token), settings.host, settings.port) as running:
             self.http_url = running.url

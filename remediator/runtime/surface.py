@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from remediator import __version__
 from remediator.engine import feeds
 from remediator.engine.state import WorldState, decode_world_state
+from remediator.model.event import Event
 from remediator.model.ids import WORLD_KEY
 from remediator.model.inputs import Pressed
 from remediator.model.policy import Policy
 from remediator.model.time import MINUTE, SECOND, Duration, Instant, format_instant
+from remediator.runtime.surface_rules import Assign, Explainer, unmatched_view
 from remediator.runtime.wiring import WatchedSource
 from remediator.store.port import Store
 from remediator.web import views
@@ -32,6 +34,7 @@ class DaemonSurface:
         leading: Callable[[], bool],
         beats: Mapping[str, Instant],
         woken: Callable[[], None],
+        assign: Assign,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -40,6 +43,7 @@ class DaemonSurface:
         self._leading = leading
         self._beats = beats
         self._woken = woken
+        self._explainer = Explainer(store, assign)
 
     def live(self) -> bool:
         now = self._clock()
@@ -97,3 +101,9 @@ class DaemonSurface:
         decisions = await self._store.decisions(incident.id, STORY_LIMIT)
         actions = await self._store.actions(incident.id, STORY_LIMIT)
         return views.story_view(incident, decisions, actions)
+
+    async def explain_event(self, event: Event, topic: str, rules: Sequence[str]) -> View:
+        return await self._explainer.explain(event, topic, rules)
+
+    async def unmatched(self, since: Duration) -> View:
+        return await unmatched_view(self._store, since, self._clock(), self._policy().unclassified_route)

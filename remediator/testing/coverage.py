@@ -98,7 +98,7 @@ def summary_of(rows: Sequence[Row]) -> str:
 
 
 def put_into(readme: str, table: str) -> str:
-    """The text with what is between its markers replaced. Raises ValueError if they are not there, once each, in order."""
+    """The text with what is between its markers replaced. Raises ValueError unless both are there once, in order."""
     head, begin, rest = readme.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end or BEGIN in tail or END in tail:

@@ -12,17 +12,19 @@ from typing import Self
 import msgspec
 
 from remediator.engine.core import SHARED_KEYS, Changes, Core
-from remediator.model.action import Action, Look, Retry, Sweep
+from remediator.engine.feeds import lateness
+from remediator.engine.timers import TimerBook
+from remediator.model.action import Action, Look, Rerun, Retry, Sweep
 from remediator.model.event import UNMAPPED_INDEX, ErrorInfo, Event
 from remediator.model.incident import Incident, Phase
 from remediator.model.inputs import Activated, Entry, Fact, Input, Looked, Performed, Pressed, Swept, Tick, Watermark
 from remediator.model.outcome import Delivered, FinalOutcome
 from remediator.model.reasons import Decision, Reason
-from remediator.model.time import SECOND, Duration, Instant, parse_duration
-from remediator.model.truth import DagRunTruth, TaskTruth
+from remediator.model.time import SECOND, Duration, Instant, format_duration, parse_duration
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import RuleSetSpec
 from remediator.runtime.intake import met_rules
+from remediator.testing.scripted import Place, Scheduler
 
 START: Instant = 1_800_000_000 * SECOND
 FEED = "feed"
@@ -30,20 +32,9 @@ MARK_EVERY: Duration = 5 * SECOND
 MOST_ROUNDS = 1_000
 """Answers and ticks at one instant: more of them mean that the core is spinning."""
 
-Place = tuple[str, str, str]
-"""(deployment, dag_id, run_id)."""
-
 
 class TimelineError(AssertionError):
     """The story went differently; the message holds the decisions so far."""
-
-
-class Scheduled(msgspec.Struct):
-    """What the scripted scheduler has of one dagrun: the task instances that are not well."""
-
-    state: str = "running"
-    ended: Instant | None = None
-    tasks: dict[tuple[str, int], TaskTruth] = {}
 
 
 class Timeline:
@@ -51,46 +42,70 @@ class Timeline:
 
     Every verb takes deployment, dag_id and run_id by keyword, 'prod', 'sales' and 'r1' unless said. Actions are
     delivered at once unless `answer_with` said otherwise; a delivered retry makes its tasks run again, one try later.
-    extra: journalled beside every entry, to show that it changes nothing.
+    extra: journalled beside every entry, to show that it changes nothing. sparse: the feed tells how far it was read
+    when something waits for that, else just often enough; not every few seconds.
     """
 
-    def __init__(self, spec: RuleSetSpec, *, extra: Callable[[Input], Sequence[Input]] = lambda given: ()) -> None:
-        self.began = self.now = START
+    def __init__(
+        self,
+        rules: RuleSetSpec | RuleSet,
+        *,
+        extra: Callable[[Input], Sequence[Input]] = lambda given: (),
+        start: Instant = START,
+        sparse: bool = False,
+    ) -> None:
+        self.began = self.now = start
         self.journal: list[Entry] = []
         self.actions: list[Action] = []
         self.decisions: list[Decision] = []
         self.incidents: dict[str, Incident] = {}
         self.changes: list[Changes] = []
         self._extra = extra
-        self._rule_sets = {rules.hash: rules for rules in (RuleSet(spec),)}
+        compiled = rules if isinstance(rules, RuleSet) else RuleSet(rules)
+        self._rule_sets = {compiled.hash: compiled}
         self.core = Core(0, {}, self._rule_sets.__getitem__)
-        self._scheduler: dict[Place, Scheduled] = {}
+        self.scheduler = Scheduler()
         self._unreachable: set[str] = set()
         self._outcomes: dict[str, FinalOutcome] = {}
         self._waiting: list[Action] = []
         self._unseen: list[Action] = []
         self._reading = True
         self._backlog: list[Input] = []
-        self._marked: Instant = START
-        self._give(Activated(next(iter(self._rule_sets))))
+        self._marked: Instant = start
+        self._waits = TimerBook({}) if sparse else None
+        self._give(Activated(compiled.hash))
         self._mark()
 
     # -- the clock ------------------------------------------------------------------------------------------------
 
     def at(self, since_start: str) -> Self:
         """Let time pass until so long after the start, such as '1m30s'."""
-        until = START + parse_duration(since_start)
+        return self.until(self.began + parse_duration(since_start))
+
+    def until(self, until: Instant) -> Self:
+        """Let time pass until then."""
         if until < self.now:
-            raise ValueError(f"{since_start} has passed")
+            raise ValueError(f"{format_duration(until - self.began)} has passed")
         while True:
             due = self.core.next_due()
-            mark = self._marked + MARK_EVERY if self._reading else until
+            mark = self._next_mark() if self._reading else until
             self.now = min(until, mark, max(due, self.now) if due is not None else until)
             if self._reading and self.now >= mark:
                 self._mark()
             self._settle()
             if self.now >= until:
                 return self
+
+    def _next_mark(self) -> Instant:
+        """When the feed tells next how far it was read."""
+        if self._waits is None:
+            return self._marked + MARK_EVERY
+        policy = self._rules.policy
+        late = lateness(FEED, policy)
+        seldom = min(max(policy.behind_after, 3 * late) - late - MARK_EVERY, policy.blind_after // 2)
+        usual = self._marked + max(seldom, MARK_EVERY)
+        due = self._waits.next_due(f"feed:{FEED}")
+        return usual if due is None else min(usual, max(due + late, self.now))
 
     # -- what events say --------------------------------------------------------------------------------------------
 
@@ -131,18 +146,23 @@ class Timeline:
         return self._say(msgspec.structs.replace(base, **fields))
 
     def _when(self, happened: str) -> Instant:
-        return START + parse_duration(happened) if happened else self.now
+        return self.began + parse_duration(happened) if happened else self.now
 
     def _say(self, event: Event) -> Self:
-        rules = self._rules
-        matched = met_rules(rules, event)
-        fact = Fact(event, matched, rules.hash if matched else "")
+        fact = self.fact_of(event)
+        if fact is None:
+            return self
         if self._reading:
             self._give(fact)
             self._settle()
         else:
             self._backlog.append(fact)
         return self
+
+    def fact_of(self, event: Event) -> Fact | None:
+        """What is journalled of an event; None: nothing."""
+        matched = met_rules(self._rules, event)
+        return Fact(event, matched, self._rules.hash if matched else "")
 
     # -- what the scheduler has ---------------------------------------------------------------------------------------
 
@@ -151,16 +171,7 @@ class Timeline:
         **place: str,
     ) -> Self:  # fmt: skip
         """From now on the scheduler has the task instance so; 'success' takes it off the list of what is not well."""
-        held = self._held(_place(place))
-        key = task_id, map_index
-        if state == "success":
-            held.tasks.pop(key, None)
-        else:
-            held.tasks[key] = TaskTruth(task_id, state, try_number, map_index=map_index, instance_id=f"{task_id}-"
-                                        f"{map_index}-{try_number}")  # fmt: skip
-        failed = any(task.state == "failed" for task in held.tasks.values())
-        held.state = dagrun or ("failed" if failed else "running" if held.tasks else "success")
-        held.ended = self.now if held.state in ("failed", "success") else None
+        self.scheduler.says(_place(place), task_id, state, try_number, self.now, map_index=map_index, dagrun=dagrun)
         return self
 
     def fails(self, task_id: str, try_number: int = 1, **fields: object) -> Self:
@@ -172,7 +183,7 @@ class Timeline:
 
     def dagrun_gone(self, **place: str) -> Self:
         """The scheduler does not know the dagrun any more."""
-        self._scheduler[_place(place)] = Scheduled(state="")
+        self.scheduler.loses(_place(place))
         return self
 
     def unreachable(self, deployment: str = "prod") -> Self:
@@ -184,9 +195,6 @@ class Timeline:
         """Looks are answered again."""
         self._unreachable.discard(deployment)
         return self
-
-    def _held(self, place: Place) -> Scheduled:
-        return self._scheduler.setdefault(place, Scheduled())
 
     # -- the feed and people ------------------------------------------------------------------------------------------
 
@@ -217,6 +225,10 @@ class Timeline:
         self._outcomes[kind] = outcome
         return self
 
+    def outcome_of(self, action: Action) -> FinalOutcome | None:
+        """What becomes of an action; None: it is delivered."""
+        return self._outcomes.get(action.kind)
+
     def activate(self, spec: RuleSetSpec) -> Self:
         """Another rule set decides from here on."""
         rules = RuleSet(spec)
@@ -235,6 +247,12 @@ class Timeline:
         retry = self._take("airflow.retry").params
         assert isinstance(retry, Retry)  # noqa: S101
         self._check(sorted(task_ids), sorted(task.task_id for task in retry.tasks), "the retried tasks")
+        return self
+
+    def expect_change(self, kind: str, **fields: object) -> Self:
+        """A change of this kind was wanted, with these values among its parameters."""
+        params = self._take(kind).params
+        self._check(fields, {name: getattr(params, name) for name in fields}, kind)
         return self
 
     def expect_page(self, event_action: str = "trigger") -> Self:
@@ -273,7 +291,9 @@ class Timeline:
             raise self._wrong(f"{what}: expected {wanted}, found {found}")
 
     def _wrong(self, text: str) -> TimelineError:
-        told = (f"{(one.at - START) / SECOND:7.1f}s {one.key} {one.reason.value}: {one.text}" for one in self.decisions)
+        told = (
+            f"{(one.at - self.began) / SECOND:7.1f}s {one.key} {one.reason.value}: {one.text}" for one in self.decisions
+        )
         return TimelineError("\n  ".join([text, *told]))
 
     # -- machinery ----------------------------------------------------------------------------------------------------
@@ -299,6 +319,9 @@ class Timeline:
         changes = self.core.apply(entries)
         self.changes.append(changes)
         self.decisions += changes.decisions
+        if self._waits is not None:
+            for key, timers in changes.timers.items():
+                self._waits.set(key, dict(timers))
         self.incidents.update({incident.id: incident for incident in changes.incidents})
         cancelled = {action_id for action_id, _ in changes.cancels}
         self.actions += changes.actions
@@ -324,7 +347,7 @@ class Timeline:
         params, down = action.params, action.target in self._unreachable
         error = "no answer" if down else ""
         if isinstance(params, Look):
-            truth = None if down else self._truth((action.target, params.dag_id, params.run_id))
+            truth = None if down else self.scheduler.truth((action.target, params.dag_id, params.run_id))
             self._give(Looked(action.id, action.key, params.run_id, truth, error))
         elif isinstance(params, Sweep):
             self._give(Swept(action.id, action.target, params.since, self.now, (), error))
@@ -332,18 +355,20 @@ class Timeline:
             self._unseen.append(action)
             self._give(Performed(action.id, action.key, action.kind, self._perform(action)))
 
-    def _truth(self, place: Place) -> DagRunTruth:
-        held = self._held(place)
-        return DagRunTruth(*place, state=held.state, tasks=tuple(held.tasks.values()), ended_at=held.ended)
-
     def _perform(self, action: Action) -> FinalOutcome:
-        outcome = self._outcomes.get(action.kind, Delivered(ref=getattr(action.params, "ref", "") or action.id))
+        outcome = self.outcome_of(action) or Delivered(ref=getattr(action.params, "ref", "") or action.id)
+        if isinstance(action.params, Rerun) and isinstance(outcome, Delivered):
+            rerun = action.params
+            for task in list(self._held((action.target, rerun.dag_id, rerun.run_id)).tasks.values()):
+                self.look_says(task.task_id, "running", task.try_number + 1, map_index=task.map_index,
+                               dagrun="running", deployment=action.target, dag_id=rerun.dag_id,
+                               run_id=rerun.run_id)  # fmt: skip
         if isinstance(action.params, Retry) and isinstance(outcome, Delivered):
             retry = action.params
+            place = action.target, retry.dag_id, retry.run_id
             for task in retry.tasks:
-                self.look_says(task.task_id, "running", task.try_number + 1, map_index=task.map_index,
-                               dagrun="running", deployment=action.target, dag_id=retry.dag_id,
-                               run_id=retry.run_id)  # fmt: skip
+                self.scheduler.says(place, task.task_id, "running", task.try_number + 1, self.now,
+                                    map_index=task.map_index, dagrun="running")  # fmt: skip
         return outcome
 
 

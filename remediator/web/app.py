@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
@@ -16,15 +16,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
+from remediator.model.event import Event
 from remediator.model.secret import Secret
+from remediator.model.time import DAY, Duration, Instant, parse_duration, parse_instant
 from remediator.store.port import StoreError
 from remediator.web.auth import objection
-from remediator.web.port import Exposition, Surface
+from remediator.web.port import Exposition, NotThere, Surface
 
 BODY_LIMIT = 16_384
+EVENT_LIMIT = 1_048_576
 WAIT_S = 15.0
 INCIDENTS_DEFAULT = 50
 INCIDENTS_MAX = 500
+RULES_MAX = 100
+INSTANTS = ("time", "logical_date", "started_at", "ended_at")
+LATEST: Instant = 253_402_214_400_000_000
+SINCE_DEFAULT = "7d"
+SINCE_MAX = 90 * DAY
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -35,6 +43,14 @@ class FreezeBody(msgspec.Struct, forbid_unknown_fields=True):
     on: bool
     reason: str = ""
     actor: str = "api"
+
+
+class ExplainBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /api/v1/explain. event: by the field names that rules use; instants as text or microseconds."""
+
+    event: dict[str, Any]
+    topic: str = ""
+    rules: list[str] = []
 
 
 def build_app(surface: Surface, metrics: Exposition, token: Secret | None = None) -> Starlette:
@@ -52,6 +68,8 @@ def build_app(surface: Surface, metrics: Exposition, token: Secret | None = None
                     Route("/freeze", routes.guarded(routes.freeze), methods=["POST"]),
                     Route("/incidents", routes.guarded(routes.incidents)),
                     Route("/incidents/{incident_id}/explain", routes.guarded(routes.explain)),
+                    Route("/explain", routes.guarded(routes.explain_event), methods=["POST"]),
+                    Route("/unmatched", routes.guarded(routes.unmatched)),
                 ],
             ),
         ],
@@ -113,6 +131,18 @@ class _Routes:
             raise HTTPException(404, f"no incident has the id, or the unique prefix, {incident_id[:100]!r}")
         return JSONResponse(story)
 
+    async def explain_event(self, request: Request) -> Response:
+        body, event = parse_explain(await limited_body(request, EVENT_LIMIT))
+        try:
+            found = await bounded(self._surface.explain_event(event, body.topic[:300], body.rules[:RULES_MAX]))
+        except NotThere as error:
+            raise HTTPException(404, str(error)) from None
+        return JSONResponse(found)
+
+    async def unmatched(self, request: Request) -> Response:
+        since = parse_since(request.query_params.get("since", SINCE_DEFAULT))
+        return JSONResponse(await bounded(self._surface.unmatched(since)))
+
 
 async def bounded(answer: Awaitable[T]) -> T:
     """The answer, or 503 when it takes too long."""
@@ -123,7 +153,7 @@ async def bounded(answer: Awaitable[T]) -> T:
         raise HTTPException(503, f"no answer within {WAIT_S:.0f} s") from None
 
 
-async def limited_body(request: Request) -> bytes:
+async def limited_body(request: Request, limit: int = BODY_LIMIT) -> bytes:
     """The body of a JSON request. Raises HTTPException: 413 if it is too long, 415 if it is not JSON.
 
     Asking for JSON also keeps web forms of other sites out: browsers ask before they send it across.
@@ -133,8 +163,8 @@ async def limited_body(request: Request) -> bytes:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > BODY_LIMIT:
-            raise HTTPException(413, f"the body may have {BODY_LIMIT:,} bytes")
+        if len(body) > limit:
+            raise HTTPException(413, f"the body may have {limit:,} bytes")
     return body
 
 
@@ -144,6 +174,42 @@ def parse_freeze(body: bytes) -> FreezeBody:
         return msgspec.json.decode(body, type=FreezeBody)
     except msgspec.DecodeError as error:
         raise HTTPException(400, f"{error}; allowed: {{'on': true | false, 'reason': text, 'actor': text}}") from None
+
+
+def parse_explain(body: bytes) -> tuple[ExplainBody, Event]:
+    """The body of an explain and its event. Raises HTTPException 400 with what is wrong."""
+    allowed = "allowed: {'event': {'type': …, 'time': …, …}, 'topic': text, 'rules': [ids]}"
+    try:
+        found = msgspec.json.decode(body, type=ExplainBody)
+        return found, event_of(found.event)
+    except (msgspec.DecodeError, ValueError, RecursionError, OverflowError) as error:
+        raise HTTPException(400, f"{error}; {allowed}") from None
+
+
+def event_of(table: dict[str, Any]) -> Event:
+    """An event by our field names. Raises ValueError that says what is wrong."""
+    unknown = sorted(table.keys() - set(Event.__struct_fields__))
+    if unknown:
+        raise ValueError(f"unknown field {unknown[0][:100]!r} of an event; what a producer says besides is attributes")
+    instants = {name: parse_instant(table[name]) for name in INSTANTS if isinstance(table.get(name), str)}
+    event = msgspec.convert({**table, **instants}, Event)
+    times = [value for name in INSTANTS if (value := getattr(event, name)) is not None]
+    if not all(abs(value) < LATEST for value in times):
+        raise ValueError(
+            "an instant beyond the year 9999: microseconds since 1970, or text such as 2026-11-22T06:00:00Z"
+        )
+    return event
+
+
+def parse_since(text: str) -> Duration:
+    """How far back to look. Raises HTTPException 400."""
+    try:
+        since = parse_duration(text[:40])
+    except (ValueError, OverflowError):
+        since = 0
+    if not 0 < since <= SINCE_MAX:
+        raise HTTPException(400, "since must be a duration such as '7d' or '12h', at most '90d'")
+    return since
 
 
 def parse_limit(text: str | None) -> int:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
+
+from remediator.model.event import Event
+from remediator.model.time import Duration
 
 View = dict[str, Any]
 """JSON-able: texts, numbers, booleans, lists and dicts; times as ISO 8601 texts."""
@@ -17,6 +21,10 @@ class Exposition(Protocol):
 
     def exposition(self) -> bytes:
         """Every metric."""
+
+
+class NotThere(Exception):  # noqa: N818  (a state of affairs, not a fault)
+    """What was asked for does not exist, such as a rule; the text says so."""
 
 
 class Surface(Protocol):
@@ -39,3 +47,18 @@ class Surface(Protocol):
 
     async def explain_incident(self, incident_id: str) -> View | None:
         """`views.story_view` of the latest episode; None if no incident has this id or unique prefix."""
+
+    async def explain_event(self, event: Event, topic: str, rules: Sequence[str]) -> View:
+        """What the active rules make of an event, and what stands in their way now. Changes nothing.
+
+        topic: where it was read, if it names no deployment itself. rules: ids, none for all. Returns
+        {'rule_set': …, 'now': …, 'events': [engine.explain_views.Explained as JSON, one for each form]}.
+        Raises NotThere for an unknown rule, and if no rule set is active yet.
+        """
+
+    async def unmatched(self, since: Duration) -> View:
+        """Final failures of the last `since` that no rule answered, by signature, most frequent first.
+
+        Returns {'since': …, 'route': whom they are paged by, 'unmatched': [rules.unmatched.group_view of each],
+        'more': whether some were left off}.
+        """

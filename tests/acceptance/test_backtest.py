@@ -17,13 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from typer.testing import CliRunner, Result
 
 from remediator.cli.main import build
 from remediator.demo.broker import EmbeddedBroker, create_topics
-from tests.acceptance.harness import PACK, ROOT, produce
+from tests.acceptance.harness import PACK, ROOT
 
 CORPUS = ROOT / "tests" / "data" / "corpus" / "openlineage-airflow-3.3.2.ndjson.gz"
+LATE = 187
+"""Records from 07:13 on."""
 KEYS = {"records", "events", "dead_letters", "firings", "actions", "pages", "stopped"}
 RETRIED = "transient-network"
 FINAL = {
@@ -168,6 +171,7 @@ def test_against_a_revision(pack: Path) -> None:
         ("unclassified", "paged", 2),
     }
     assert "crm_sync.pull" in value["new"][0]["title"]
+    assert value["totals"]["paged"] == {"before": 15, "after": 13}
     assert "no difference" in backtest("--against", "HEAD~1", rules=pack).stdout
     assert "+  transient-network" in backtest("--against", "HEAD", rules=pack).stdout
 
@@ -298,11 +302,13 @@ def on_kafka(tmp_path: Path, embedded_broker: EmbeddedBroker) -> Path:
     """A configuration whose feed holds the recording, in three partitions."""
     topic = f"backtest-{uuid.uuid4().hex}"
     rows = [json.loads(line) for line in gzip.decompress(CORPUS.read_bytes()).splitlines()]
-    records = [(row["key"].encode(), row["value"].encode(), row["partition"]) for row in rows]
 
     async def fill() -> None:
         await create_topics(embedded_broker.bootstrap, {topic: 3})
-        await produce(embedded_broker.bootstrap, topic, records)
+        async with AIOKafkaProducer(bootstrap_servers=embedded_broker.bootstrap, enable_idempotence=False) as producer:
+            for row in rows:
+                value, at = row["value"].encode(), row["timestamp_ms"]
+                await producer.send(topic, value, partition=row["partition"], timestamp_ms=at)
 
     asyncio.run(fill())
     config = tmp_path / "remediator.toml"
@@ -317,9 +323,13 @@ def on_kafka(tmp_path: Path, embedded_broker: EmbeddedBroker) -> Path:
 
 @pytest.mark.broker
 def test_a_feeds_topics_are_read_to_their_present_ends(on_kafka: Path) -> None:
-    value = found("--config", on_kafka, "--since", "1h", "--feed", "f", events="kafka")
+    value = found("--config", on_kafka, "--since", "2026-11-22T00:00:00Z", "--feed", "f", events="kafka")
     assert (value["records"], value["events"], value["dead_letters"]) == (819, 847, 0)
-    assert value["left_unread"] is False
+    assert (value["left_unread"], value["disordered"]) == (False, 0)
+    of_file = found("--config", on_kafka)
+    assert {name: value[name] for name in KEYS} == {name: of_file[name] for name in KEYS}
+    late = found("--config", on_kafka, "--since", "2026-11-22T07:13:00Z", events="kafka")
+    assert (late["records"], late["begin"][:16]) == (LATE, "2026-11-22T07:13")
     some = found("--config", on_kafka, "--max-records", "100", events="kafka")
     assert (some["records"], some["left_unread"]) == (100, True)
 

@@ -1,4 +1,4 @@
-"""Rule files with anything in any place: read or faulted, never more; what loads compiles, and is valid by the schema."""
+"""Rule files with anything in any place: read or faulted, never more; what loads compiles and fits the schema."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ GOOD = Path(__file__).parents[1] / "golden" / "rules" / "good"
 FILES = [tomllib.loads(file.read_text(encoding="utf-8")) for file in sorted(GOOD.glob("*.toml"))]
 VALIDATOR = Draft202012Validator(rule_file_schema())
 JUNK: tuple[Any, ...] = (
-    0, 1, -1, 2.5, float("nan"), float("inf"), 2**70, True, False, "", "x", "a*", "5m", "${dag}", "${other}", "{event.dag_id}",
-    "{", [], {}, [1], ["a"], ["a", "a"], [{}], [[]], {"a": 1}, {"on": "x"}, {"use": "prod"}, {"not": {}}, "x" * 3_000,
-    datetime.date(2026, 11, 1), datetime.time(1, 2),
+    0, 1, -1, 2.5, float("nan"), float("inf"), 2**70, True, False, "", "x", "a*", "5m", "${dag}", "${other}",
+    "{event.dag_id}", "{", [], {}, [1], ["a"], ["a", "a"], [{}], [[]], {"a": 1}, {"on": "x"}, {"use": "prod"},
+    {"not": {}}, "x" * 3_000, datetime.date(2026, 11, 1), datetime.time(1, 2),
 )  # fmt: skip
 Path_ = tuple[str | int, ...]
 

@@ -165,7 +165,7 @@ def test_a_log_link_to_the_own_host_does_not() -> None:
 
 def test_a_deployment_that_wants_approval_is_not_changed() -> None:
     told = story().at("1m").fails("load", deployment="careful").at("2m").expect_page()
-    told.expect_nothing().expect_reason(Reason.APPROVAL_NEEDED)
+    told.expect_nothing().expect_reason(Reason.PROPOSED)
 
 
 def test_an_unreachable_scheduler_leads_to_an_unverified_page() -> None:

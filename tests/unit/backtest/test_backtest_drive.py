@@ -16,7 +16,7 @@ from remediator.backtest.revision import NoRevision, rules_of_revision
 from remediator.backtest.run import decide
 from remediator.backtest.spool import Spool
 from remediator.backtest.survey import Survey
-from remediator.model.event import ErrorInfo, Event
+from remediator.model.event import ConditionInfo, ErrorInfo, Event
 from remediator.model.time import DAY, HOUR, SECOND, Instant
 from remediator.rules.index import RuleSet
 
@@ -139,6 +139,32 @@ to = "oncall"
     assert outcome(tmp_path, broken, other, text=text.format(hold="20m")).count("paged") == 0
 
 
+def test_infrastructure_concerns_every_deployment_found(tmp_path: Path) -> None:
+    text = RESET.format(mode="act").replace("mode =", 'during = { condition = "node.not_ready" }\nmode =')
+    down = Event("node.not_ready", START, namespace="cluster", condition=ConditionInfo("node.not_ready", "node/a"))
+    assert counts(outcome(tmp_path, down, failed(10), ended(12), text=text))["retried"] == 1
+    assert "retried" not in counts(outcome(tmp_path, failed(10), ended(12), text=text))
+
+
+@pytest.mark.parametrize(("mode", "effect"), [("act", "fired"), ("observe", "would have fired")])
+def test_a_detectors_firing_is_counted_once(tmp_path: Path, mode: str, effect: str) -> None:
+    text = f"""
+[[rule]]
+id = "many"
+mode = "{mode}"
+on = "task.failed"
+per = ["dag_id"]
+window = {{ length = "10m", at_least = 3 }}
+[[rule.do]]
+action = "notify"
+to = "team"
+"""
+    events = [failed(n, run=f"r{n}", error="boom") for n in range(3)]
+    found = outcome(tmp_path, *events, text=text)
+    assert {key: n for (rule, _, key), n in found.rows.items() if rule == "many" and "fired" in key} == {effect: 1}
+    assert found.count("notified") == (mode == "act")
+
+
 def test_the_same_record_gives_the_same_outcome(tmp_path: Path) -> None:
     events = [
         one for n in range(20) for one in (failed(7 * n, f"d{n % 3}", run=f"r{n}"), ended(7 * n + 5, run=f"r{n}"))
@@ -158,6 +184,7 @@ def test_the_difference_names_what_is_new_gone_and_changed(tmp_path: Path) -> No
         ("unclassified", "paged", "prod: d.t failed"),
     }  # fmt: skip
     assert {one.rule for one in found.gone} == {"reset", "unclassified"}
+    assert ("fired", 1, 1) not in found.totals
     assert not difference(before, before)
     in_vain = difference(outcome(tmp_path, *events, failed(3000, run="q"), ended(3001, run="q")), before)
     assert [(one.effect, one.before, one.after) for one in in_vain.changed] == [

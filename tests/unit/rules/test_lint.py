@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from remediator.codecs.alertmanager import _TYPES as ALERT_TYPES
+from remediator.codecs.kubernetes_reasons import REASONS
+from remediator.codecs.openlineage import _TYPES as OPENLINEAGE_TYPES
 from remediator.model.policy import Allow, DeploymentPolicy, Policy, Route
 from remediator.rules.lint import Finding, lint
 from remediator.rules.load import load_rules
+from remediator.rules.types import TYPES
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "rules" / "lint"
@@ -158,6 +162,21 @@ def test_types_that_no_codec_gives(tmp_path: Path, on: str, hint: str | None) ->
 )
 def test_types_of_a_producers_own_are_fine(tmp_path: Path, on: str) -> None:
     assert found(tmp_path, f'[[rule]]\nid = "a"\non = "{on}"{LOG}') == []
+
+
+@pytest.mark.parametrize("on", ["worker.failed", "triggerer.unhealthy", "jobs.failed"])
+def test_types_of_families_that_nobody_closed_are_fine(tmp_path: Path, on: str) -> None:
+    assert found(tmp_path, f'[[rule]]\nid = "a"\non = "{on}"{LOG}') == []
+
+
+@pytest.mark.parametrize("on", ["dag_run.failed", "tasks.failed", "nodes.not_ready"])
+def test_first_words_that_are_nearly_right(tmp_path: Path, on: str) -> None:
+    assert codes(found(tmp_path, f'[[rule]]\nid = "a"\non = "{on}"{LOG}')) == ["unknown-type"]
+
+
+def test_what_codecs_give_by_name_is_known() -> None:
+    given = {meaning.type for meaning in REASONS.values()} | set(OPENLINEAGE_TYPES.values()) | set(ALERT_TYPES.values())
+    assert given - TYPES == set()
 
 
 def acting(rule_id: str, where: str, more: str = "") -> str:

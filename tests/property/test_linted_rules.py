@@ -141,3 +141,40 @@ def test_rules_without_faults_never_raise_and_impossible_ones_never_match(
         names = {one.id for one in matched.rules} | {one.id for one, member in matched.members if member == "on"}
         assert not names & impossible
     assert all(finding.severity in (FAULT, "warning") for finding in findings)
+
+
+small_words = st.sampled_from(("a", "ab", "a*", "*b"))
+shared = st.fixed_dictionaries(
+    {},
+    optional={
+        "dag_id": small_words | st.lists(small_words, min_size=1, max_size=2) | st.just({"exists": True}),
+        "job": small_words | st.just({"glob": "a*"}) | st.just({"in": ["a", "ab"]}),
+        "try_number": st.just(1) | st.just({"gt": 0}),
+    },
+)
+final_events = st.builds(
+    Event,
+    type=st.just("task.failed_finally"),
+    time=st.just(0),
+    dag_id=st.none() | st.sampled_from(("a", "ab", "b")),
+    job=st.none() | st.sampled_from(("a", "ab", "b")),
+    try_number=st.none() | st.integers(0, 1),
+)
+
+
+def acting(number: int, where: dict[str, Any]) -> dict[str, Any]:
+    do = [{"action": "airflow.retry"}]
+    return {"id": f"r{number}", "mode": "act", "on": "task.failed_finally", "where": where, "do": do}
+
+
+@given(st.lists(shared, min_size=2, max_size=8), st.lists(final_events, max_size=10))
+def test_a_shadowed_rule_never_responds_and_copies_are_always_found(
+    some: list[dict[str, Any]], some_events: list[Event]
+) -> None:
+    spec = loaded([acting(number, where) for number, where in enumerate([*some, some[0]])], {"job": "a"})
+    assert spec is not None
+    shadowed = {finding.fault.place.split('"')[1] for finding in lint(spec) if finding.code == "shadowed"}
+    assert f"r{len(some)}" in shadowed
+    rule_set = RuleSet(spec)
+    for event in some_events:
+        assert not {one.id for one in rule_set.match(event).rules[:1]} & shadowed

@@ -1,0 +1,235 @@
+"""Changes beyond the retry: what a step's own keys become, the action, its outcome, and taking it back in time.
+
+Owns the parameters of changes and their undoing. Whether one may be is brakes.py's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from remediator.engine import brakes, incident, ledger
+from remediator.engine.context import Context
+from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Undo
+from remediator.engine.steps import rule_of, step_name, task_of
+from remediator.model.action import (
+    Action,
+    Backfill,
+    Change,
+    Mark,
+    Params,
+    Pause,
+    Pool,
+    Reprocess,
+    Request,
+    Rerun,
+    RetryTarget,
+    Scale,
+    Trigger,
+)
+from remediator.model.ids import dagrun_lane, stable_id
+from remediator.model.inputs import Performed
+from remediator.model.outcome import FROZEN, Delivered, Refused
+from remediator.model.reasons import Reason
+from remediator.model.time import MINUTE, format_duration, parse_instant
+from remediator.rules.scene import Scene
+from remediator.rules.spec import Step
+
+MAX_UNDOS = 200
+
+
+class UnfitError(ValueError):
+    """The step's keys cannot be filled in for this event."""
+
+
+def issue(context: Context, state: DagState, run: DagRunState, case: Case, step: Step) -> str:
+    """Want the change. Returns what is missing, if its keys cannot be filled in."""
+    rule = rule_of(context, case.rule)
+    held = state.incidents[case.incident]
+    run.issued += 1
+    deployment = state.deployment or case.event.deployment
+    cause = (
+        deployment,
+        state.dag_id,
+        case.event.run_id,
+        task_of(case),
+        held.incident.cause,
+        step_name(case),
+        run.issued,
+    )
+    action_id = stable_id(step.action, case.rule, *cause)
+    try:
+        params = params_of(context, case, step, action_id, incident.scene(context, rule, case, held.incident))
+    except (UnfitError, msgspec.ValidationError, ValueError) as unfit:
+        return f"{step.action}: {unfit}"
+    action = _action(context, action_id, deployment, params, case.incident)
+    context.act(action)
+    brakes.spend(context, state, run, case)
+    ledger.begin(context, deployment, action_id, step.verify + context.policy.action_expiry)
+    ledger.note_probe(context, case, action_id)
+    case.phase, case.action_id, case.due = CasePhase.ISSUED, action_id, None
+    text = f"{step.action} {target_of(params)}"
+    context.decide(Reason.CHANGE_ISSUED, text, incident=case.incident, action_id=action_id, rule=case.rule)
+    return ""
+
+
+def _action(context: Context, action_id: str, deployment: str, params: Change, incident_id: str) -> Action:
+    return Action(
+        id=action_id,
+        lane=lane_of(deployment, params),
+        key=context.key,
+        target=deployment,
+        params=params,
+        not_before=context.now,
+        not_after=context.now + context.policy.action_expiry,
+        incident=incident_id,
+    )
+
+
+def lane_of(deployment: str, params: Change) -> str:
+    """Changes of one thing are made in order, one in flight."""
+    if isinstance(params, Rerun | Mark):
+        return dagrun_lane(deployment, params.dag_id, params.run_id)
+    return f"change:{deployment}:{target_of(params)}"
+
+
+def target_of(params: Params) -> str:
+    """What a change is made to, in words."""
+    match params:
+        case Pool(pool=pool):
+            return f"pool {pool}"
+        case Scale(namespace=namespace, kind=kind, name=name):
+            return f"{kind} {namespace}/{name}"
+        case Request(endpoint=endpoint):
+            return f"endpoint {endpoint}"
+        case Rerun(dag_id=dag_id, run_id=run_id) | Mark(dag_id=dag_id, run_id=run_id):
+            return f"dagrun {dag_id}/{run_id}"
+    return f"DAG {getattr(params, 'dag_id', '')}"
+
+
+# -- parameters ---------------------------------------------------------------------------------------------------
+
+
+def params_of(context: Context, case: Case, step: Step, action_id: str, scene: Scene) -> Change:
+    """The change with the step's keys filled in. Raises UnfitError, ValueError."""
+    given = {name: _filled(context, value, scene) for name, value in step.params.items()}
+    dag_id = given.get("dag_id") or case.event.dag_id or ""
+    run_id = given.get("run_id") or case.event.run_id or ""
+    most = 0 if step_name(case) in case.approved else context.policy.blast_radius
+    why = case.rule
+    match step.action:
+        case "airflow.trigger":
+            when = given.get("logical_date")
+            return Trigger(_named(dag_id), f"remediator__{action_id}", given.get("conf", {}),
+                           parse_instant(when) if when else None, why)  # fmt: skip
+        case "airflow.rerun":
+            return Rerun(_named(dag_id), _named(run_id, "run_id"), why, most)
+        case "airflow.reprocess":
+            return Reprocess(_named(dag_id), *_range(given, case), why, most)
+        case "airflow.backfill":
+            return Backfill(_named(dag_id), *_range(given, case), given.get("reprocess", "failed"),
+                            given.get("max_active", 2), why)  # fmt: skip
+        case "airflow.pause" | "airflow.resume":
+            return Pause(_named(dag_id), step.action == "airflow.pause", why)
+        case "airflow.pool":
+            return Pool(_named(given["pool"], "pool"), given["slots"], given.get("only_if"), why)
+        case "airflow.mark":
+            task = RetryTarget(case.event.task_id or "", case.try_number, case.event.map_index, case.instance_id)
+            return Mark(_named(dag_id), _named(run_id, "run_id"), task, given.get("state", "success"), why)
+        case "kubernetes.scale":
+            return Scale(given["namespace"], given["kind"], given["name"], given["replicas"], given.get("only_if"), why)
+        case "http.request":
+            return Request(given["endpoint"], given.get("body", {}), why)
+    raise UnfitError(f"{step.action} is no change")
+
+
+def _named(value: str, what: str = "dag_id") -> str:
+    if not value:
+        raise UnfitError(f"the event has no {what}")
+    return value
+
+
+def _range(given: dict[str, Any], case: Case) -> tuple[int, int]:
+    since, until = given.get("since"), given.get("until")
+    own = case.event.logical_date
+    if since is None and own is None:
+        raise UnfitError("the event has no logical_date, and the step no `since`")
+    begin = parse_instant(since) if since is not None else own or 0
+    return begin, parse_instant(until) if until is not None else max(begin, own or begin)
+
+
+def _filled(context: Context, value: Any, scene: Scene) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled(context, one, scene) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_filled(context, one, scene) for one in value]
+    if not isinstance(value, str):
+        return value
+    text = context.rules.render_strict(value, scene)
+    if text is None:
+        raise UnfitError(f"a field of {value!r} is missing")
+    return text
+
+
+# -- outcomes -----------------------------------------------------------------------------------------------------
+
+
+def take_undo(context: Context, state: DagState, case: Case, step: Step, outcome: Delivered) -> None:
+    """What was changed for a time only is changed back then. What was changed is filled in as it was at first."""
+    if not step.undo_after:
+        return
+    rule, held = rule_of(context, case.rule), state.incidents.get(case.incident)
+    scene = incident.scene(context, rule, case, held.incident if held is not None else None)
+    try:
+        params = params_of(context, case, step, case.action_id, scene)
+    except (UnfitError, msgspec.ValidationError, ValueError):
+        return
+    back = _back(params, outcome.before)
+    if back is None:
+        return
+    if len(state.undos) >= MAX_UNDOS:
+        context.decide(Reason.LIMIT_REACHED, f"more than {MAX_UNDOS} changes wait to be undone", incident=case.incident)
+        return
+    due = context.now + step.undo_after
+    target = state.deployment or case.event.deployment
+    state.undos.append(Undo(due, target, back, case.incident, case.action_id))
+    text = f"{step.action} {target_of(params)} is undone in {format_duration(step.undo_after)}"
+    context.decide(Reason.STEP_WAITS, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
+
+
+def _back(params: Change, before: str) -> Pause | Pool | Scale | None:
+    match params:
+        case Pause(dag_id=dag_id, paused=paused) if before == ("unpaused" if paused else "paused"):
+            return Pause(dag_id, not paused, "undone")
+        case Pool(pool=pool, slots=slots) if before.isdigit() and int(before) != slots:
+            return Pool(pool, int(before), slots, "undone")
+        case Scale(namespace=namespace, kind=kind, name=name, replicas=replicas) if before.isdigit():
+            return Scale(namespace, kind, name, int(before), replicas, "undone") if int(before) != replicas else None
+    return None
+
+
+def issue_undos(context: Context, state: DagState) -> None:
+    """Change back what is due."""
+    due = [undo for undo in state.undos if undo.due <= context.now]
+    for undo in due:
+        state.undos.remove(undo)
+        action_id = stable_id("undo", undo.action_id, undo.due)
+        context.act(_action(context, action_id, undo.target, undo.params, undo.incident))
+        text = f"{target_of(undo.params)} goes back to what it was"
+        context.decide(Reason.UNDONE, text, incident=undo.incident, action_id=action_id)
+        state.undoing[action_id] = undo
+
+
+def on_undone(context: Context, state: DagState, performed: Performed) -> None:
+    """An undo has ended: one that the freeze stopped is wanted again."""
+    undo = state.undoing.pop(performed.action_id, None)
+    if undo is None:
+        return
+    outcome = performed.outcome
+    if isinstance(outcome, Refused) and outcome.reason == FROZEN:
+        state.undos.append(msgspec.structs.replace(undo, due=context.now + MINUTE))
+        return
+    text = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
+    reason = Reason.DELIVERED if isinstance(outcome, Delivered) else Reason.REFUSED
+    context.decide(reason, f"undo of {target_of(undo.params)}: {text}", incident=undo.incident)

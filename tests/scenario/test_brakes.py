@@ -1,0 +1,206 @@
+"""Stories of the brakes: each shows what would go wrong without it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from remediator.model.inputs import Pressed
+from remediator.model.outcome import Delivered, Refused
+from remediator.model.policy import DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
+from remediator.model.reasons import Reason
+from remediator.model.time import HOUR, MINUTE, SECOND
+from remediator.rules.spec import Backoff, Rule, RuleSetSpec, Step
+from remediator.testing.timeline import START, Timeline
+
+POLICY = Policy(
+    deployments={
+        "prod": DeploymentPolicy("prod", "feed", Mode.ACT),
+        "careful": DeploymentPolicy("careful", "feed", Mode.APPROVE),
+    },
+    routes={
+        "default": Route("default", (Destination("pagerduty.page", "pagerduty"),)),
+        "chat": Route("chat", (Destination("slack.message", "slack", "#data"),)),
+    },
+    self_route="chat",
+    lateness=10 * SECOND,
+)
+AT_ONCE = Backoff(initial=1 * SECOND, jitter=0)
+RETRY = Step("airflow.retry", backoff=AT_ONCE)
+PAGE = Step("page", to="default")
+CHAT = Step("notify", to="chat")
+
+
+def story(*do: Step, policy: Policy = POLICY, otherwise: tuple[Step, ...] = (PAGE,), **fields: object) -> Timeline:
+    """A story under one acting rule on every final failure."""
+    rule = Rule("r", on=("task.failed_finally",), mode=Mode.ACT, do=do, otherwise=otherwise, **fields)  # type: ignore[arg-type]
+    return Timeline(RuleSetSpec((rule,), policy))
+
+
+def limits(**fields: object) -> Policy:
+    """The policy with these limits."""
+    return msgspec.structs.replace(POLICY, **fields)
+
+
+def answer(line: Timeline, command: str, deployment: str = "prod") -> Timeline:
+    """A person answers the one open proposal."""
+    (proposal,) = (one for incident in line.incidents.values() for one in incident.proposals)
+    assert proposal.key == f"dag:{deployment}/sales"
+    return line.give(Pressed("ann", command, subject=proposal.id, key=proposal.key))
+
+
+def asked() -> Timeline:
+    """A failure of a deployment that wants to be asked."""
+    line = story(CHAT, RETRY).fails("load", deployment="careful").at("10s")
+    return line.expect_message().expect_message(edited=True).expect_nothing().expect_reason(Reason.PROPOSED)
+
+
+def test_an_approved_change_is_made_and_the_story_names_who_said_so() -> None:
+    line = answer(asked(), "approve", "careful")
+    line.expect_retry("load").expect_reason(Reason.APPROVED)
+    assert any("ann" in one.text for one in line.decisions)
+    assert not any(incident.proposals for incident in line.incidents.values())
+
+
+def test_a_rejected_change_is_not_made() -> None:
+    line = answer(asked(), "reject", "careful").at("5m")
+    line.expect_page().expect_reason(Reason.REJECTED)
+    assert not any(one.kind == "airflow.retry" for one in line.actions)
+
+
+def test_a_proposal_that_nobody_answers_expires_and_pages() -> None:
+    line = asked().at("59m")
+    assert not any(one.kind == "pagerduty.page" for one in line.actions)
+    line.at("61m").expect_page().expect_reason(Reason.PROPOSAL_EXPIRED)
+
+
+def test_an_answer_that_comes_after_the_failure_is_over_changes_nothing() -> None:
+    line = asked()
+    (proposal,) = (one for incident in line.incidents.values() for one in incident.proposals)
+    line.look_says("load", "success", 2, dagrun="success", deployment="careful")
+    line.task_success("load", 2, deployment="careful").at("2m").expect_open(0)
+    line.give(Pressed("ann", "approve", subject=proposal.id, key=proposal.key)).at("5m")
+    assert not any(one.kind == "airflow.retry" for one in line.actions)
+
+
+def test_a_change_that_would_touch_too_much_asks_a_person() -> None:
+    line = story(RETRY).answer_with("airflow.retry", Refused("it would touch 80 task instances", affects=80))
+    line.fails("load").at("30s").expect_retry("load").expect_page().expect_reason(Reason.PROPOSED)
+    line.answer_with("airflow.retry", Delivered())
+    answer(line, "approve")
+    line.expect_retry("load")
+    assert [one.params.max_affected for one in line.actions if one.kind == "airflow.retry"] == [50, 0]  # type: ignore[union-attr]
+
+
+def in_vain(line: Timeline, times: int) -> Timeline:
+    """So many dagruns fail, are retried, and fail again."""
+    for number in range(times):
+        line.fails("load", run_id=f"r{number}").at(f"{10 * number + 1}m")
+        line.fails("load", 2, run_id=f"r{number}").at(f"{10 * number + 5}m")
+    return line
+
+
+def test_a_rule_that_does_not_help_is_stepped_down_to_asking() -> None:
+    line = in_vain(story(RETRY, policy=limits(breaker_sample=3)), 3)
+    assert sum(one.kind == "airflow.retry" for one in line.actions) == 3
+    line.expect_reason(Reason.BREAKER_OPEN)
+    line.fails("load", run_id="r9").at("35m")
+    assert sum(one.kind == "airflow.retry" for one in line.actions) == 3
+    line.expect_reason(Reason.PROPOSED)
+
+
+def test_an_open_breaker_lets_one_probe_through_and_closes_when_it_helps() -> None:
+    line = in_vain(story(RETRY, policy=limits(breaker_sample=3)), 3).at("56m")
+    line.fails("load", run_id="r8").fails("load", run_id="r9").at("57m")
+    assert sum(one.kind == "airflow.retry" for one in line.actions) == 4
+    line.expect_reason(Reason.BREAKER_PROBES)
+    line.look_says("load", "success", 3, dagrun="success", run_id="r8").at("60m")
+    line.expect_reason(Reason.BREAKER_CLOSED)
+    line.fails("load", dag_id="other").at("61m")
+    assert sum(one.kind == "airflow.retry" for one in line.actions) == 5
+
+
+def test_no_more_changes_a_minute_than_allowed_and_none_is_lost() -> None:
+    line = story(RETRY, policy=limits(changes_per_minute=3))
+    for number in range(9):
+        line.fails("load", dag_id=f"d{number}")
+    counts = [sum(one.kind == "airflow.retry" for one in line.at(at).actions) for at in ("30s", "100s", "15m")]
+    assert counts[0] == 3
+    assert counts[1] <= 6
+    assert counts[2] == 9
+
+
+def test_no_more_changes_at_once_than_allowed() -> None:
+    line = story(RETRY, policy=limits(concurrent_changes=2))
+    for number in range(4):
+        line.fails("load", dag_id=f"d{number}")
+    line.at("5m")
+    assert sum(one.kind == "airflow.retry" for one in line.actions) == 2
+    for number in range(4):
+        line.look_says("load", "success", 2, dagrun="success", dag_id=f"d{number}")
+    line.at("20m")
+    assert sum(one.kind == "airflow.retry" for one in line.actions) == 4
+
+
+def test_nothing_is_changed_under_maintenance() -> None:
+    window = Maintenance(("pro*",), START, START + HOUR, "upgrade")
+    line = story(RETRY, policy=limits(maintenance=(window,))).fails("load").at("59m")
+    line.expect_nothing().expect_reason(Reason.MAINTENANCE)
+    line.at("61m").expect_retry("load")
+
+
+def test_more_pages_than_a_person_can_read_become_one_digest() -> None:
+    route = Route("default", (Destination("pagerduty.page", "pagerduty"),), pages_per_hour=2)
+    chatty = limits(routes={**POLICY.routes, "default": route})
+    line = story(PAGE, policy=chatty)
+    for number in range(6):
+        line.fails("load", dag_id=f"d{number}")
+    line.at("1m")
+    pages = [one for one in line.actions if one.kind == "pagerduty.page"]
+    assert len(pages) == 3  # two, and the digest
+    assert line.incidents[pages[-1].incident].rule == "self.page_digest"
+    assert "4 more incidents" in line.incidents[pages[-1].incident].error
+    line.at("62m").fails("load", dag_id="d9").at("63m")
+    assert sum(one.kind == "pagerduty.page" for one in line.actions) >= 4
+
+
+def test_a_change_of_the_dag_is_made_and_taken_back_in_time() -> None:
+    pause = Step("airflow.pause", undo_after=30 * MINUTE)
+    line = story(pause, PAGE, otherwise=()).answer_with("airflow.pause", Delivered(before="unpaused"))
+    line.fails("load").at("1m").expect_change("airflow.pause", paused=True).expect_page()
+    line.at("29m").expect_nothing()
+    line.at("31m").expect_change("airflow.pause", paused=False).expect_reason(Reason.UNDONE)
+
+
+def test_what_a_person_had_done_already_is_not_taken_back() -> None:
+    pause = Step("airflow.pause", undo_after=30 * MINUTE)
+    line = story(pause, otherwise=()).answer_with("airflow.pause", Delivered(before="paused", detail="already"))
+    line.fails("load").at("1m").expect_change("airflow.pause", paused=True)
+    line.at("2h").expect_nothing()
+
+
+def test_a_trigger_is_filled_in_from_the_event_and_has_an_id_of_its_own() -> None:
+    repair = Step("airflow.trigger", params={"dag_id": "repair_{event.dag_id}", "conf": {"task": "{event.task_id}"}})
+    line = story(repair, otherwise=()).fails("load").at("1m")
+    line.expect_change("airflow.trigger", dag_id="repair_sales", conf={"task": "load"})
+    (action,) = (one for one in line.actions if one.kind == "airflow.trigger")
+    assert action.params.run_id == f"remediator__{action.id}"  # type: ignore[union-attr]
+
+
+def test_a_change_that_cannot_be_filled_in_is_not_made() -> None:
+    repair = Step("airflow.trigger", params={"dag_id": "repair_{event.owner}"})
+    line = story(repair).fails("load").at("1m")
+    line.expect_page().expect_nothing().expect_reason(Reason.RULE_ERROR)
+
+
+def test_a_mark_always_asks() -> None:
+    line = story(Step("airflow.mark", params={"state": "skipped"})).fails("load").at("1m")
+    line.expect_reason(Reason.PROPOSED)
+    assert not any(one.kind == "airflow.mark" for one in line.actions)
+    answer(line, "approve")
+    assert any(one.kind == "airflow.mark" for one in line.actions)
+
+
+def test_a_rerun_is_proved_like_a_retry() -> None:
+    line = story(Step("airflow.rerun")).fails("load").at("30s").expect_change("airflow.rerun", run_id="r1")
+    line.look_says("load", "success", 2, dagrun="success").at("5m")
+    line.expect_nothing().expect_open(0).expect_reason(Reason.HELPED)
