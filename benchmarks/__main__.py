@@ -1,10 +1,10 @@
-"""`python -m benchmarks`: throughput, latency, then backtest; options go to each that knows them."""
+"""`python -m benchmarks`: throughput, latency, backtest, rule tests; options go to each that knows them."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import backtest, latency, throughput
+from benchmarks import backtest, latency, rules_test, throughput
 
 if __name__ == "__main__":
     if "--kafka" in sys.argv:
@@ -17,3 +17,5 @@ if __name__ == "__main__":
     latency.main()
     print()
     backtest.main()
+    print()
+    rules_test.main()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from remediator.model.action import Action, Guarantee
-from remediator.model.inputs import Looked, Swept
+from remediator.model.inputs import Answer
 from remediator.model.outcome import Outcome
 from remediator.model.time import Instant
 
@@ -26,5 +26,5 @@ class Executor(Protocol):
 class Questioner(Protocol):
     """Answers questions of one kind, several of one target (deployment) in as few calls as possible."""
 
-    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Looked | Swept]:
+    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Answer]:
         """One answer for each action, in order. What could not be asked is answered with `error`."""

@@ -10,8 +10,8 @@ from enum import StrEnum
 import msgspec
 
 from remediator.backtest.history import History, Name, Place
-from remediator.model.action import Action, Look, Retry, Sweep
-from remediator.model.inputs import Looked, Performed, Swept
+from remediator.model.action import Action, LogTail, Look, Retry, Survey, Sweep
+from remediator.model.inputs import Answer, Looked, Performed, Surveyed, Swept, Tailed
 from remediator.model.outcome import Delivered
 from remediator.model.time import MINUTE, Duration, Instant
 from remediator.model.truth import DagRunTruth, TaskTruth
@@ -25,6 +25,9 @@ class Assume(StrEnum):
 
     HELPED = "helped"
     FAILED = "failed"
+
+
+UNTOLD = "a record says nothing of this"
 
 
 class Cleared(msgspec.Struct, frozen=True):
@@ -42,7 +45,7 @@ class Answers:
         self._assume = assume
         self._cleared: dict[Place, dict[Name, Cleared]] = {}
 
-    def to(self, action: Action, now: Instant) -> Looked | Swept | Performed:
+    def to(self, action: Action, now: Instant) -> Answer | Performed:
         """What the outside would have answered."""
         params = action.params
         if isinstance(params, Look):
@@ -50,6 +53,10 @@ class Answers:
             return Looked(action.id, action.key, params.run_id, truth)
         if isinstance(params, Sweep):
             return Swept(action.id, action.target, params.since, now)
+        if isinstance(params, Survey):
+            return Surveyed(action.id, action.target, error=UNTOLD)
+        if isinstance(params, LogTail):
+            return Tailed(action.id, action.key, error=UNTOLD)
         if isinstance(params, Retry) and self._assume is Assume.HELPED:
             cleared = self._cleared.setdefault((action.target, params.dag_id, params.run_id), {})
             for task in params.tasks:

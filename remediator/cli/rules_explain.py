@@ -25,6 +25,8 @@ from remediator.rules.toml import near
 
 View = dict[str, Any]
 MAX_EVENTS = 20
+SHOWN = 160
+"""Longest condition or value in text, in characters; --json has more of it."""
 
 PathsArgument = Annotated[
     list[Path] | None, typer.Argument(help="Rule files and folders. Without them a running daemon is asked.")
@@ -106,7 +108,7 @@ def explained_lines(views: list[View]) -> Iterator[str]:
         if number:
             yield ""
         yield from _head(view)
-        for rule in view["rules"]:
+        for rule in sorted(view["rules"], key=lambda rule: bool(rule["role"] == "no")):
             yield ""
             yield from _rule(rule)
         yield from _not_shown(view)
@@ -150,9 +152,13 @@ def _clauses(clauses: list[View], indent: str) -> Iterator[tuple[str, ...]]:
             yield f"{indent}{clause['verdict']}", safe(clause["field"]), safe(clause["reason"])
             yield from _clauses(clause["children"], indent + "  ")
             continue
-        met = "missing" if clause["value"] is None else f"met {safe(_value(clause['value']))}"
+        met = "missing" if clause["value"] is None else f"met {_cut(safe(_value(clause['value'])))}"
         reason = f" ({safe(clause['reason'])})" if clause["verdict"] == "error" else ""
-        yield f"{indent}{clause['verdict']}", safe(clause["field"]), f"{safe(clause['condition'])}  {met}{reason}"
+        yield f"{indent}{clause['verdict']}", safe(clause["field"]), f"{_cut(safe(clause['condition']))}  {met}{reason}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
 def _value(value: Any) -> str:

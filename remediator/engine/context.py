@@ -54,6 +54,8 @@ class Effects(msgspec.Struct):
     alerts: list[Alert] = []
     nudges: list[tuple[str, DagRunRef]] = []
     """(deployment, dagrun): look at it, a sweep found failures there."""
+    events: list[Event] = []
+    """What surveys found to have begun or ended."""
     finals: list[tuple[Event, Matched]] = []
     """Final failures, with what they met: detectors may count them."""
     firings: list[Firing] = []

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine import dag, detector, feeds, routing, world
+from remediator.engine import dag, detector, feeds, routing, surveys, world
 from remediator.engine.context import Context, Effects
 from remediator.engine.routing import Message
 from remediator.engine.state import (
@@ -41,7 +41,9 @@ from remediator.model.inputs import (
     Looked,
     Performed,
     Pressed,
+    Surveyed,
     Swept,
+    Tailed,
     Tick,
     Unmapped,
     Watermark,
@@ -190,7 +192,7 @@ class Core:
         match entry.input:
             case Fact(event=event) if event.deployment:
                 return (dag_key(event.deployment, event.dag_id or ""),)
-            case Looked(key=key) | Performed(key=key):
+            case Looked(key=key) | Performed(key=key) | Tailed(key=key):
                 return (key,)
             case Swept(deployment=name, dagruns=refs):
                 return [dag_key(name, ref.dag_id) for ref in refs]
@@ -243,6 +245,10 @@ class Core:
                 self._on_pressed(given)
             case Swept():
                 self._step_world(world.on_swept, given)
+            case Surveyed():
+                self._step_world(surveys.on_surveyed, given)
+            case Tailed(key=key):
+                self._queue.append(Message(key, lambda context, state: dag.on_tailed(context, state, given)))
             case Gap():
                 self._step_world(world.on_gap, given)
             case Unmapped():
@@ -307,7 +313,7 @@ class Core:
             alerts, effects.alerts = effects.alerts, []
             for alert in alerts:
                 self._step_world(world.on_alert, alert)
-        if effects.nudges or effects.finals or effects.firings or effects.calms:
+        if effects.events or effects.nudges or effects.finals or effects.firings or effects.calms:
             self._queue.extend(routing.of_effects(self._context(WORLD_KEY)))
             self._take_touched()
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from remediator.engine import budget, changes, feeds, firing, incident, judge, ledger, looks, response, retries, tell
+from remediator.engine import (
+    budget,
+    changes,
+    feeds,
+    firing,
+    incident,
+    judge,
+    ledger,
+    looks,
+    response,
+    retries,
+    tails,
+    tell,
+)
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, task_key
 from remediator.engine.steps import UNCLASSIFIED
 from remediator.model.action import CHANGES_TARGET
 from remediator.model.event import DAGRUN_TERMINAL, TERMINAL, Event
-from remediator.model.inputs import Fact, Looked, Performed, Pressed
+from remediator.model.inputs import Fact, Looked, Performed, Pressed, Tailed
 from remediator.model.reasons import Reason
 from remediator.model.time import MINUTE, Instant
 from remediator.model.truth import DagRunRef
@@ -187,6 +200,11 @@ def on_performed(context: Context, state: DagState, performed: Performed) -> Non
 
 def _on_telling_outcome(context: Context, state: DagState, performed: Performed) -> None:
     tell.on_outcome(context, state, performed.action_id, performed.outcome)
+
+
+def on_tailed(context: Context, state: DagState, tailed: Tailed) -> None:
+    """The end of a log has come."""
+    tails.on_tailed(context, state, tailed)
 
 
 def on_pressed(context: Context, state: DagState, pressed: Pressed) -> None:

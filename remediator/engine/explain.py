@@ -44,7 +44,8 @@ from remediator.engine.state import (
     encode_state,
     task_key,
 )
-from remediator.engine.steps import DO, RETRY, UNCLASSIFIED
+from remediator.engine.steps import DO, UNCLASSIFIED
+from remediator.model.action import CHANGE_STEPS
 from remediator.model.event import Event
 from remediator.model.firing import FiringView
 from remediator.model.ids import CONDITIONS_KEY, LEDGER_KEY, WORLD_KEY, dag_key
@@ -52,6 +53,7 @@ from remediator.model.policy import Mode
 from remediator.rules.clauses import key_values
 from remediator.rules.index import Matched, RuleSet
 from remediator.rules.selectors import END, is_on, members_of
+from remediator.rules.signature import signature
 from remediator.rules.spec import Rule
 
 CLAIM, FINAL = "task.failed", "task.failed_finally"
@@ -264,6 +266,10 @@ class _Form:
         if self._event.type != FINAL and seen >= min(self._event.time, self._context.now):
             yield Check("known", NO, f"an event of {instant(seen)} about the same was seen: this one changes nothing")
 
+    def _has_api(self) -> bool:
+        deployment = self._context.deployment(self._event.deployment)
+        return deployment is not None and deployment.has_api
+
     def _open(self, rule: Rule) -> IncidentView | None:
         """The incident that the rule already has open for what the event is about."""
         state = self._keyed.get(dag_key(*self._home(rule)))
@@ -291,11 +297,11 @@ class _Form:
         at = min(event.time, context.now)
         case = Case(judge.slim(event), CasePhase.TOLD, rule.id, self._identity(rule), event.try_number or 0,
                     view=FiringView(rule.id, 1, at, at), match=self._rules.groups(rule, event),
-                    unverified=not is_final)  # fmt: skip
+                    unverified=not is_final or not self._has_api(), signature=signature(event.error).id)  # fmt: skip
         before = run.cases.get(name)
         if before is not None and before.rule == rule.id:
             case.waits, case.told, case.hold_over = before.waits, before.told, before.hold_over
-            case.unverified = before.unverified
+            case.unverified, case.approved = before.unverified, before.approved
         held = incident.open_or_join(context, state, case, rule, run_id, rule.summary or rule.id)
         return Ground(state, run, case, held)
 
@@ -312,7 +318,7 @@ def _first(steps: tuple[StepView, ...]) -> str:
             break
         if step.verdict in (YES, WAIT):
             return f"{'next' if step.verdict == YES else 'what waits'} is {step.action} ({step.step})"
-        refused = refused or step.action == RETRY
+        refused = refused or step.action in CHANGE_STEPS
     return "every step is refused or left out"
 
 

@@ -9,8 +9,18 @@ from collections.abc import Iterator
 
 import msgspec
 
-from remediator.engine import budget, feeds, incident
-from remediator.engine.brakes import _is_own_host, _never_retry, _not_permitted, _over, _targets
+from remediator.engine import budget, feeds, incident, ledger
+from remediator.engine.brakes import (
+    ELSEWHERE,
+    ON_TASKS,
+    _asks,
+    _is_own_host,
+    _never_retry,
+    _not_permitted,
+    _over,
+    _targets,
+    issue_brake,
+)
 from remediator.engine.context import Context
 from remediator.engine.explain_views import (
     ERROR,
@@ -25,7 +35,8 @@ from remediator.engine.explain_views import (
     worst,
 )
 from remediator.engine.state import Case, DagRunState, DagState, OpenIncident
-from remediator.engine.steps import DO, OTHERWISE, RETRY, counter_of, task_of
+from remediator.engine.steps import DO, OTHERWISE, RETRY, counter_of, step_name, task_of
+from remediator.model.action import CHANGE_STEPS
 from remediator.model.policy import Budget, DeploymentPolicy, Mode
 from remediator.model.reasons import Reason
 from remediator.model.time import DAY, HOUR
@@ -59,8 +70,8 @@ def _checks(context: Context, rule: Rule, ground: Ground, step: Step) -> Iterato
         yield _condition(context, rule, ground)
     if step.wait:
         yield _wait(context, ground.case, step)
-    if step.action == RETRY:
-        yield from retry_checks(context, rule, ground, step)
+    if step.action in CHANGE_STEPS:
+        yield from change_checks(context, rule, ground, step)
         return
     quiet = context.rules.quiet(rule.id)
     if quiet and step.action in ("page", "notify"):
@@ -111,39 +122,35 @@ def _route(context: Context, held: OpenIncident, step: Step) -> Check:
     if not new:
         return Check("route", NO, f"route {name!r} knows of this episode already")
     places = ", ".join(f"{one.kind} {one.channel or one.receiver}".strip() for one in new)
+    paged = sum(at > context.now - HOUR for at in context.ledger.pages.get(name, []))
+    if step.action == "page" and route.pages_per_hour is not None and paged >= route.pages_per_hour:
+        text = f"route {name!r}: {paged} of {route.pages_per_hour} pages of this hour are used: told in a digest"
+        return Check("route", WAIT, text)
     return Check("route", YES, f"route {name!r}: {places}")
 
 
 # -- brakes -------------------------------------------------------------------------------------------------------
 
 
-def retry_checks(context: Context, rule: Rule, ground: Ground, step: Step) -> Iterator[Check]:
+def change_checks(context: Context, rule: Rule, ground: Ground, step: Step) -> Iterator[Check]:
     """Every brake, in the order in which they are asked. The first that forbids is the one that the story names."""
-    state, run, case = ground.state, ground.run, ground.case
-    never = _never_retry(context, state, case.event)
+    state, case, event = ground.state, ground.case, ground.case.event
+    found = context.deployment(state.deployment or event.deployment)
+    deployment = found or DeploymentPolicy(state.deployment or event.deployment, "")
+    if step.action == RETRY:
+        asked = "the scheduler could not be asked" if case.unverified else ""
+        yield _check("scheduler", asked, "it is asked before anything is changed")
+    never = _never_retry(context, state, event) if step.action in ON_TASKS else ""
     yield _check("never_retry", never, "neither its name nor its tags forbid it")
-    deployment = context.deployment(state.deployment)
-    has_api = deployment is not None and deployment.has_api
-    yield _check("api", "" if has_api else "the deployment has no API to act through", "the deployment has an API")
-    deployment = deployment or DeploymentPolicy(state.deployment, "")
-    url = case.event.log_url
-    foreign = url and not _is_own_host(url, deployment.log_hosts)
-    text = "the log link is on the deployment's host" if url else "the event has no log link"
+    reachable = found is not None and (found.has_api or step.action in ELSEWHERE)
+    yield _check("api", "" if reachable else "the deployment has no API to act through", "there is a way to act")
+    foreign = event.log_url and not _is_own_host(event.log_url, deployment.log_hosts)
+    text = "the log link is on the deployment's host" if event.log_url else "the event has no log link"
     yield _check("host", "the log link is not on this deployment's host" if foreign else "", text)
-    asked = "" if not case.unverified else "the scheduler could not be asked"
-    yield _check("scheduler", asked, "asked before anything is changed")
     yield from _permissions(context, rule, deployment, step)
-    issued = run.attempts.get(task_of(case), {}).get(counter_of(context, case), 0)
-    used = f"{issued} of {step.max_attempts} attempts are used"
-    yield _check("attempts", used if issued >= step.max_attempts else "", used)
-    has_own = any(one.target == "task" for one in rule.budget)
-    for allowed in rule.budget if has_own else (*rule.budget, Budget()):
-        yield _budget(context, state, case, rule, allowed)
-    if context.world.frozen:
-        yield Check("freeze", WAIT, f"the freeze is on: the retry waits for a thaw, at most "
-                    f"{length(context.policy.hold_max)}")  # fmt: skip
-    else:
-        yield Check("freeze", YES, "nothing is frozen")
+    yield from _counts(context, rule, ground, step)
+    yield from _persons(context, rule, deployment, ground, step)
+    yield from _moment(context, ground)
 
 
 def _check(name: str, problem: str, fine: str) -> Check:
@@ -152,10 +159,8 @@ def _check(name: str, problem: str, fine: str) -> Check:
 
 def _permissions(context: Context, rule: Rule, deployment: DeploymentPolicy, step: Step) -> Iterator[Check]:
     """Ceiling, mode and [[allow]], each asked as if the other two allowed everything."""
-    acting, open_one = (
-        msgspec.structs.replace(rule, mode=Mode.ACT),
-        msgspec.structs.replace(deployment, ceiling=Mode.ACT),
-    )
+    acting = msgspec.structs.replace(rule, mode=Mode.ACT)
+    open_one = msgspec.structs.replace(deployment, ceiling=Mode.ACT)
     asked = (
         ("ceiling", acting, deployment, f"the deployment's ceiling is {deployment.ceiling.value}"),
         ("mode", rule, open_one, f"the rule's mode is {rule.mode.value}"),
@@ -167,6 +172,45 @@ def _permissions(context: Context, rule: Rule, deployment: DeploymentPolicy, ste
     brake = _not_permitted(context, acting, open_one, step.action)
     fine = "an [[allow]] lets it" if context.policy.allow else "there is no [[allow]] list"
     yield _check("allow", brake[1] if brake is not None else "", fine)
+
+
+def _counts(context: Context, rule: Rule, ground: Ground, step: Step) -> Iterator[Check]:
+    state, run, case = ground.state, ground.run, ground.case
+    issued = run.attempts.get(task_of(case), {}).get(counter_of(context, case), 0)
+    used = f"{issued} of {step.max_attempts} attempts are used"
+    yield _check("attempts", used if issued >= step.max_attempts else "", used)
+    has_own = any(one.target == "task" for one in rule.budget)
+    for allowed in rule.budget if has_own else (*rule.budget, Budget()):
+        yield _budget(context, state, case, rule, allowed)
+
+
+def _persons(context: Context, rule: Rule, deployment: DeploymentPolicy, ground: Ground, step: Step) -> Iterator[Check]:
+    """What only a person can lift."""
+    who = ground.case.approved.get(step_name(ground.case))
+    brake = _asks(context, rule, deployment, ground.case, step.action)
+    if who is not None:
+        yield Check("approval", YES, f"{who} said yes")
+    elif brake is not None and brake[0] is Reason.APPROVAL_NEEDED:
+        yield Check("approval", WAIT, f"{brake[1]}: a person is asked")
+    else:
+        yield Check("approval", YES, "nobody has to be asked")
+    why = "" if who is not None else ledger.breaker_open(context, ground.case)
+    yield Check("breaker", WAIT if why else YES, f"{why}: a person is asked" if why else "it is closed")
+
+
+def _moment(context: Context, ground: Ground) -> Iterator[Check]:
+    """What only puts it off."""
+    if context.world.frozen:
+        yield Check("freeze", WAIT, f"the freeze is on: it waits for a thaw, at most {length(context.policy.hold_max)}")
+    else:
+        yield Check("freeze", YES, "nothing is frozen")
+    put_off = issue_brake(context, ground.state, ground.case)
+    if put_off is None:
+        yield Check("caps", YES, "neither maintenance nor too many changes at once")
+    else:
+        (reason, text), until = put_off
+        name = "maintenance" if reason is Reason.MAINTENANCE else "caps"
+        yield Check(name, WAIT, f"{text}: put off until {instant(until)}")
 
 
 def _budget(context: Context, state: DagState, case: Case, rule: Rule, allowed: Budget) -> Check:

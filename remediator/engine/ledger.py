@@ -127,13 +127,12 @@ def _open_if_in_vain(context: Context, case: Case, breaker: Breaker) -> None:
     if helped >= context.policy.breaker_rate * tried:
         return
     breaker.opened_at = context.now
-    rest = format_duration(context.policy.breaker_rest)
-    text = f"rule {case.rule!r} helped in {helped} of its last {tried} changes for one error; it asks from now on, and"
-    context.decide(Reason.BREAKER_OPEN, f"{text} tries again in {rest}", incident=case.incident, rule=case.rule)
-    alert = Alert(
-        "breaker_open", _name(case), f"{text} tries again in {rest}: {case.event.dag_id}", Reason.BREAKER_OPEN
+    text = (
+        f"rule {case.rule!r} helped in {helped} of its last {tried} changes for one error; it asks from now on, and "
+        f"tries again in {format_duration(context.policy.breaker_rest)}"
     )
-    context.effects.alerts.append(alert)
+    context.decide(Reason.BREAKER_OPEN, text, incident=case.incident, rule=case.rule)
+    context.effects.alerts.append(Alert("breaker_open", _name(case), text))
 
 
 # -- pages --------------------------------------------------------------------------------------------------------

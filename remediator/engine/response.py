@@ -5,7 +5,7 @@ Reads no truth: it is called when truth has been established. What forbids a cha
 
 from __future__ import annotations
 
-from remediator.engine import approvals, changes, feeds, incident, tell
+from remediator.engine import approvals, changes, feeds, incident, tails, tell
 from remediator.engine.brakes import ASKS, Brake, change_brake, issue_brake, retry_brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, OpenIncident
@@ -234,6 +234,7 @@ def _tell(context: Context, state: DagState, case: Case, step: Step) -> None:
     if (was.status, was.text) != (status, text) or (paged and not was.paged):
         incident.change(context, held, status=status, paged=was.paged or paged, text=text)
         tell.update(context, held)
+    tails.ask(context, state, case)
     tell.try_again(context, held)
     tell.tell(context, held, step.to or context.policy.unclassified_route, paged=paged)
     case.told = case.told or paged

@@ -46,21 +46,29 @@ def of_fact(context: Context, fact: Fact, state: KeyState | None) -> Iterator[Me
     if dag.concerns(state, event):
         yield _to_dag(event.deployment, event.dag_id or "", lambda context, state: dag.on_fact(context, state, fact))
     if fact.rules:
-        matched = conditions.in_scope(context, context.rules.match(event), event)
-        for rule_id, why in matched.errors:
-            context.decide(Reason.RULE_ERROR, why, rule=rule_id)
-        if matched.rules:
-            yield from _to_responder(context, event, matched)
-        yield from _to_detectors(context, event, matched, is_final=False)
+        yield from _of_event(context, event)
+
+
+def _of_event(context: Context, event: Event, *, is_final: bool = False) -> Iterator[Message]:
+    """An event is the business of every rule it meets. is_final: it was found after the fact, no feed carries it."""
+    matched = conditions.in_scope(context, context.rules.match(event), event)
+    for rule_id, why in matched.errors:
+        context.decide(Reason.RULE_ERROR, why, rule=rule_id)
+    if matched.rules:
+        yield from _to_responder(context, event, matched)
+    yield from _to_detectors(context, event, matched, is_final=is_final)
 
 
 def of_effects(context: Context) -> Iterator[Message]:
     """What steps left for other keys."""
     effects = context.effects
+    events, effects.events = effects.events, []
     nudges, effects.nudges = effects.nudges, []
     finals, effects.finals = effects.finals, []
     firings, effects.firings = effects.firings, []
     calms, effects.calms = effects.calms, []
+    for event in events:
+        yield from _of_event(context, event, is_final=True)
     for deployment, ref in nudges:
         yield _nudge(deployment, ref)
     for event, matched in finals:

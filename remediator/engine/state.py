@@ -16,6 +16,7 @@ from remediator.model.firing import FiringView
 from remediator.model.incident import Incident
 from remediator.model.policy import Destination
 from remediator.model.time import Instant
+from remediator.model.truth import Finding
 
 
 class CasePhase(StrEnum):
@@ -173,6 +174,8 @@ class DagState(msgspec.Struct, omit_defaults=True):
     incidents: dict[str, OpenIncident] = {}
     episodes: dict[str, int] = {}
     ending: dict[str, OpenIncident] = {}
+    tails: dict[str, str] = {}
+    """Questions for the end of a log that are under way, and the incidents that want it."""
     undos: list[Undo] = []
     undoing: dict[str, Undo] = {}
 
@@ -316,6 +319,15 @@ class SweepState(msgspec.Struct, omit_defaults=True):
     failing_since: Instant | None = None
 
 
+class SurveyState(msgspec.Struct, omit_defaults=True):
+    """What the last survey of one deployment found, by identity, and when the next one is due."""
+
+    due: Instant
+    number: int = 0
+    pending: str = ""
+    found: dict[str, Finding] = {}
+
+
 class WorldState(msgspec.Struct, omit_defaults=True):
     """What is not one DAG's. `now` never goes back; `armed_at` is when this program last began to decide."""
 
@@ -328,6 +340,7 @@ class WorldState(msgspec.Struct, omit_defaults=True):
     incidents: dict[str, OpenIncident] = {}
     episodes: dict[str, int] = {}
     alert_due: dict[str, Instant] = {}
+    surveys: dict[str, SurveyState] = {}
     ending: dict[str, OpenIncident] = {}
 
 

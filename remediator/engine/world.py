@@ -5,7 +5,7 @@ Owns what is not one DAG's. Never looks into a DAG's state: it reaches DAGs by n
 
 from __future__ import annotations
 
-from remediator.engine import feeds, incident, ledger, tell
+from remediator.engine import feeds, incident, ledger, surveys, tell
 from remediator.engine.context import Alert, Context
 from remediator.engine.state import FeedState, OpenIncident, SweepState, WorldState
 from remediator.model.action import Action, Sweep
@@ -33,6 +33,7 @@ def on_activated(context: Context, world: WorldState, activated: Activated) -> N
     for name, deployment in context.policy.deployments.items():
         if deployment.has_api and name not in world.sweeps:
             world.sweeps[name] = SweepState(since=context.now, due=context.now + context.policy.sweep_every)
+    surveys.activate(context, world)
     for name in list(world.sweeps):
         known = context.deployment(name)
         if known is None or not known.has_api:
@@ -193,6 +194,7 @@ def on_performed(context: Context, world: WorldState, performed: Performed) -> N
 def settle(context: Context, world: WorldState) -> None:
     """Ends every step: whatever is due by now is done. Sweep, expire alerts, and notice feeds that nobody reads."""
     _issue_sweeps(context, world)
+    surveys.issue(context, world)
     for name in _feeds(context):
         feed = world.feeds.setdefault(name, FeedState())
         if not feed.blind and context.now >= _blind_at(context, world, feed):
@@ -215,6 +217,7 @@ def _blind_at(context: Context, world: WorldState, feed: FeedState) -> Instant:
 def timers(context: Context, world: WorldState) -> dict[str, Instant]:
     """When the world must be woken."""
     dues = [sweep.due for sweep in world.sweeps.values() if not sweep.pending]
+    dues += [survey.due for survey in world.surveys.values() if not survey.pending]
     dues += world.alert_due.values()
     known = [world.feeds.get(name, FeedState()) for name in _feeds(context)]
     dues += [_blind_at(context, world, feed) for feed in known if not feed.blind]

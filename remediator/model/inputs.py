@@ -97,6 +97,10 @@ class Tailed(msgspec.Struct, frozen=True, tag="tailed", omit_defaults=True):
     error: str = ""
 
 
+Answer = Looked | Swept | Surveyed | Tailed
+"""What questions are answered with."""
+
+
 class Performed(msgspec.Struct, frozen=True, tag="performed", omit_defaults=True):
     """The outcome of an action that is not a question."""
 

@@ -136,6 +136,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     blind_after: Duration = 5 * MINUTE
     hold_max: Duration = 15 * MINUTE
     sweep_every: Duration = 60 * SECOND
+    survey_every: Duration = 60 * SECOND
     sweep_overlap: Duration = 60 * SECOND
     action_expiry: Duration = 30 * MINUTE
     incident_expiry: Duration = 7 * DAY

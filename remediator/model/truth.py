@@ -45,7 +45,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something that is wrong at the scheduler at the moment and that no event tells.
 
     type: of the event that begins it, 'pool.full'. ended: of the event that ends it, 'pool.free'; '' if nothing does.
-    subject: what it is about, 'pool/default_pool'. With type, subject, dag_id, run_id and task_id it is the same finding.
+    subject: what it is about, 'pool/default_pool'; with the type and the ids it makes the finding's identity.
     """
 
     type: str

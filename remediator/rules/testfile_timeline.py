@@ -105,7 +105,7 @@ class _Reader:
         table.require("step")
         name = table.text("name", max_length=200) or f"timeline {table.line}"
         self._start = read_instant(table, "starts", table.raw("starts") or parse_instant(STARTS))
-        lateness = table.duration("lateness", 0, 0, DAY) if "lateness" in table else None
+        lateness = table.duration("lateness", 0, 0, DAY) if table.raw("lateness") is not None else None
         self._read_deployments(table.table("deployments"))
         self._defaults = self._read_defaults(table.table("defaults"))
         steps = self._steps(table.tables("step"))
@@ -222,7 +222,8 @@ class _Reader:
         times = repeat.integer("times", 1, 1, MAX_EVENTS) if "repeat" in table else 1
         every = repeat.duration("every", 0, MILLISECOND, LONGEST)
         repeat.close()
-        tables = [table.table("event")] if "event" in table else table.table_or_tables("events", MAX_EVENTS)
+        several = table.table_or_tables("events", MAX_EVENTS)
+        tables = [table.table("event")] if table.raw("event") is not None else several
         if "repeat" in table:
             repeat.require("times", "every")
             if not tables:

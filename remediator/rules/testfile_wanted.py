@@ -118,9 +118,11 @@ def _fired(table: Table, names: Names) -> Wanted:
 
 
 def _action(table: Table, names: Names) -> Wanted:
-    kind = table.choice("action", RETRY, ACTIONS)
+    kind = table.choice("action", "", ACTIONS)
+    if not kind:
+        return Wanted("action", "", 1, {}, table.line)
     fields = _texts(table, "deployment", "dag_id")
-    if "outcome" in table:
+    if table.raw("outcome") is not None:
         fields["outcome"] = table.choice("outcome", OUTCOMES[0], OUTCOMES)
     if kind not in ("page", "notify", "log"):
         return _wanted(table, "action", kind, fields | _texts(table, "run_id") | _of_change(table, kind))
@@ -133,7 +135,7 @@ def _action(table: Table, names: Names) -> Wanted:
 def _of_change(table: Table, kind: str) -> dict[str, str | Contains]:
     """The tasks of a retry, and under `with` what other changes are made to."""
     fields: dict[str, str | Contains] = {}
-    if kind == RETRY and "tasks" in table:
+    if kind == RETRY and table.raw("tasks") is not None:
         fields["tasks"] = ", ".join(sorted(table.texts("tasks")))
     inner = table.table("with")
     for name in CHANGES.get(kind, CHANGES["airflow.pause"]):
@@ -158,7 +160,7 @@ def _resolved(table: Table, names: Names) -> Wanted:
     rule_id = table.text("resolved")
     check_name(table, "resolved", names.responders, "rule")
     fields: dict[str, str | Contains] = {}
-    if "because" in table:
+    if table.raw("because") is not None:
         fields["because"] = table.choice("because", "", [reason.value for reason in Reason])
     return _wanted(table, "resolved", rule_id, fields | _texts(table, "title"))
 

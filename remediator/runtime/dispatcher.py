@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from remediator.actions.port import Executor, Questioner
-from remediator.model.action import QUESTIONS, Look
-from remediator.model.inputs import Input, Looked, Performed, Swept
+from remediator.model.action import QUESTIONS, LogTail, Look, Survey
+from remediator.model.inputs import Answer, Input, Looked, Performed, Surveyed, Swept, Tailed
 from remediator.model.outcome import FROZEN, Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import MINUTE, SECOND, Duration, Instant
 from remediator.store.port import Claim, Go, Store
@@ -155,9 +155,14 @@ def state_of(outcome: Delivered | Refused | Unknown) -> tuple[str, str]:
     return ("refused" if isinstance(outcome, Refused) else "unknown"), outcome.reason
 
 
-def unanswered(claim: Claim, why: str) -> Looked | Swept:
+def unanswered(claim: Claim, why: str) -> Answer:
     """The answer to a question that nobody can ask."""
     action = claim.action
-    if isinstance(action.params, Look):
-        return Looked(action.id, action.key, action.params.run_id, error=why)
+    match action.params:
+        case Look(run_id=run_id):
+            return Looked(action.id, action.key, run_id, error=why)
+        case Survey():
+            return Surveyed(action.id, action.target, error=why)
+        case LogTail():
+            return Tailed(action.id, action.key, error=why)
     return Swept(action.id, action.target, 0, 0, error=why)

@@ -44,26 +44,31 @@ def compare(
     """The difference line by line; none if all that was wanted happened, and nothing else did."""
     left = list(happened)
     missing: list[tuple[Wanted, int]] = []
-    lines: list[str] = []
-    for one in sorted(wanted, key=lambda one: -len(one.fields)):
+    states: list[str] = []
+    for one in sorted(wanted, key=lambda one: -len(one.fields)):  # what says more about itself chooses first
         match one.what:
             case "open":
-                lines += _open(one, still_open)
+                states += _open(one, still_open)
             case "decided":
-                lines += _decided(one, decisions)
+                states += _decided(one, decisions)
             case _:
                 found = [each for each in left if fits(one, each)][: one.times]
-                left = [each for each in left if all(each is not other for other in found)]
+                left = _without(left, found)
                 if len(found) < (one.times or 0):
                     missing.append((one, len(found)))
+    lines: list[str] = []
     for one, count in sorted(missing, key=lambda each: each[0].line):
         lines.append(f"wanted    {_wanted(one)}{_count(one.times or 1, count)}")
         alike = [each for each in left if (each.what, each.name) == (one.what, one.name)]
-        left = [each for each in left if all(each is not other for other in alike)]
+        left = _without(left, alike)
         lines += _together(alike, one.fields)
-    lines += _together(left, {})
+    lines += [*_together(left, {}), *states]
     surplus = len(lines) - MAX_DIFFERENCES
     return [*lines[:MAX_DIFFERENCES], f"… and {surplus} more"] if surplus > 0 else lines
+
+
+def _without(happened: list[Happening], taken: list[Happening]) -> list[Happening]:
+    return [one for one in happened if all(one is not other for other in taken)]
 
 
 def fits(wanted: Wanted, happening: Happening) -> bool:
@@ -104,7 +109,7 @@ def _decided(wanted: Wanted, decisions: Iterable[Decision]) -> list[str]:
     if len(found) == wanted.times or (wanted.times is None and found):
         return []
     times = "at least once" if wanted.times is None else _times(wanted.times)
-    line = f"wanted    {_wanted(wanted)} {times}, found {_times(len(found))}"
+    line = f"wanted    {_wanted(wanted)} {times}; happened {_times(len(found))}"
     return [line, *(f"decided   {one.reason.value}: {_short(one.text)}" for one in alike if one not in found)]
 
 
@@ -120,7 +125,7 @@ def _count(wanted: int, found: int) -> str:
 
 
 def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+    return {0: "never", 1: "once"}.get(count, f"{count} times")
 
 
 def _together(happened: Sequence[Happening], asked: dict[str, str | Contains]) -> list[str]:

@@ -14,13 +14,27 @@ import msgspec
 from remediator.engine.core import SHARED_KEYS, Changes, Core
 from remediator.engine.feeds import lateness
 from remediator.engine.timers import TimerBook
-from remediator.model.action import Action, Look, Rerun, Retry, Sweep
+from remediator.model.action import Action, LogTail, Look, Rerun, Retry, Survey, Sweep
 from remediator.model.event import UNMAPPED_INDEX, ErrorInfo, Event
 from remediator.model.incident import Incident, Phase
-from remediator.model.inputs import Activated, Entry, Fact, Input, Looked, Performed, Pressed, Swept, Tick, Watermark
+from remediator.model.inputs import (
+    Activated,
+    Entry,
+    Fact,
+    Input,
+    Looked,
+    Performed,
+    Pressed,
+    Surveyed,
+    Swept,
+    Tailed,
+    Tick,
+    Watermark,
+)
 from remediator.model.outcome import Delivered, FinalOutcome
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import SECOND, Duration, Instant, format_duration, parse_duration
+from remediator.model.truth import Finding
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import RuleSetSpec
 from remediator.runtime.intake import met_rules
@@ -65,6 +79,8 @@ class Timeline:
         self._rule_sets = {compiled.hash: compiled}
         self.core = Core(0, {}, self._rule_sets.__getitem__)
         self.scheduler = Scheduler()
+        self.findings: dict[str, tuple[Finding, ...]] = {}
+        self.log_tail = ""
         self._unreachable: set[str] = set()
         self._outcomes: dict[str, FinalOutcome] = {}
         self._waiting: list[Action] = []
@@ -351,22 +367,20 @@ class Timeline:
             self._give(Looked(action.id, action.key, params.run_id, truth, error))
         elif isinstance(params, Sweep):
             self._give(Swept(action.id, action.target, params.since, self.now, (), error))
+        elif isinstance(params, Survey):
+            self._give(Surveyed(action.id, action.target, () if down else self.findings.get(action.target, ()), error))
+        elif isinstance(params, LogTail):
+            self._give(Tailed(action.id, action.key, self.log_tail, error))
         else:
             self._unseen.append(action)
             self._give(Performed(action.id, action.key, action.kind, self._perform(action)))
 
     def _perform(self, action: Action) -> FinalOutcome:
         outcome = self.outcome_of(action) or Delivered(ref=getattr(action.params, "ref", "") or action.id)
-        if isinstance(action.params, Rerun) and isinstance(outcome, Delivered):
-            rerun = action.params
-            for task in list(self._held((action.target, rerun.dag_id, rerun.run_id)).tasks.values()):
-                self.look_says(task.task_id, "running", task.try_number + 1, map_index=task.map_index,
-                               dagrun="running", deployment=action.target, dag_id=rerun.dag_id,
-                               run_id=rerun.run_id)  # fmt: skip
-        if isinstance(action.params, Retry) and isinstance(outcome, Delivered):
-            retry = action.params
-            place = action.target, retry.dag_id, retry.run_id
-            for task in retry.tasks:
+        params = action.params
+        if isinstance(params, Retry | Rerun) and isinstance(outcome, Delivered):
+            place = action.target, params.dag_id, params.run_id
+            for task in params.tasks if isinstance(params, Retry) else self.scheduler.truth(place).tasks:
                 self.scheduler.says(place, task.task_id, "running", task.try_number + 1, self.now,
                                     map_index=task.map_index, dagrun="running")  # fmt: skip
         return outcome

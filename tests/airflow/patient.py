@@ -12,7 +12,7 @@ import httpx
 
 from remediator.actions.airflow.errors import Fault, is_about_deployment
 from remediator.model.action import Action
-from remediator.model.inputs import Looked, Swept
+from remediator.model.inputs import Answer
 from remediator.model.outcome import Outcome, RetryAfter
 from remediator.model.time import Instant
 from tests.airflow.eventually import PATIENCE_SECONDS, eventually
@@ -30,7 +30,7 @@ class Performs(Protocol):
 class Answers(Protocol):
     """A Questioner."""
 
-    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Looked | Swept]: ...
+    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Answer]: ...
 
 
 class Patient(httpx.AsyncBaseTransport):
@@ -104,7 +104,7 @@ async def performed(executor: Performs, action: Action, *, uncertain: bool = Fal
     return await eventually(once, lambda outcome: not isinstance(outcome, RetryAfter), what=f"{action.id} performed")
 
 
-async def answered(questioner: Answers, actions: Sequence[Action], now: Callable[[], Instant]) -> list[Looked | Swept]:
+async def answered(questioner: Answers, actions: Sequence[Action], now: Callable[[], Instant]) -> list[Answer]:
     """One answer for each action, asked again as the dispatcher does until none is an error."""
     return await eventually(
         lambda: questioner.ask(actions, now()),

@@ -9,7 +9,8 @@ from remediator.model.outcome import Delivered, Refused
 from remediator.model.policy import DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
 from remediator.model.reasons import Reason
 from remediator.model.time import HOUR, MINUTE, SECOND
-from remediator.rules.spec import Backoff, Rule, RuleSetSpec, Step
+from remediator.model.truth import Finding
+from remediator.rules.spec import Backoff, Rule, RuleSetSpec, Selector, Step
 from remediator.testing.timeline import START, Timeline
 
 POLICY = Policy(
@@ -204,3 +205,34 @@ def test_a_rerun_is_proved_like_a_retry() -> None:
     line = story(Step("airflow.rerun")).fails("load").at("30s").expect_change("airflow.rerun", run_id="r1")
     line.look_says("load", "success", 2, dagrun="success").at("5m")
     line.expect_nothing().expect_open(0).expect_reason(Reason.HELPED)
+
+
+def test_the_end_of_the_log_is_shown_to_who_is_told() -> None:
+    line = story(CHAT)
+    line.log_tail = "psycopg2.OperationalError: gone"
+    line.fails("load").at("1m").expect_message().expect_message(edited=True).expect_nothing()
+    (incident,) = line.incidents.values()
+    assert incident.log_tail == "psycopg2.OperationalError: gone"
+
+
+POOL = Rule(
+    "pool", on=("pool.full",), per=("deployment", "subject"), hold_for=3 * MINUTE, mode=Mode.ACT,
+    ended_by=Selector(("pool.free",)), do=(CHAT,),
+)  # fmt: skip
+
+
+def test_what_the_scheduler_was_asked_for_becomes_events_that_begin_and_end() -> None:
+    line = Timeline(RuleSetSpec((POOL,), POLICY)).at("5m")
+    line.findings["prod"] = (Finding("pool.full", "pool/etl", "pool.free", attributes={"slots": 4}),)
+    line.at("7m").expect_nothing()
+    line.at("10m").expect_message().expect_nothing().expect_open(1)
+    line.findings.clear()
+    line.at("12m").expect_message(edited=True).expect_nothing().expect_open(0)
+
+
+def test_an_unanswered_survey_ends_nothing() -> None:
+    line = Timeline(RuleSetSpec((POOL,), POLICY))
+    line.findings["prod"] = (Finding("pool.full", "pool/etl", "pool.free"),)
+    line.at("10m").expect_message().expect_open(1)
+    line.findings.clear()
+    line.unreachable().at("14m").expect_nothing().expect_open(1)

@@ -1,29 +1,43 @@
-"""The routes of API v2 that remediator uses, as typed calls. Decides nothing; raises only the faults of `errors`."""
+"""The routes of API v2 that remediator reads, as typed calls. Decides nothing; raises only the faults of `errors`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
-from remediator.actions.airflow.errors import Answered, Lost
+from remediator.actions.airflow import routes
+from remediator.actions.airflow.changes import Changes
+from remediator.actions.airflow.errors import Answered
+from remediator.actions.airflow.resources import (
+    BackfillPage,
+    BackfillPlan,
+    BackfillRow,
+    Count,
+    DagRow,
+    LogPage,
+    LogRow,
+    PoolRow,
+)
+from remediator.actions.airflow.routes import Clearing
 from remediator.actions.airflow.rows import (
-    UNFINISHED_STATES,
     DagRunPage,
     DagRunRow,
     TaskInstancePage,
     TaskInstanceRow,
+    decoded,
     instant_of_date,
 )
 from remediator.actions.airflow.session import Params, Session
 from remediator.actions.airflow.settings import AirflowSettings
-from remediator.model.action import RetryTarget
-from remediator.model.event import UNMAPPED_INDEX
+from remediator.model.action import Backfill
 from remediator.model.time import Instant, format_instant
 
-API = "/api/v2"
+BACKFILLS_READ = 20
+"""How many of a DAG's latest backfills are looked through."""
+LOG_READ = 100
+"""How many lines of the event log are looked through."""
 _T = TypeVar("_T")
 
 
@@ -42,11 +56,12 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class AirflowClient:
-    """One deployment's API. Close it when done."""
+    """One deployment's API. Close it when done. changes: the calls that change something."""
 
     def __init__(self, settings: AirflowSettings) -> None:
         self.settings = settings
         self._session = Session(settings)
+        self.changes = Changes(self._session)
 
     async def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -54,66 +69,93 @@ class AirflowClient:
 
     async def server_time(self) -> Instant | None:
         """The server's clock, at whole seconds, rounded down. None if it does not say."""
-        answer = await self._session.read("GET", f"{API}/version")
+        answer = await self._session.read("GET", routes.VERSION)
         return instant_of_date(answer.date)
+
+    async def dag(self, dag_id: str) -> DagRow | None:
+        """None if the scheduler does not know it."""
+        return await self._found(routes.dag(dag_id), DagRow)
+
+    async def task_count(self, dag_id: str) -> int:
+        """How many tasks the DAG has, each mapped one counted once."""
+        return (await self._read("GET", routes.tasks(dag_id), Count)).total_entries
 
     async def dagrun(self, dag_id: str, run_id: str) -> DagRunRow | None:
         """None if the scheduler does not know it."""
-        return await self._found(_run_path(dag_id, run_id), DagRunRow)
+        return await self._found(routes.dagrun(dag_id, run_id), DagRunRow)
+
+    async def dagruns_between(self, dag_id: str, since: Instant, until: Instant, at: Position) -> DagRunPage:
+        """Dagruns of one DAG by logical date in [since, until), oldest first, one page."""
+        dates = [("logical_date_gte", format_instant(since)), ("logical_date_lt", format_instant(until))]
+        params = [*dates, *self._page(at, "logical_date")]
+        return await self._read("GET", routes.dagruns(dag_id), DagRunPage, params=params)
 
     async def task_instance(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> TaskInstanceRow | None:
         """None if the scheduler does not know it, or not under this map index."""
-        path = f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task_id, safe='')}"
-        return await self._found(path if map_index == UNMAPPED_INDEX else f"{path}/{map_index}", TaskInstanceRow)
+        return await self._found(routes.task_instance(dag_id, run_id, task_id, map_index), TaskInstanceRow)
 
     async def unfinished(self, dag_ids: Sequence[str], run_ids: Sequence[str], limit: int) -> TaskInstancePage:
         """Task instances of these DAGs in these dagruns (every combination) that are not done, one page."""
-        body = {
-            "dag_ids": list(dag_ids),
-            "dag_run_ids": list(run_ids),
-            "state": list(UNFINISHED_STATES),
-            "page_limit": limit,
-            "order_by": "id",
-        }
-        return await self._read("POST", f"{API}/dags/~/dagRuns/~/taskInstances/list", TaskInstancePage, body=body)
+        body = routes.unfinished_body(dag_ids, run_ids, limit)
+        return await self._read("POST", routes.task_list(), TaskInstancePage, body=body)
+
+    async def count(self, dag_id: str, run_ids: Sequence[str]) -> int:
+        """How many task instances these dagruns have, which must be some."""
+        body = routes.count_body([dag_id], run_ids)
+        return (await self._read("POST", routes.task_list(), Count, body=body)).total_entries
 
     async def task_instances(self, dag_id: str, run_id: str, at: Position) -> TaskInstancePage:
         """Every task instance of one dagrun, whatever its state, one page."""
-        path = f"{_run_path(dag_id, run_id)}/taskInstances"
-        return await self._read("GET", path, TaskInstancePage, params=self._page(at))
+        params = self._page(at)
+        return await self._read("GET", routes.task_instances(dag_id, run_id), TaskInstancePage, params=params)
 
     async def failed_task_instances(self, changed: Changed, at: Position) -> TaskInstancePage:
         """Failed task instances of all DAGs, one page."""
         params = [("state", "failed"), *_changed(changed), *self._page(at)]
-        return await self._read("GET", f"{API}/dags/~/dagRuns/~/taskInstances", TaskInstancePage, params=params)
+        path = routes.task_instances(routes.ALL, routes.ALL)
+        return await self._read("GET", path, TaskInstancePage, params=params)
 
     async def failed_dagruns(self, changed: Changed, at: Position) -> DagRunPage:
         """Failed dagruns of all DAGs, one page."""
         params = [("state", "failed"), *_changed(changed), *self._page(at)]
-        return await self._read("GET", f"{API}/dags/~/dagRuns", DagRunPage, params=params)
+        return await self._read("GET", routes.dagruns(routes.ALL), DagRunPage, params=params)
 
-    async def clear(self, dag_id: str, run_id: str, tasks: Sequence[RetryTarget], note: str) -> TaskInstancePage:
-        """Clear these tasks and what failed downstream of them; the answer lists what was cleared.
+    async def would_clear(self, clearing: Clearing) -> TaskInstancePage:
+        """The scheduler's dry run of a clear: what it would touch now, with the notes that are there."""
+        body = routes.clear_body(clearing, note=None)
+        return await self._read("POST", routes.clear(clearing.dag_id), TaskInstancePage, body=body)
 
-        The note is written in the transaction of the clear: it proves that the clear happened.
-        """
-        body = {
-            "dry_run": False,
-            "dag_run_id": run_id,
-            "task_ids": [_marker(task) for task in tasks],
-            "include_downstream": True,
-            "only_failed": True,
-            "reset_dag_runs": True,
-            "prevent_running_task": True,
-            "note": note,
-        }
-        path = f"{API}/dags/{quote(dag_id, safe='')}/clearTaskInstances"
-        answer = await self._session.write("POST", path, body=body)
-        return _decoded(answer.body, TaskInstancePage)
+    async def would_rerun(self, dag_id: str, run_id: str) -> TaskInstancePage:
+        """The scheduler's dry run of clearing a whole dagrun."""
+        body = routes.clear_dagrun_body(note=None)
+        return await self._read("POST", routes.clear_dagrun(dag_id, run_id), TaskInstancePage, body=body)
 
-    def _page(self, at: Position) -> Params:
+    async def pool(self, name: str) -> PoolRow | None:
+        """None if the scheduler does not know it."""
+        return await self._found(routes.pool(name), PoolRow)
+
+    async def backfill(self, backfill_id: int) -> BackfillRow | None:
+        """None if the scheduler does not know it."""
+        return await self._found(routes.backfill(backfill_id), BackfillRow)
+
+    async def backfills(self, dag_id: str) -> tuple[BackfillRow, ...]:
+        """The DAG's latest backfills, newest first."""
+        params = [("dag_id", dag_id), ("order_by", "-id"), ("limit", str(BACKFILLS_READ))]
+        return (await self._read("GET", routes.BACKFILLS, BackfillPage, params=params)).backfills
+
+    async def would_backfill(self, wanted: Backfill) -> BackfillPlan:
+        """The scheduler's dry run of a backfill: what it would create or run again, nothing that is in flight."""
+        return await self._read("POST", routes.BACKFILL_DRY_RUN, BackfillPlan, body=routes.backfill_body(wanted))
+
+    async def asked(self, event: str, since: Instant, dag_id: str = "") -> tuple[LogRow, ...]:
+        """Who asked for this kind of change since then, newest first: asked, which is not to say that it happened."""
+        params = [("event", event), ("after", format_instant(since)), ("order_by", "-event_log_id")]
+        params += [("limit", str(LOG_READ)), *([("dag_id", dag_id)] if dag_id else [])]
+        return (await self._read("GET", routes.EVENT_LOG, LogPage, params=params)).event_logs
+
+    def _page(self, at: Position, order_by: str = "id") -> Params:
         return [
-            ("order_by", "id"),
+            ("order_by", order_by),
             ("limit", str(self.settings.page_size)),
             ("cursor", at.cursor),
             ("offset", str(at.offset)),
@@ -129,7 +171,7 @@ class AirflowClient:
 
     async def _read(self, method: str, path: str, kind: type[_T], *, params: Params = (), body: Any = None) -> _T:
         answer = await self._session.read(method, path, params=params, body=body)
-        return _decoded(answer.body, kind)
+        return decoded(answer.body, kind)
 
 
 def is_about_row(text: str) -> bool:
@@ -149,23 +191,8 @@ def next_position(page: TaskInstancePage | DagRunPage, at: Position) -> Position
     return None
 
 
-def _run_path(dag_id: str, run_id: str) -> str:
-    return f"{API}/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
-
-
-def _marker(task: RetryTarget) -> str | list[str | int]:
-    return task.task_id if task.map_index == UNMAPPED_INDEX else [task.task_id, task.map_index]
-
-
 def _changed(changed: Changed) -> Params:
     params = [("updated_at_gte", format_instant(changed.since))]
     if changed.until is not None:
         params.append(("updated_at_lte", format_instant(changed.until)))
     return params
-
-
-def _decoded(body: bytes, kind: type[_T]) -> _T:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as fault:
-        raise Lost(f"the answer is not what API v2 says: {str(fault)[:120]}") from None

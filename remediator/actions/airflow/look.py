@@ -11,7 +11,7 @@ from remediator.actions.airflow.client import AirflowClient, Position, next_posi
 from remediator.actions.airflow.errors import Fault, is_about_deployment
 from remediator.actions.airflow.rows import DONE_STATES, DagRunRow, TaskInstanceRow, instant_of, task_truth
 from remediator.model.action import Action, Look
-from remediator.model.inputs import Looked, Swept
+from remediator.model.inputs import Answer, Looked
 from remediator.model.time import Instant
 from remediator.model.truth import DagRunTruth
 
@@ -36,7 +36,7 @@ class LookExecutor:
     def __init__(self, clients: Mapping[str, AirflowClient]) -> None:
         self._clients = clients
 
-    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Looked | Swept]:
+    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Answer]:
         """One Looked for each action, in order, side by side for different deployments."""
         wanted: dict[str, dict[DagRunKey, None]] = {}
         for action in actions:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from remediator.actions.airflow.errors import TEXT_LIMIT
+from remediator.actions.airflow.errors import TEXT_LIMIT, Lost
 from remediator.model.event import UNMAPPED_INDEX
 from remediator.model.time import Instant, parse_instant
 from remediator.model.truth import TaskTruth
 
+_T = TypeVar("_T")
 NO_STATE = "none"
 """How a truth spells Airflow's null state: known to the scheduler, not scheduled yet."""
 DONE_STATES = frozenset({"success", "skipped", "removed"})
+OVER_STATES = frozenset({"success", "failed"})
+"""Dagruns in these states are over; in any other Airflow still works on them."""
 UNFINISHED_STATES: tuple[str | None, ...] = (
     None,
     "scheduled",
@@ -54,6 +57,11 @@ class DagRunRow(msgspec.Struct, frozen=True):
     dag_id: str
     state: str
     end_date: str | None = None
+    logical_date: str | None = None
+    data_interval_start: str | None = None
+    queued_at: str | None = None
+    run_type: str = ""
+    note: str | None = None
 
 
 class TaskInstancePage(msgspec.Struct, frozen=True):
@@ -90,6 +98,14 @@ class TokenAnswer(msgspec.Struct, frozen=True):
 
 class _ErrorAnswer(msgspec.Struct, frozen=True):
     detail: Any = None
+
+
+def decoded(body: bytes, kind: type[_T]) -> _T:
+    """An answer as this type. Raises Lost: whoever answers so may have acted all the same."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.MsgspecError as fault:
+        raise Lost(f"the answer is not what API v2 says: {str(fault)[:120]}") from None
 
 
 def instant_of(text: str | None) -> Instant | None:

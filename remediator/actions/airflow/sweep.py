@@ -12,7 +12,7 @@ from remediator.actions.airflow.client import AirflowClient, Changed, Position, 
 from remediator.actions.airflow.errors import Fault
 from remediator.actions.airflow.rows import DagRunPage, DagRunRow, TaskInstancePage, TaskInstanceRow, instant_of
 from remediator.model.action import Action, Sweep
-from remediator.model.inputs import Looked, Swept
+from remediator.model.inputs import Answer, Swept
 from remediator.model.time import SECOND, Duration, Instant
 from remediator.model.truth import DagRunRef
 
@@ -39,11 +39,11 @@ class SweepExecutor:
     def __init__(self, clients: Mapping[str, AirflowClient]) -> None:
         self._clients = clients
 
-    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Looked | Swept]:
+    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Answer]:
         """One Swept for each action, in order, side by side."""
         return list(await asyncio.gather(*(self._one(action, now) for action in actions)))
 
-    async def _one(self, action: Action, now: Instant) -> Looked | Swept:
+    async def _one(self, action: Action, now: Instant) -> Answer:
         since = _since(action)
         client = self._clients.get(action.target)
         if client is None:

@@ -13,7 +13,7 @@ from remediator.engine.incident import incident_id
 from remediator.model.action import QUESTIONS, Action, Message, Retry, RetryTarget
 from remediator.model.event import TERMINAL, Event
 from remediator.model.incident import Phase
-from remediator.model.inputs import Entry, Fact, Gap, Input, Looked, Performed, Swept
+from remediator.model.inputs import Entry, Fact, Gap, Input, Looked, Performed, Surveyed, Swept, Tailed
 from remediator.model.policy import Mode
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import SECOND, Duration, Instant
@@ -87,7 +87,7 @@ def _facts_are_complete(plant: Plant, entries: list[Entry]) -> list[str]:
 
 
 def _answered(given: Input) -> str:
-    return given.action_id if isinstance(given, Looked | Swept | Performed) else ""
+    return given.action_id if isinstance(given, Looked | Swept | Surveyed | Tailed | Performed) else ""
 
 
 def effects_once(plant: Plant, entries: list[Entry]) -> list[str]:

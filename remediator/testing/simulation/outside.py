@@ -12,8 +12,8 @@ from remediator.actions.airflow import verdict
 from remediator.actions.airflow.errors import Lost, NotSent
 from remediator.actions.airflow.rows import TaskInstancePage
 from remediator.actions.airflow.verdict import Clear, Found, LookAgain
-from remediator.model.action import Action, Guarantee, Look, Message, Page, Retry, Sweep
-from remediator.model.inputs import Looked, Swept
+from remediator.model.action import Action, Guarantee, LogTail, Look, Message, Page, Retry, Sweep
+from remediator.model.inputs import Answer, Looked, Swept, Tailed
 from remediator.model.outcome import Delivered, Outcome, RetryAfter
 from remediator.model.time import SECOND, Instant
 from remediator.testing.simulation.driver import switch
@@ -34,25 +34,27 @@ class Network:
 
 
 class SimulatedLooks:
-    """Questioner of 'airflow.look' and 'airflow.sweep'."""
+    """Questioner of 'airflow.look', 'airflow.sweep' and 'airflow.log'."""
 
     def __init__(self, schedulers: dict[str, Scheduler], network: Network) -> None:
         self._schedulers = schedulers
         self._network = network
 
-    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Looked | Swept]:
+    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Answer]:
         await switch("look.asked")
         answers = [self._answer(action, now) for action in actions]
         await switch("look.answered")
         return answers
 
-    def _answer(self, action: Action, now: Instant) -> Looked | Swept:
+    def _answer(self, action: Action, now: Instant) -> Answer:
         scheduler, failed = self._schedulers[action.target], self._network.fails(action.target)
         error = "no answer" if failed else ""
         if isinstance(action.params, Look):
             dag_id, run_id = action.params.dag_id, action.params.run_id
             truth = None if failed else scheduler.truth(dag_id, run_id)
             return Looked(action.id, action.key, run_id, truth, error)
+        if isinstance(action.params, LogTail):
+            return Tailed(action.id, action.key, "" if failed else "the end of a log", error)
         assert isinstance(action.params, Sweep)  # noqa: S101
         since = action.params.since
         found = () if failed else scheduler.changed_since(since)

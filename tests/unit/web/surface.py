@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
+import msgspec
+
+from remediator.engine.explain import explain
 from remediator.model.action import Action, Look, Retry
+from remediator.model.event import Event
+from remediator.model.policy import Mode, Policy
 from remediator.model.reasons import Decision, Reason
-from remediator.model.time import MINUTE, SECOND
+from remediator.model.time import MINUTE, SECOND, Duration
+from remediator.rules.index import RuleSet
+from remediator.rules.spec import Rule, RuleSetSpec, Step
+from remediator.rules.unmatched import Groups, group_view
 from remediator.store.port import ActionRow, Counts, StoreError
-from remediator.web.port import View
+from remediator.web.port import NotThere, View
 from remediator.web.views import incident_view, status_view, story_view
 from tests.contract.people.told import NOW, OPEN
 
@@ -43,6 +52,12 @@ DECISIONS = [
         action_id="act1",
     ),
 ]
+RULES = RuleSet(
+    RuleSetSpec(
+        (Rule(id="reset", on=("task.failed_finally",), mode=Mode.ACT, where={"error.message": "reset"},
+              do=(Step("page"),)),), Policy()
+    )
+)  # fmt: skip
 ACTIONS = [row(Retry(dag_id="orders", run_id="r1", tasks=()), "delivered", "1 task cleared", "act1")]
 
 
@@ -57,6 +72,9 @@ class FakeDaemon:
         self.hang: asyncio.Event | None = None
         self.pressed: list[tuple[bool, str, str]] = []
         self.asked: list[tuple[bool, int]] = []
+        self.explained: list[tuple[Event, str, list[str]]] = []
+        self.looked_back: list[Duration] = []
+        self.groups = Groups()
 
     def live(self) -> bool:
         return self.is_live
@@ -80,6 +98,17 @@ class FakeDaemon:
 
     async def explain_incident(self, incident_id: str) -> View | None:
         return story_view(OPEN, DECISIONS, ACTIONS) if OPEN.id.startswith(incident_id) else None
+
+    async def explain_event(self, event: Event, topic: str, rules: Sequence[str]) -> View:
+        self.explained.append((event, topic, list(rules)))
+        if "nonsense" in rules:
+            raise NotThere("no active rule has the id 'nonsense'")
+        return {"rule_set": RULES.hash, "now": "", "events": msgspec.to_builtins(explain(RULES, event, None, rules))}
+
+    async def unmatched(self, since: Duration) -> View:
+        self.looked_back.append(since)
+        groups = [group_view(group) for group in self.groups.most_frequent_first()]
+        return {"since": "", "route": "data-oncall", "unmatched": groups, "more": False}
 
     async def _trouble(self) -> None:
         if self.store_error:
