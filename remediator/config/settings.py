@@ -5,6 +5,7 @@ Owns the defaults. Holds no reading, no checks; secrets stay wrapped in `Secret`
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -181,6 +182,37 @@ class PagerDutyReceiver(msgspec.Struct, frozen=True, tag="pagerduty", tag_field=
 Receiver = SlackReceiver | PagerDutyReceiver
 
 
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where http.request sends JSON. method: 'POST' or 'PUT'.
+
+    token: sent as 'Authorization: Bearer'. headers: name -> value, of secrets too; Authorization only without a token.
+    idempotency_header: the header that carries the action's id, by which the target knows a repeat; '' for none.
+    """
+
+    name: str
+    url: str
+    method: str = "POST"
+    token: Secret | None = None
+    headers: dict[str, Secret] = {}
+    idempotency_header: str = ""
+    timeout: Duration = 10 * SECOND
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    """A Kubernetes API server that kubernetes.scale talks to.
+
+    serves: globs over the names of the deployments whose rules may scale there; a deployment has one cluster at most.
+    ca_file: a PEM bundle to verify the server with instead of the system's.
+    """
+
+    name: str
+    serves: tuple[str, ...]
+    url: str
+    token: Secret
+    ca_file: str = ""
+    timeout: Duration = 10 * SECOND
+
+
 class RulesSettings(msgspec.Struct, frozen=True):
     """paths: files and folders of rules, relative to the configuration file. reload: follow their changes."""
 
@@ -228,6 +260,8 @@ class Config(msgspec.Struct, frozen=True):
     deployments: tuple[Deployment, ...] = ()
     infrastructure: tuple[Infrastructure, ...] = ()
     receivers: tuple[Receiver, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
     rules: RulesSettings = RulesSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
@@ -241,6 +275,11 @@ class Config(msgspec.Struct, frozen=True):
         """Which namespaces and topics belong to which deployment or infrastructure."""
         owners: tuple[Deployment | Infrastructure, ...] = (*self.deployments, *self.infrastructure)
         return tuple(DeploymentBinding(one.name, one.namespaces, one.topics) for one in owners)
+
+    def cluster_of(self, deployment: str) -> Cluster | None:
+        """The cluster in which rules scale for this deployment."""
+        fitting = (one for one in self.clusters if any(fnmatchcase(deployment, glob) for glob in one.serves))
+        return next(fitting, None)
 
     def rule_paths(self) -> tuple[Path, ...]:
         """The rule files and folders, resolved against the configuration file's folder."""

@@ -229,8 +229,11 @@ def on_thaw(context: Context, state: DagState) -> None:
 
 def settle(context: Context, state: DagState) -> None:
     """Ends every step: whatever is due by now is done, whatever led here. No timer is left in the past."""
+    mark = _watermark(context, state)
     for run_id, run in list(state.dagruns.items()):
-        _wake_cases(context, state, run_id, run)
+        if not run.is_open:
+            continue
+        _wake_cases(context, state, run_id, run, mark)
         retries.issue_retries(context, state, run_id, run)
         looks.issue_due(context, state, run_id, run)
     changes.issue_undos(context, state)
@@ -246,8 +249,7 @@ def _end_changes(context: Context, state: DagState) -> None:
         ledger.end_others(context, deployment, active)
 
 
-def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState) -> None:
-    mark = _watermark(context, state)
+def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState, mark: Instant) -> None:
     judge.settle_unaccounted(context, state, run_id, run, mark)
     for name, case in list(run.cases.items()):
         timed_out = case.due is not None and case.due <= context.now
@@ -306,18 +308,25 @@ def _watermark(context: Context, state: DagState) -> Instant:
 def _forget(context: Context, state: DagState) -> None:
     """What can no longer matter goes: memory is bounded by time and number."""
     _expire_incidents(context, state)
-    old = context.now - context.policy.memory
-    idle = sorted((run.touched, run_id) for run_id, run in state.dagruns.items() if not run.is_open)
-    surplus = max(0, len(state.dagruns) - MAX_DAGRUNS)
-    for rank, (touched, run_id) in enumerate(idle):
-        if touched <= old or rank < surplus:
-            del state.dagruns[run_id]
+    if len(state.dagruns) > MAX_DAGRUNS or context.now >= state.forget_at:
+        _forget_dagruns(context, state)
     for task_id in list(state.budgets):
         state.budgets[task_id] = budget.pruned(state.budgets[task_id], context.now)
         if not state.budgets[task_id]:
             del state.budgets[task_id]
     if not state.dagruns and not state.incidents:
         state.episodes.clear()
+
+
+def _forget_dagruns(context: Context, state: DagState) -> None:
+    old = context.now - context.policy.memory
+    idle = sorted((run.touched, run_id) for run_id, run in state.dagruns.items() if not run.is_open)
+    surplus = max(0, len(state.dagruns) - MAX_DAGRUNS)
+    for rank, (touched, run_id) in enumerate(idle):
+        if touched <= old or rank < surplus:
+            del state.dagruns[run_id]
+    oldest = min((run.touched for run in state.dagruns.values()), default=context.now)
+    state.forget_at = max(oldest + context.policy.memory, context.now + 1)
 
 
 def _expire_incidents(context: Context, state: DagState) -> None:
@@ -351,6 +360,8 @@ def timers(context: Context, state: DagState) -> dict[str, Instant]:
             found[clock] = min(at, found.get(clock, at))
 
     for run in state.dagruns.values():
+        if not run.is_open:
+            continue
         add("now", run.look_due if not run.look else None)
         for case in run.cases.values():
             add("now", case.due if case.due is not None and case.due > context.now else None)
@@ -359,8 +370,8 @@ def timers(context: Context, state: DagState) -> dict[str, Instant]:
         for waiting in run.unaccounted.values():
             add("now", None if waiting.confirming else waiting.due)
             add(feed, None if waiting.confirming else waiting.feed_due)
-        if not run.is_open:
-            add("now", run.touched + context.policy.memory)
+    if state.dagruns:
+        add("now", state.forget_at)
     for undo in state.undos:
         add("now", undo.due)
     for held in state.incidents.values():

@@ -164,6 +164,7 @@ class DagState(msgspec.Struct, omit_defaults=True):
     """All that is decided together for one DAG of one deployment.
 
     budgets: spent changes by task, as instants, oldest first. episodes: how often each incident was opened.
+    forget_at: when the longest untouched dagrun may be forgotten, or before that.
     ending: resolved incidents by the first telling that was still under way, whose message must be brought to the end.
     """
 
@@ -178,6 +179,7 @@ class DagState(msgspec.Struct, omit_defaults=True):
     """Questions for the end of a log that are under way, and the incidents that want it."""
     undos: list[Undo] = []
     undoing: dict[str, Undo] = {}
+    forget_at: Instant = 0
 
     @property
     def is_empty(self) -> bool:

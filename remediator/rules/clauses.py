@@ -5,7 +5,7 @@ Owns how clauses combine: all of a table, `any`, `all`, `not`. What a condition 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -92,15 +92,21 @@ class ClauseVerdict(msgspec.Struct, frozen=True):
     children: tuple[ClauseVerdict, ...] = ()
 
 
-def compile_where(where: Mapping[str, Any], report: Report, lookup: Lookup = field_of) -> Clauses:
-    """The clauses of a `where` table, in its order. Each fault is reported and its clause left out."""
-    return _Compiler(report, lookup).table(where, (), 0, strict=False)
+def compile_where(
+    where: Mapping[str, Any], report: Report, lookup: Lookup = field_of, names: Iterable[str] = FIELDS
+) -> Clauses:
+    """The clauses of a `where` table, in its order. Each fault is reported and its clause left out.
+
+    lookup: the fields there are; names: those of them that faults list.
+    """
+    return _Compiler(report, lookup, tuple(names)).table(where, (), 0, strict=False)
 
 
 class _Compiler:
-    def __init__(self, report: Report, lookup: Lookup) -> None:
+    def __init__(self, report: Report, lookup: Lookup, names: tuple[str, ...]) -> None:
         self._report = report
         self._lookup = lookup
+        self._names = names
 
     def table(self, where: Mapping[str, Any], path: tuple[str | int, ...], level: int, strict: bool) -> Clauses:
         """strict: inside `not`, where a missing field is an error instead of a no."""
@@ -119,7 +125,7 @@ class _Compiler:
     def _clause(self, name: str, raw: Any, path: tuple[str | int, ...], strict: bool) -> Clause:
         field = self._lookup(name)
         if field is None:
-            raise UnfitError((), *_unknown_field(name, raw))
+            raise UnfitError((), *_unknown_field(name, raw, self._names))
         condition = compile_condition(raw, field.kind, self._lookup)
         absent = condition.missing
         if absent is None:
@@ -152,12 +158,12 @@ def _place(path: tuple[str | int, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
-def _unknown_field(field: str, raw: Any) -> tuple[str, str, str]:
-    allowed = f"{listing(FIELDS)}, attributes.<path>, {', '.join(COMBINATIONS)}"
+def _unknown_field(field: str, raw: Any, names: tuple[str, ...]) -> tuple[str, str, str]:
+    allowed = f"{listing(names, 60)}, attributes.<path>, {', '.join(COMBINATIONS)}"
     if field in ("error", "attributes", "condition") and isinstance(raw, dict):
         inner = next(iter(raw), "type")
         return (f"{kind_of(raw)} as {field}", "names with a dot in quotes", f'"{field}.{inner}"'[:80])
-    return (f"unknown field {quote_key(field)}", allowed, near(field, (*FIELDS, *COMBINATIONS)))
+    return (f"unknown field {quote_key(field)}", allowed, near(field, (*names, *COMBINATIONS)))
 
 
 def verdict_of(clauses: Clauses, subject: Any) -> Verdict:

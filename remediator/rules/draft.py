@@ -31,6 +31,7 @@ _OPEN: dict[str, str] = {
     "quoted": r".{2,300}",
 }
 """What a masked part may be; bounded, so that the pattern stays as narrow as the failures that it was made from."""
+_SILENT = """any = [{ "error.message" = { exists = false } }, { "error.message" = { matches = '^\\s*$' } }]"""
 _EDGE = r"[\s'\"`]{0,20}"
 _USER = r"(?:[^\s@/]{1,100}@)?"
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
@@ -138,6 +139,8 @@ def _where(kind: str, pattern: str) -> str:
         )
     if pattern:
         clauses.append(f'"error.message" = {{ matches = {_toml(pattern)} }}')
+    else:  # else every error of the type would be meant, whatever it says
+        clauses.append(_SILENT)
     return f"{{ {', '.join(clauses)} }}"
 
 

@@ -6,7 +6,7 @@ Owns how named sets of clauses become part of a `where` table. What clauses mean
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from remediator.rules.circles import find_circles
@@ -47,8 +47,11 @@ class Defines:
             self._check(one)
         self._are_sound = len(root.document.faults) == before
 
-    def where(self, table: Table, lookup: Lookup = field_of) -> dict[str, Any]:
-        """A `where` table with the sets that it uses filled in, its clauses checked. lookup: the fields there are."""
+    def where(self, table: Table, lookup: Lookup = field_of, names: Iterable[str] = FIELDS) -> dict[str, Any]:
+        """A `where` table with the sets that it uses filled in, its clauses checked.
+
+        lookup: the fields there are; names: those of them that faults list.
+        """
         report = _reporter(table)
         expanded = self._expand(table.data, report, (), 0)
 
@@ -56,7 +59,7 @@ class Defines:
             if self._are_sound or _is_in(table.data, path):
                 report(path, found, allowed, hint)
 
-        compile_where(expanded, report_written, lookup)
+        compile_where(expanded, report_written, lookup, names)
         return expanded
 
     def _check(self, table: Table) -> None:

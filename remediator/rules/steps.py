@@ -1,6 +1,6 @@
 """Steps of a rule: `do`, `otherwise` and `on_resolve`.
 
-Owns their grammar. Which rules may change something is said here too, for it is a property of their steps.
+Owns what each list may do and which rules may change something. The keys of changes are in changes.
 """
 
 from __future__ import annotations
@@ -9,22 +9,20 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from remediator.model.time import DAY, SECOND, format_duration
+from remediator.model.time import SECOND
+from remediator.rules.changes import CHANGES, LONGEST_WAIT, RETRY, read_change
 from remediator.rules.detection import STATEFUL
-from remediator.rules.scene import step_field
+from remediator.rules.scene import STEP_FIELDS, step_field
 from remediator.rules.selection import Defines
-from remediator.rules.spec import Backoff, Step
+from remediator.rules.spec import Step
 from remediator.rules.texts import read_template
 from remediator.rules.toml import Table, listing, near, show
 
 FINAL = "task.failed_finally"
-RETRY = "airflow.retry"
-MAX_ATTEMPTS = 20
 MAX_STEPS = 10
-LONGEST_WAIT = 7 * DAY
 TELLING = ("page", "notify", "log")
 ACTIONS: dict[str, tuple[str, ...]] = {
-    "do": (RETRY, *TELLING),
+    "do": (*CHANGES, *TELLING),
     "otherwise": TELLING,
     "on_resolve": ("notify", "log"),
 }
@@ -57,11 +55,12 @@ class StepReader:
         table.require("action")
         action = table.choice("action", "", ACTIONS[key])
         wait = table.duration("wait", 0, SECOND, LONGEST_WAIT) if key != "on_resolve" else 0
-        condition = self._defines.where(table.table("if"), step_field)
+        condition = self._defines.where(table.table("if"), step_field, STEP_FIELDS)
         if "if" in table and not condition:
             table.fault("if", "an empty table", "conditions, as in where")
-        if action == RETRY:
-            step = self._retry(table)
+        if action in CHANGES:
+            self._check_answers(table, action)
+            step = read_change(table, action)
         elif action:
             to = self._route(table, action) if action != "log" else ""
             step = Step(action=action, to=to, text=read_template(table, "text"))
@@ -70,23 +69,21 @@ class StepReader:
         table.close()
         return replace(step, wait=wait, condition=condition)
 
-    def _retry(self, table: Table) -> Step:
+    def _check_answers(self, table: Table, action: str) -> None:
+        """Fault for a change of the failed dagrun in a rule that does not answer for a failure."""
         stateful = [key for key in STATEFUL if key in self._rule]
         others = [one for one in self._on if one != FINAL]
+        if not CHANGES[action].answers:
+            return
         if stateful:
             allowed = (
-                "page, notify, log: what keeps state answers for no failure. A retry has wait, budgets, max_attempts"
+                "telling, or a change of more than a dagrun: what keeps state answers for no failure. "
+                "A retry has wait, budgets, max_attempts"
             )
-            table.fault("action", f"airflow.retry with {listing(stateful)}", allowed)
+            table.fault("action", f"{action} with {listing(stateful)}", allowed)
         elif others:
             why = f'on = "{FINAL}" alone: before that Airflow may still retry by itself'
-            table.fault("action", f"airflow.retry on {listing(others)}", why)
-        return Step(
-            action=RETRY,
-            max_attempts=table.integer("max_attempts", 1, 1, MAX_ATTEMPTS),
-            backoff=_backoff(table.table("backoff")),
-            verify=table.duration("verify", Step("").verify, SECOND, 7 * DAY),
-        )
+            table.fault("action", f"{action} on {listing(others)}", why)
 
     def _route(self, table: Table, action: str) -> str:
         route, routes = table.text("to"), self._routes
@@ -96,18 +93,3 @@ class StepReader:
         elif routes is not None and route not in routes:
             table.fault("to", f"unknown route {show(route)}", listing(routes), near(route, routes))
         return route
-
-
-def _backoff(table: Table) -> Backoff:
-    usual = Backoff()
-    backoff = Backoff(
-        initial=table.duration("initial", usual.initial, SECOND, DAY),
-        factor=table.number("factor", usual.factor, 1, 10),
-        max=table.duration("max", usual.max, SECOND, DAY),
-        jitter=table.number("jitter", usual.jitter, 0, 1),
-    )
-    if backoff.max < backoff.initial:
-        found = f"{format_duration(backoff.initial)} as initial, {format_duration(backoff.max)} as max"
-        table.fault("max" if "max" in table else "initial", found, "max no shorter than initial")
-    table.close()
-    return backoff

@@ -18,14 +18,14 @@ from remediator.rules.testfile_timeline import TimelineTest, timelines_of
 from remediator.rules.testfile_wanted import Names
 from remediator.rules.toml import Document, decode_document
 from remediator.testing.ruletest_compare import Difference, compare, story_lines
-from remediator.testing.ruletest_story import Story
+from remediator.testing.ruletest_story import Story, Told
 from remediator.testing.timeline import TimelineError
 
 Test = Case | TimelineTest
 
 
 class TestResult(msgspec.Struct, frozen=True):
-    """What came of a case or a timeline. differences: none if it passed; story: of a timeline, all of it."""
+    """What came of a case or a timeline. differences: none if it passed; told: the whole story of a timeline."""
 
     __test__ = False
 
@@ -33,7 +33,12 @@ class TestResult(msgspec.Struct, frozen=True):
     differences: tuple[Difference | str, ...]
     seconds: float
     events: int = 1
-    story: tuple[str, ...] = ()
+    told: tuple[Told, ...] = ()
+
+    @property
+    def story(self) -> tuple[str, ...]:
+        """The story in lines; none of a case."""
+        return story_lines(self.told)
 
     @property
     def passed(self) -> bool:
@@ -120,4 +125,4 @@ def run_timeline(rule_set: RuleSet, test: TimelineTest) -> TestResult:
             differences.append(Difference(story.clock, moment.line, tuple(lines), story_lines(told)))
         story.happened = []
     events = sum(len(moment.said) for moment in test.steps)
-    return TestResult(test, tuple(differences), 0.0, events, story_lines(story.told))
+    return TestResult(test, tuple(differences), 0.0, events, tuple(story.told))

@@ -163,5 +163,5 @@ def _field(name: str, value: str | Contains) -> str:
 
 
 def _short(text: str) -> str:
-    one_line = "".join(character if character.isprintable() else " " for character in text)
-    return one_line if len(one_line) <= MAX_SHOWN else one_line[:MAX_SHOWN] + "…"
+    cut = text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
+    return cut if cut.isprintable() else "".join(one if one.isprintable() else " " for one in cut)

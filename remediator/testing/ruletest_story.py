@@ -131,12 +131,12 @@ class Story(Timeline):
 
     def _say_one(self, said: Said) -> None:
         event = said.event
-        about = (event.dag_id, event.run_id, event.task_id, event.subject)
-        place = " ".join(filter(None, (event.deployment, *about)))
-        meets = ", ".join(met_rules(self._rules, event)) if not said.final else ""
-        self._tell(f"event {event.type}: {place}" + (f" (meets {meets})" if meets else ""))
         self._agree(event, final=said.final)
-        self._say(event)
+        fact = self.fact_of(event)
+        about = (event.deployment, event.dag_id, event.run_id, event.task_id, event.subject)
+        meets = f" (meets {', '.join(fact.rules)})" if fact is not None and fact.rules else ""
+        self._tell(f"event {event.type}: {' '.join(filter(None, about))}{meets}")
+        self._take_in(fact)
 
     def _agree(self, event: Event, *, final: bool) -> None:
         """The scheduler has what it announced itself: ends, and failures that are said to be final."""

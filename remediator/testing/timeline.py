@@ -5,13 +5,12 @@ Owns a scripted scheduler and the ticks, looks and outcomes that the runtime wou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import msgspec
 
-from remediator.engine.core import SHARED_KEYS, Changes, Core
+from remediator.engine.core import Changes, Core
 from remediator.engine.feeds import lateness
 from remediator.engine.timers import TimerBook
 from remediator.model.action import Action, LogTail, Look, Rerun, Retry, Survey, Sweep
@@ -38,6 +37,7 @@ from remediator.model.truth import Finding
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import RuleSetSpec
 from remediator.runtime.intake import met_rules
+from remediator.testing.replaying import replay as replay
 from remediator.testing.scripted import Place, Scheduler
 
 START: Instant = 1_800_000_000 * SECOND
@@ -165,13 +165,13 @@ class Timeline:
         return self.began + parse_duration(happened) if happened else self.now
 
     def _say(self, event: Event) -> Self:
-        fact = self.fact_of(event)
-        if fact is None:
-            return self
-        if self._reading:
+        return self._take_in(self.fact_of(event))
+
+    def _take_in(self, fact: Fact | None) -> Self:
+        if fact is not None and self._reading:
             self._give(fact)
             self._settle()
-        else:
+        elif fact is not None:
             self._backlog.append(fact)
         return self
 
@@ -391,25 +391,3 @@ def _place(given: dict[str, str]) -> Place:
     if unknown:
         raise TypeError(f"unknown words: {sorted(unknown)}")
     return given.get("deployment", "prod"), given.get("dag_id", "sales"), given.get("run_id", "r1")
-
-
-def replay(
-    spec_of: Callable[[str], RuleSet], journal: Sequence[Entry], cuts: Iterable[int], *, reload: bool = False
-) -> list[Changes]:
-    """Apply a journal cut before these indices; with `reload` by a fresh core for every part, as after a crash."""
-    core, states, timers = Core(0, {}, spec_of), dict[str, bytes](), dict[str, tuple[tuple[str, Instant], ...]]()
-    changes: list[Changes] = []
-    edges = [0, *sorted(set(cuts)), len(journal)]
-    for begin, end in pairwise(edges):
-        if begin == end:
-            continue
-        if reload:
-            core = Core(journal[begin].position - 1, timers, spec_of)
-            core.load(SHARED_KEYS, states)
-        each = core.apply(journal[begin:end], states)
-        changes.append(each)
-        for key, body in each.states.items():
-            states.pop(key, None) if body is None else states.__setitem__(key, body)
-        for key, found in each.timers.items():
-            timers.pop(key, None) if not found else timers.__setitem__(key, found)
-    return changes

@@ -50,9 +50,9 @@ def before(found: Sequence[Found], action_id: str, retry: Retry, *, uncertain: b
     """
     if any(row is not None and is_ours(row.note, action_id) for _, row in found):
         return Delivered(ref=action_id, detail="found by its note")
-    same = [(target, row) for target, row in found if _is_expected(target, row)]
+    same = [(target, row) for target, row in found if is_expected(target, row)]
     if not same:
-        return _moved_on(found, may_be_ours=uncertain)
+        return moved_on(found, may_be_ours=uncertain)
     notes = [row.note for _, row in same if row is not None]
     return Clear(tuple(target for target, _ in same), merged(notes, action_id, retry.why))
 
@@ -67,6 +67,13 @@ def look_failed(fault: Fault, *, uncertain: bool) -> Outcome:
 def look_too_old(*, uncertain: bool) -> Outcome:
     """Too much time went by since the look; nothing was sent by this call."""
     return RetryAfter(SECOND, "stood still between the look and the clear", uncertain=uncertain)
+
+
+def too_many(affects: int, max_affected: int) -> Refused | None:
+    """Refused if it would touch more task instances than it may without asking anybody. max_affected: 0 for any."""
+    if not max_affected or affects <= max_affected:
+        return None
+    return Refused(f"it would touch {affects} task instances, more than the {max_affected} allowed", affects=affects)
 
 
 def answered(page: TaskInstancePage, clear: Clear, action_id: str) -> Outcome | LookAgain:
@@ -100,12 +107,13 @@ def after(found: Sequence[Found] | Fault, again: LookAgain, action_id: str) -> O
         return RetryAfter(SOON, f"cannot tell whether it was cleared: {found}", uncertain=True)
     if any(row is not None and is_ours(row.note, action_id) for _, row in found):
         return Delivered(ref=action_id, detail="found by its note")
-    if any(_is_expected(target, row) for target, row in found):
+    if any(is_expected(target, row) for target, row in found):
         return again.unchanged
-    return again.moved or _moved_on(found, may_be_ours=False)
+    return again.moved or moved_on(found, may_be_ours=False)
 
 
-def _moved_on(found: Sequence[Found], *, may_be_ours: bool) -> Outcome:
+def moved_on(found: Sequence[Found], *, may_be_ours: bool) -> Refused | Unknown:
+    """None of the expected attempts is there any more. may_be_ours: an earlier call may have done it."""
     text = f"attempt moved on: {_named(found)}"
     return Unknown(f"{text}, perhaps by an earlier call of ours") if may_be_ours else Refused(text)
 
@@ -133,7 +141,8 @@ def _wait(fault: Fault, otherwise: Duration) -> Duration:
     return otherwise if asked is None else min(round(asked * SECOND), 60 * SECOND)
 
 
-def _is_expected(target: RetryTarget, row: TaskInstanceRow | None) -> bool:
+def is_expected(target: RetryTarget, row: TaskInstanceRow | None) -> bool:
+    """Is it still the failed attempt that was meant?"""
     if row is None or row.state != "failed" or row.try_number != target.try_number:
         return False
     return not target.instance_id or row.id == target.instance_id

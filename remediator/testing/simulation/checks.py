@@ -16,10 +16,10 @@ from remediator.model.incident import Phase
 from remediator.model.inputs import Entry, Fact, Gap, Input, Looked, Performed, Surveyed, Swept, Tailed
 from remediator.model.policy import Mode
 from remediator.model.reasons import Decision, Reason
-from remediator.model.time import SECOND, Duration, Instant
+from remediator.model.time import MINUTE, SECOND, Duration, Instant
 from remediator.runtime.dispatcher import GO_VALID
 from remediator.store.chunks import entries_after
-from remediator.testing.simulation.layout import FEED, MAX_ATTEMPTS, PER_HOUR, TOPIC, WATCHED
+from remediator.testing.simulation.layout import CHANGES_PER_MINUTE, FEED, MAX_ATTEMPTS, PER_HOUR, TOPIC, WATCHED
 from remediator.testing.simulation.plant import Plant
 from remediator.testing.simulation.scheduler import Instance, Scheduler
 
@@ -360,6 +360,10 @@ def brakes_held(plant: Plant) -> list[str]:
         if ours and (name == WATCHED or plant.ceilings[name] is not Mode.ACT):
             found.append(f"P5 {name} allows no changes, and {len(ours)} were made")
         found += _frozen_clears(plant, name, scheduler)
+        issued = sorted(row.action.not_before for row in plant.data.outbox.values()
+                        if isinstance(row.action.params, Retry) and row.action.target == name)  # fmt: skip
+        crowded = [at for at, later in zip(issued, issued[CHANGES_PER_MINUTE:], strict=False) if later < at + MINUTE]
+        found += [f"P5 {name}: more than {CHANGES_PER_MINUTE} changes in the minute from {at}" for at in crowded]
         by_task = Counter(
             (dag_id, task_id) for _, dag_id, _, task_id, _, who in ours if _is_target(plant, who, task_id)
         )

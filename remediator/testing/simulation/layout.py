@@ -9,7 +9,7 @@ from remediator.model.event import Event
 from remediator.model.policy import Budget, DeploymentPolicy, Destination, Mode, Policy, Route
 from remediator.model.record import DEAD_LETTER_HEAD_BYTES, DeadLetter, Record
 from remediator.model.time import MINUTE, SECOND, Duration, Instant
-from remediator.rules.spec import Backoff, Rule, Step
+from remediator.rules.spec import Backoff, Compound, Rule, Selector, Sequence, Step, Window
 from remediator.runtime.controller import Controller
 from remediator.runtime.intake import Intake
 from remediator.store.memory import MemoryStore
@@ -29,6 +29,11 @@ WATCHED = "gamma"
 FEED = "feed"
 MAX_ATTEMPTS = 2
 PER_HOUR = 3
+CHANGES_PER_MINUTE = 5
+CONCURRENT_CHANGES = 3
+LOG = (Step("log"),)
+DETECTING = 4
+"""Every so many seeds have rules over time too, which makes them a few times slower."""
 OFFERS = frozenset({"finish:after", "postpone:after"})
 NO_STALL = "tell.asked"
 """Between the last check of a claim and the call no client can be protected from standing still."""
@@ -52,6 +57,30 @@ def observing_rule() -> Rule:
     return Rule(id="observer", on=("task.failed_finally",), priority=90, do=(Step("airflow.retry"),))
 
 
+def detectors() -> tuple[Rule, ...]:
+    """Rules over time that only observe: they must change nothing, and remember the same whatever was killed."""
+    final = Selector(("task.failed_finally",))
+    return (
+        Rule("many", on=final.on, per=("deployment",), window=Window(2 * MINUTE, at_least=3), do=LOG),
+        Rule(
+            "share",
+            on=("dagrun.failed",),
+            per=("deployment", "dag_id"),
+            window=Window(2 * MINUTE, of=Selector(("dagrun.*",)), ratio=0.5, min_sample=2),
+            hold_for=20 * SECOND,
+            do=LOG,
+        ),
+        Rule(
+            "again",
+            per=("deployment", "dag_id", "task_id"),
+            sequence=Sequence(3 * MINUTE, (Selector(("task.success",)), Selector(("task.failed",)))),
+            once_within=MINUTE,
+            do=LOG,
+        ),
+        Rule("both", per=("deployment",), compound=Compound(4 * MINUTE, ("many", "again"), 2), do=LOG),
+    )
+
+
 def plant_policy(ceilings: dict[str, Mode]) -> Policy:
     """Short times, so that a seed is a few thousand steps."""
     both = (Destination("pagerduty.page", "pager"), Destination("slack.message", "chat", "#data"))
@@ -64,6 +93,8 @@ def plant_policy(ceilings: dict[str, Mode]) -> Policy:
             "backup": Route("backup", (Destination("pagerduty.page", "backup-pager"),)),
         },
         hold_max=3 * MINUTE,
+        changes_per_minute=CHANGES_PER_MINUTE,
+        concurrent_changes=CONCURRENT_CHANGES,
         blind_after=2 * MINUTE,
         sweep_every=30 * SECOND,
         told_look_every=2 * MINUTE,

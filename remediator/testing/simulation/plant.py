@@ -27,6 +27,7 @@ from remediator.store.memory_data import MemoryData
 from remediator.store.port import StoreError
 from remediator.testing.simulation.driver import BUSY, IDLE, BrokenStore, Clock, Driver, Process, switch
 from remediator.testing.simulation.layout import (
+    DETECTING,
     FEED,
     FOR_EVER,
     NO_STALL,
@@ -39,6 +40,7 @@ from remediator.testing.simulation.layout import (
     TROUBLE,
     WATCHED,
     Parts,
+    detectors,
     hash_of,
     observing_rule,
     plant_intake,
@@ -97,7 +99,8 @@ class Plant:
         """[from, to) of every freeze, as the person saw it."""
         self.ceilings = {"alpha": Mode.ACT, "beta": self.random.choice([Mode.ACT, Mode.OBSERVE]), WATCHED: Mode.ACT}
         policy = plant_policy(self.ceilings)
-        self.spec = RuleSetSpec((transient_rule(), observing_rule()), policy)
+        over_time = detectors() if seed % DETECTING == 0 else ()
+        self.spec = RuleSetSpec((transient_rule(), observing_rule(), *over_time), policy)
         self.rules = RuleSet(self.spec)
         self.network = Network(self.random, self.random.choice([0.0, 0.02, 0.15]))
         self.schedulers = {name: self._scheduler(name) for name in self.ceilings}

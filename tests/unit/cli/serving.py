@@ -32,7 +32,7 @@ class Served:
 
 
 @pytest.fixture
-def served_daemon() -> Iterator[Served]:
+def served() -> Iterator[Served]:
     daemon = FakeDaemon()
     listening: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
     thread = threading.Thread(target=asyncio.run, args=(_serve(daemon, listening),))

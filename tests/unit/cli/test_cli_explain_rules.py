@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from remediator.cli.main import build
 from remediator.cli.rules_explain import explained_lines
-from tests.unit.cli.serving import TOKEN, Served, served_daemon
+from tests.unit.cli.serving import TOKEN, Served, served
 
-__all__ = ["served_daemon"]
+__all__ = ["served"]
 
 CORPUS = Path(__file__).parents[2] / "data" / "corpus" / "openlineage-airflow-3.3.2.ndjson.gz"
 RULES = """
@@ -91,7 +91,7 @@ def test_the_text_has_every_clause_with_its_value_and_verdict(rules: Path) -> No
     assert "task.failed_finally, which task.failed becomes when the scheduler says that it is final" in lines
     assert 'yes any[0].error.type "TimeoutError" met TimeoutError' in lines
     assert any(line.startswith("error any[1].not.error.message") and "missing" in line for line in lines)
-    assert any(line.startswith("watch observes: would do: log (rules/io.toml:12)") for line in lines)
+    assert any(line.startswith("watch observes: would do: log (rules/io.toml:11)") for line in lines)
 
 
 def test_one_rule_of_many(rules: Path) -> None:
@@ -147,16 +147,16 @@ def test_deployments_come_from_a_configuration(rules: Path, tmp_path: Path) -> N
 # A daemon -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_daemon_is_asked(served_daemon: Served, tmp_path: Path) -> None:
+def test_a_daemon_is_asked(served: Served, tmp_path: Path) -> None:
     file = tmp_path / "event.json"
     file.write_text(json.dumps({**recorded(), "topic": "lineage"}))
-    result = served_daemon.run("rules", "explain", "--event", str(file), "--json")
+    result = served.run("rules", "explain", "--event", str(file), "--json")
     assert [view["type"] for view in json.loads(result.stdout)["events"]] == ["task.failed", "task.failed_finally"]
-    (event, topic, rules) = served_daemon.daemon.explained[0]
+    (event, topic, rules) = served.daemon.explained[0]
     assert (event.type, event.deployment, topic, rules) == ("task.failed", "", "lineage", [])
-    result = served_daemon.run("rules", "explain", "--event", str(file), "--rule", "nonsense")
+    result = served.run("rules", "explain", "--event", str(file), "--rule", "nonsense")
     assert (result.exit_code, result.stderr) == (2, "remediator says: no active rule has the id 'nonsense'\n")
-    result = served_daemon.run("rules", "explain", "--event", str(file), token="wrong")
+    result = served.run("rules", "explain", "--event", str(file), token="wrong")
     assert result.exit_code == 2
     assert TOKEN not in result.output
 

@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 from remediator.cli.main import build
 from remediator.model.event import ErrorInfo
 from remediator.rules.unmatched import Failure
-from tests.unit.cli.serving import Served, served_daemon
+from tests.unit.cli.serving import Served, served
 
-__all__ = ["served_daemon"]
+__all__ = ["served"]
 
 CORPUS = Path(__file__).parents[2] / "data" / "corpus" / "openlineage-airflow-3.3.2.ndjson.gz"
 NEVER = '[[rule]]\nid = "never"\non = "check.failed"\n[[rule.do]]\naction = "log"\n'
@@ -26,6 +26,7 @@ on = "task.failed_finally"
 where = {{ "error.type" = "KeyError" }}
 [[rule.do]]
 action = "page"
+to = "default"
 """
 
 
@@ -156,17 +157,17 @@ def test_wrong_use_is_a_clear_line(rules: Path, tmp_path: Path) -> None:
 # A daemon -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_daemon_is_asked(served_daemon: Served) -> None:
-    assert served_daemon.run("unmatched").stdout == "no failure that no rule knew\n"
+def test_a_daemon_is_asked(served: Served) -> None:
+    assert served.run("unmatched").stdout == "no failure that no rule knew\n"
     error = ErrorInfo("TimeoutError", "after 30s")
-    served_daemon.daemon.groups.add(Failure("prod", "sales", "load", "r1", error, first=0, last=5, count=3))
-    result = served_daemon.run("unmatched", "--since", "12h", "--json")
+    served.daemon.groups.add(Failure("prod", "sales", "load", "r1", error, first=0, last=5, count=3))
+    result = served.run("unmatched", "--since", "12h", "--json")
     assert result.exit_code == 1
     assert groups_of(result) == [("TimeoutError: after <n>s", 3)]
     group = json.loads(result.stdout)["unmatched"][0]
-    text = served_daemon.run("rules", "new", "-s", group["id"]).stdout
+    text = served.run("rules", "new", "-s", group["id"]).stdout
     assert 'to = "data-oncall"' in text
     assert "Seen 3 times" in text
-    result = served_daemon.run("unmatched", "--since", "soon")
+    result = served.run("unmatched", "--since", "soon")
     assert result.exit_code == 2
     assert "since must be a duration" in result.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from remediator.cli.main import make_app
+from remediator.cli.main import build
 from remediator.rules import load
 from remediator.rules.lint import lint
 from remediator.rules.spec import Rule
@@ -39,14 +39,14 @@ def test_the_situations_are_numbered_and_in_the_list_of_contents() -> None:
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
 def test_a_recipe_stands_alone_and_is_tested(file: Path) -> None:
     assert lint(load.load_rules([file], None)) == []
-    answer = CliRunner().invoke(make_app(), ["rules", "test", str(file)])
+    answer = CliRunner().invoke(build(), ["rules", "test", str(file)])
     assert answer.exit_code == 0, answer.output
 
 
 def test_all_of_them_go_together() -> None:
     spec = load.load_rules([FOLDER], None)
     assert lint(spec) == []
-    answer = CliRunner().invoke(make_app(), ["rules", "test", str(FOLDER)])
+    answer = CliRunner().invoke(build(), ["rules", "test", str(FOLDER)])
     assert answer.exit_code == 0, answer.output
 
 

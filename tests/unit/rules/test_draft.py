@@ -77,6 +77,14 @@ def test_a_draft_knows_the_same_problem_with_other_ids_and_no_other_problem() ->
         assert not rules.match(event(other)).rules
 
 
+def test_an_error_without_a_message_is_not_every_error_of_its_type() -> None:
+    for message in (None, "", " "):
+        rules = is_good(ErrorInfo("MemoryError", message))
+        assert rules.match(event(ErrorInfo("MemoryError"))).rules
+        assert rules.match(event(ErrorInfo("MemoryError", ""))).rules
+        assert not rules.match(event(ErrorInfo("MemoryError", "Unable to allocate 5 GiB"))).rules
+
+
 def test_a_draft_only_observes_and_says_what_is_left_to_decide() -> None:
     found = draft(group_of(ErrorInfo("KeyError", "'customer_id'")), route="data-oncall")
     rule = next(iter(rule_set_of(found.rule).rules.values()))

@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from remediator.cli.main import build
-from remediator.model.policy import Policy, Route
+from remediator.model.policy import Mode, Policy, Route
 from remediator.rules.faults import Fault, Faults
 from remediator.rules.index import RuleSet
 from remediator.rules.load import load_rules, read_rules
-from remediator.rules.spec import RuleSetSpec
+from remediator.rules.spec import Rule, RuleSetSpec, Step
 from remediator.rules.testfile_timeline import TimelineTest
 from remediator.rules.toml import parse_document
 from remediator.testing import ruletest_story
@@ -132,6 +132,64 @@ on = "x"
 mode = "act"
 do = [{ action = "notify", to = "default" }]
 """
+
+
+ASKS = Rule(
+    "asks",
+    on=("task.failed_finally",),
+    mode=Mode.APPROVE,
+    do=(
+        Step("airflow.pool", params={"pool": "etl", "slots": 4}),
+        Step("notify", to="default"),
+        Step("page", to="data-oncall"),
+    ),
+)
+FAILS = """[[timeline]]
+defaults = { dag_id = "sales", run_id = "r1", task_id = "load" }
+[[timeline.step]]
+at = "0s"
+event = { type = "task.failed", final = true }
+[[timeline.step]]
+at = "1m"
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "passes"),
+    [
+        (
+            'press = "approve"',
+            ', { action = "airflow.pool", with = { pool = "etl", slots = 4 }, outcome = "delivered" }',
+        ),
+        ('press = "reject"', ""),
+        (
+            'press = "approve"\noutcome = { "airflow.pool" = "unknown: gone" }',
+            'action = "airflow.pool", outcome = "unknown"',
+        ),
+    ],
+)
+def test_people_answer_proposals(step: str, passes: str) -> None:
+    rule_set = RuleSet(RuleSetSpec((ASKS,), ROUTES))
+    asked = '[{ fired = "asks" }, { action = "notify", to = "default" }, { decided = "proposed" }]'
+    text = f'{FAILS}expect = {asked}\n[[timeline.step]]\nat = "2m"\n{step}\nexpect = [{{ action = "page" }}{passes}]\n'
+    assert ran_text(text, rule_set).difference == ""
+
+
+def test_what_a_change_is_made_to_is_compared() -> None:
+    asked = '[{ fired = "asks" }, { action = "notify" }]'
+    wanted = '{ action = "airflow.pool", with = { slots = 5 } }'
+    text = f'{FAILS}expect = {asked}\n[[timeline.step]]\nat = "2m"\npress = "approve"\nexpect = {wanted}\n'
+    result = ran_text(text, RuleSet(RuleSetSpec((ASKS,), ROUTES)))
+    assert 'wanted    airflow.pool (slots "5")' in result.difference
+    assert 'happened  airflow.pool (slots "4") at 2m' in result.difference
+
+
+def test_the_rules_run_under_the_brakes_of_a_configuration() -> None:
+    story = f"""{FAILS}expect = [{{ fired = "retries" }}, {{ action = "page" }}, {{ decided = "never_retry" }}]"""
+    retries = Rule("retries", on=("task.failed_finally",), mode=Mode.ACT, do=(Step("airflow.retry"),))
+    policy = msgspec.structs.replace(ROUTES, never_retry=("*/sales/*",))
+    assert ran_text(story, RuleSet(RuleSetSpec((retries,), policy))).difference == ""
+    assert not ran_text(story, RuleSet(RuleSetSpec((retries,), ROUTES))).passed
 
 
 def test_differences_are_bounded(rule_set: RuleSet) -> None:

@@ -1,0 +1,102 @@
+"""`airflow.pause`: stops a DAG from being scheduled, or lets it go on. The event log proves an earlier call."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from remediator.actions.airflow.asked import since, was_asked
+from remediator.actions.airflow.client import AirflowClient
+from remediator.actions.airflow.errors import Answered
+from remediator.actions.airflow.once import Send
+from remediator.actions.airflow.preview import Preview
+from remediator.actions.airflow.resources import DagRow
+from remediator.actions.airflow.verdict import LookAgain
+from remediator.model.action import Action, Guarantee, Pause
+from remediator.model.outcome import Delivered, Outcome, Refused, Unknown
+
+ASKED_AS = "patch_dag"
+"""Airflow's name of the call in its event log."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The DAG, and whether an earlier call of this action is in the event log."""
+
+    dag: DagRow | None
+    asked: bool = False
+
+
+class Pausing:
+    """One pause or resumption. `before` is 'paused' or 'unpaused'; both the same if nothing had to be done."""
+
+    guarantee: ClassVar[Guarantee] = Guarantee.PROVABLE
+
+    def __init__(self, client: AirflowClient, action: Action, *, uncertain: bool) -> None:
+        assert isinstance(action.params, Pause)  # noqa: S101  (the dispatcher picks the executor by kind)
+        self._client = client
+        self._action = action
+        self._pause = action.params
+        self._uncertain = uncertain
+
+    async def look(self) -> Seen:
+        dag = await self._client.dag(self._pause.dag_id)
+        return Seen(dag, await self._asked() if self._uncertain else False)
+
+    def decide(self, seen: Seen) -> Send[None] | Outcome:
+        if seen.dag is None:
+            return Refused(f"the scheduler does not know the DAG {self._pause.dag_id}")
+        if seen.dag.is_paused == self._pause.paused:
+            return self._already(was_ours=seen.asked)
+        if seen.asked:
+            return Unknown(f"an earlier call asked for it, and the DAG is {word(seen.dag.is_paused)}")
+        return Send(None)
+
+    async def send(self, call: None) -> DagRow:
+        return await self._client.changes.pause(self._pause)
+
+    def answered(self, call: None, answer: DagRow) -> Outcome:
+        if answer.is_paused != self._pause.paused:
+            return Refused(f"the scheduler left the DAG {word(answer.is_paused)}")
+        return self._delivered()
+
+    def conflict(self, fault: Answered) -> Outcome | LookAgain:
+        return Refused(str(fault))
+
+    def done(self, seen: Seen) -> Outcome | None:
+        return self._delivered() if seen.dag is not None and seen.dag.is_paused == self._pause.paused else None
+
+    async def preview(self) -> Preview:
+        dag = await self._client.dag(self._pause.dag_id)
+        return previewed(dag, self._pause)
+
+    async def _asked(self) -> bool:
+        rows = await self._client.asked(ASKED_AS, since(self._action), self._pause.dag_id)
+        wanted: dict[str, Any] = {"is_paused": self._pause.paused}
+        return was_asked(rows, self._client.settings.username, wanted)
+
+    def _already(self, *, was_ours: bool) -> Outcome:
+        if was_ours:
+            return self._delivered()
+        now = word(self._pause.paused)
+        return Delivered(ref=self._pause.dag_id, detail=f"already {now}", before=now)
+
+    def _delivered(self) -> Delivered:
+        now, before = word(self._pause.paused), word(not self._pause.paused)
+        return Delivered(ref=self._pause.dag_id, detail=now, before=before)
+
+
+def word(paused: bool) -> str:
+    """'paused' or 'unpaused'"""
+    return "paused" if paused else "unpaused"
+
+
+def previewed(dag: DagRow | None, wanted: Pause) -> Preview:
+    """What it would change."""
+    if dag is None:
+        return Preview("", error=f"the scheduler does not know the DAG {wanted.dag_id}")
+    if dag.is_paused == wanted.paused:
+        return Preview(f"changes nothing: {wanted.dag_id} is {word(dag.is_paused)}")
+    if wanted.paused:
+        return Preview(f"pauses {wanted.dag_id}: what runs goes on, nothing new is started")
+    return Preview(f"resumes {wanted.dag_id}: its queued dagruns start")

@@ -1,0 +1,88 @@
+"""`airflow.rerun`: a whole finished dagrun is cleared. The dagrun's note, written with the clear, proves it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from remediator.actions.airflow.asked import since
+from remediator.actions.airflow.client import AirflowClient
+from remediator.actions.airflow.errors import Answered
+from remediator.actions.airflow.note import is_ours, merged
+from remediator.actions.airflow.once import Send
+from remediator.actions.airflow.preview import Preview, of_clear
+from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, instant_of
+from remediator.actions.airflow.verdict import SOON, LookAgain, too_many
+from remediator.model.action import Action, Guarantee, Rerun
+from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
+from remediator.model.time import Instant
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The dagrun, and how many task instances its clear would touch if somebody wants to know."""
+
+    run: DagRunRow | None
+    affects: int = 0
+
+
+class Rerunning:
+    """One rerun. Its note goes to the dagrun; those on its task instances stay as they are."""
+
+    guarantee: ClassVar[Guarantee] = Guarantee.PROVABLE
+
+    def __init__(self, client: AirflowClient, action: Action, *, uncertain: bool) -> None:
+        assert isinstance(action.params, Rerun)  # noqa: S101  (the dispatcher picks the executor by kind)
+        self._client = client
+        self._action = action
+        self._rerun = action.params
+        self._uncertain = uncertain
+
+    async def look(self) -> Seen:
+        run = await self._client.dagrun(self._rerun.dag_id, self._rerun.run_id)
+        return Seen(run, await self._affects() if run is not None and self._rerun.max_affected else 0)
+
+    def decide(self, seen: Seen) -> Send[str] | Outcome:
+        run, rerun = seen.run, self._rerun
+        if run is None:
+            return Refused(f"the scheduler does not know {rerun.dag_id} {rerun.run_id}")
+        settled = self.done(seen) or moved_on(run, since(self._action), uncertain=self._uncertain)
+        if settled is not None:
+            return settled
+        refused = too_many(seen.affects, rerun.max_affected)
+        return refused or Send(merged([run.note], self._action.id, rerun.why))
+
+    async def send(self, call: str) -> DagRunRow:
+        return await self._client.changes.clear_dagrun(self._rerun.dag_id, self._rerun.run_id, call)
+
+    def answered(self, call: str, answer: DagRunRow) -> Outcome:
+        if answer.state in OVER_STATES:
+            return Refused("the scheduler cleared nothing: the dagrun has no task instances")
+        return Delivered(ref=self._action.id, detail=f"the dagrun is {answer.state} again")
+
+    def conflict(self, fault: Answered) -> Outcome | LookAgain:
+        return LookAgain(RetryAfter(SOON, f"clears collided: {fault}", uncertain=self._uncertain))
+
+    def done(self, seen: Seen) -> Outcome | None:
+        ours = seen.run is not None and is_ours(seen.run.note, self._action.id)
+        return Delivered(ref=self._action.id, detail="found by its note") if ours else None
+
+    async def preview(self) -> Preview:
+        page = await self._client.would_rerun(self._rerun.dag_id, self._rerun.run_id)
+        return of_clear(page.task_instances, self._rerun.dag_id, self._rerun.run_id)
+
+    async def _affects(self) -> int:
+        return len((await self._client.would_rerun(self._rerun.dag_id, self._rerun.run_id)).task_instances)
+
+
+def moved_on(run: DagRunRow, intended: Instant, *, uncertain: bool) -> Outcome | None:
+    """Is a dagrun without our note no longer the finished one that was meant? None if it is.
+
+    uncertain: a person may have written over the note that an earlier call of ours left.
+    """
+    text = f"the dagrun is {run.state}: somebody was faster"
+    if run.state not in OVER_STATES:
+        return Unknown(f"{text}, perhaps an earlier call of ours") if uncertain else Refused(text)
+    if uncertain and (instant_of(run.queued_at) or 0) >= intended:
+        return Unknown("the dagrun was queued again since, perhaps by an earlier call of ours")
+    return None
