@@ -34,17 +34,6 @@ SLICE = 1_000
 Told = Callable[[Changes], None]
 
 
-class UnsavedCore(Core):
-    """A core whose states nobody saves: encoding them would be a third of the work."""
-
-    def _encoded(self, key: str) -> bytes | None:
-        return None
-
-    def next_watermark(self, feed: str) -> Instant | None:
-        """The earliest watermark of the feed that anything waits for."""
-        return self._timers.next_due(f"feed:{feed}")
-
-
 def run(core: Core, entries: Sequence[Entry]) -> Changes:
     """Give entries to a core that has no store behind it: what it does not hold does not exist."""
     return core.apply(entries)
@@ -57,7 +46,7 @@ class Drive:
         self._rules = rules
         self._answers = answers
         self._told = told
-        self._core = UnsavedCore(0, {}, {rules.hash: rules}.__getitem__)
+        self._core = Core(0, {}, {rules.hash: rules}.__getitem__, saves=False)
         feeds = sorted({one.feed for one in rules.policy.deployments.values()})
         self._lateness = {feed: lateness(feed, rules.policy) for feed in feeds}
         self._now: Instant = 0
@@ -112,7 +101,7 @@ class Drive:
         """When the next watermark is wanted, besides those that come with records."""
         if self._over:
             return NEVER
-        waits = ((self._core.next_watermark(feed), late) for feed, late in self._lateness.items())
+        waits = ((self._core.next_due(f"feed:{feed}"), late) for feed, late in self._lateness.items())
         wanted = min((at + late for at, late in waits if at is not None), default=NEVER)
         return max(wanted, self._marked + MARK_EVERY)  # whoever waits on all the same must not stop the time
 

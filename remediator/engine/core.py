@@ -75,11 +75,15 @@ class Core:
     """Deterministic state machine over all keys.
 
     rule_set: content hash -> compiled rule set; raises KeyError if it is not known.
+    saves: whether `Changes.states` is wanted, which costs about a third of the work.
     Use: `take` entries, `load` what `advance` asks for until it asks for nothing, `collect` the changes.
     """
 
-    def __init__(self, position: int, timers: dict[str, Timers], rule_set: Callable[[str], RuleSet]) -> None:
+    def __init__(
+        self, position: int, timers: dict[str, Timers], rule_set: Callable[[str], RuleSet], *, saves: bool = True
+    ) -> None:
         self.position = position
+        self._saves = saves
         self.world = WorldState()
         self.ledger = LedgerState()
         self.conditions = ConditionsState()
@@ -126,9 +130,9 @@ class Core:
             if key not in self._dirty:
                 del self.states[key]
 
-    def next_due(self) -> Instant | None:
-        """The earliest timer of the journalled now: a tick is wanted then."""
-        return self._timers.next_due("now")
+    def next_due(self, clock: str = "now") -> Instant | None:
+        """The earliest timer of a clock. When the journalled now reaches its own, a tick is wanted."""
+        return self._timers.next_due(clock)
 
     # -- entries in, changes out --------------------------------------------------------------------------------
 
@@ -162,7 +166,7 @@ class Core:
         dirty, self._dirty = sorted(self._dirty), set()
         return Changes(
             position=self.position,
-            states={key: self._encoded(key) for key in dirty},
+            states={key: self._encoded(key) for key in dirty} if self._saves else {},
             timers={key: self._timers.of(key) for key in dirty},
             actions=effects.actions,
             cancels=effects.cancels,

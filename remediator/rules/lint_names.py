@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from remediator.model.policy import Mode, Policy
+from remediator.rules.changes import CHANGES
 from remediator.rules.globs import is_glob
 from remediator.rules.notes import Note
 from remediator.rules.selection import names_of_groups
 from remediator.rules.selectors import END, STAGES, covers, members_of
 from remediator.rules.spec import During, Rule
-from remediator.rules.steps import RETRY
 from remediator.rules.template import compile_template
+from remediator.rules.texts import texts_of_params
 from remediator.rules.toml import listing, near, show
 from remediator.rules.types import is_misspelt, near_type, never_carried
 
@@ -35,7 +36,9 @@ def texts_of(rule: Rule) -> Iterator[tuple[str, str]]:
     """(place, template) of every text of a rule."""
     texts = [("title", rule.title)]
     for stage in STAGES:
-        texts += [(f"{stage} {number} text", step.text) for number, step in enumerate(getattr(rule, stage), 1)]
+        for number, step in enumerate(getattr(rule, stage), 1):
+            texts += [(f"{stage} {number} text", step.text)]
+            texts += [(f"{stage} {number} {place}", text) for place, text in texts_of_params(step.params)]
     for key in ("during", "not_during"):
         texts += [(f"{key} scope", one.scope) for one in getattr(rule, key)]
     yield from ((place, text) for place, text in texts if text)
@@ -79,18 +82,24 @@ def under_policy(rule: Rule, policy: Policy) -> Iterator[Note]:
                 hint = "" if is_glob(written) else near(written, policy.deployments)
                 found = f"{show(written)}, which no deployment or infrastructure is"
                 yield Note("unknown-deployment", f"{place} deployment", found, listing(policy.deployments), hint)
-    if rule.mode is Mode.ACT and any(step.action == RETRY for step in rule.do) and not is_allowed(rule, policy):
+    changes = dict.fromkeys(step.action for step in rule.do if step.action in CHANGES)
+    refused = [action for action in changes if not _is_allowed(rule, action, policy)]
+    if rule.mode is Mode.ACT and refused:
         owner = show(rule.owner) if rule.owner else "no owner"
-        found = f'mode = "act", but no [[allow]] for {rule.file} of {owner}'
+        found = f'mode = "act", but no [[allow]] for {listing(refused)} of {rule.file} of {owner}'
         yield Note("not-allowed", "mode", found, "an [[allow]] in the configuration that fits, or another mode")
 
 
-def is_allowed(rule: Rule, policy: Policy) -> bool:
+def may_change(rule: Rule, policy: Policy) -> bool:
     """Whether the policy lets the rule change anything anywhere."""
+    return any(_is_allowed(rule, step.action, policy) for step in rule.do if step.action in CHANGES)
+
+
+def _is_allowed(rule: Rule, action: str, policy: Policy) -> bool:
     return not policy.allow or any(
         any(covers(glob, rule.file) for glob in allow.files)
         and any(covers(glob, rule.owner) for glob in allow.owners)
-        and any(covers(glob, RETRY) for glob in allow.actions)
+        and any(covers(glob, action) for glob in allow.actions)
         for allow in policy.allow
     )
 

@@ -16,9 +16,10 @@ from remediator.rules.conditions import Condition
 from remediator.rules.faults import Fault, Faults
 from remediator.rules.globs import compile_pattern, glob_pattern, is_glob, utf8
 from remediator.rules.periods import Hours, hours_of, in_periods
-from remediator.rules.scene import step_field
+from remediator.rules.scene import STEP_FIELDS, step_field
 from remediator.rules.spec import Period, Rule, RuleSetSpec, Selector, Step
 from remediator.rules.template import Template, UnfitTemplateError, compile_template
+from remediator.rules.texts import texts_of_params
 
 MAIN, SHARE, END = "on", "of", "end"
 """Members: the rule's own selector, what a ratio is a share of, what ends it; steps of a sequence are '1', '2', …"""
@@ -92,7 +93,7 @@ class _Rule:
         return compile_where(where, self._report(name))
 
     def _step(self, step: Step, name: str) -> Clauses:
-        return compile_where(step.condition, self._report(name), step_field)
+        return compile_where(step.condition, self._report(name), step_field, STEP_FIELDS)
 
     def _report(self, name: str) -> Report:
         def report(path: tuple[str | int, ...], found: str, allowed: str, hint: str) -> None:
@@ -138,10 +139,11 @@ def _steps(rule: Rule, stage: str) -> tuple[Step, ...]:
 
 
 def texts_of(rule: Rule) -> list[str]:
-    """Every template of a rule: its title, the texts of its steps, the scopes of its conditions."""
-    steps = (step.text for stage in STAGES for step in _steps(rule, stage))
+    """Every template of a rule: its title, what is said and changed by its steps, the scopes of its conditions."""
+    steps = [step for stage in STAGES for step in _steps(rule, stage)]
+    params = (text for step in steps for _, text in texts_of_params(step.params))
     scopes = (during.scope for during in (*rule.during, *rule.not_during))
-    return [text for text in (rule.title, *steps, *scopes) if text]
+    return [text for text in (rule.title, *(step.text for step in steps), *params, *scopes) if text]
 
 
 def is_on(on: tuple[str, ...], event_type: str) -> bool:

@@ -10,7 +10,8 @@ from collections.abc import Collection
 from msgspec.structs import replace
 
 from remediator.model.time import SECOND
-from remediator.rules.changes import CHANGES, LONGEST_WAIT, RETRY, read_change
+from remediator.rules.change_keys import read_change
+from remediator.rules.changes import CHANGES, LONGEST_WAIT, RETRY
 from remediator.rules.detection import STATEFUL
 from remediator.rules.scene import STEP_FIELDS, step_field
 from remediator.rules.selection import Defines

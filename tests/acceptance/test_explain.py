@@ -17,14 +17,14 @@ from remediator.model.time import HOUR, MINUTE
 from remediator.rules.spec import Rule, RuleSetSpec, Step, Window, encode_rule_set
 from remediator.runtime.metrics import Metrics
 from remediator.runtime.surface import DaemonSurface
-from remediator.store.factory import open_store
+from remediator.store.memory import MemoryStore
 from remediator.store.port import StepCommit, Store
+from remediator.store.sqlite import SqliteStore
 from remediator.testing.timeline import FEED, START, Timeline
 from remediator.web.app import build_app
 from remediator.web.server import serving
 from tests.acceptance.harness import DaemonProcess, Site, clock, command, eventually
 
-OPENLINEAGE_FAIL = '"eventType": "FAIL"'
 MANY = """
 [[rule]]
 id = "many"
@@ -127,8 +127,7 @@ async def stored(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     story = Timeline(SPEC).at("10s").fails("load").fails("other", error="KeyError: 'x'").at("2m")
     story.fails("a", error="TimeoutError: after 3s", dag_id="b").fails("a", error="TimeoutError: after 5s", dag_id="c")
     story.at("3m")
-    url = f"sqlite:///{tmp_path}/r.db" if request.param == "sqlite" else "memory:"
-    store = open_store(url)
+    store: Store = SqliteStore(str(tmp_path / "r.db")) if request.param == "sqlite" else MemoryStore()
     await store.open()
     core = story.core
     states = {WORLD_KEY: core.world, LEDGER_KEY: core.ledger, CONDITIONS_KEY: core.conditions}
@@ -197,8 +196,8 @@ async def test_unmatched_failures_are_grouped(stored: Stored) -> None:
     assert (await stored.api.get("/api/v1/unmatched", params={"since": "1ms"})).json()["unmatched"] == []
 
 
-async def test_before_the_first_activation_there_is_nothing_to_explain(tmp_path: Path) -> None:
-    store = open_store("memory:")
+async def test_before_the_first_activation_there_is_nothing_to_explain() -> None:
+    store = MemoryStore()
     await store.open()
     surface = DaemonSurface(
         store, lambda: START, Policy, {}, lambda: True, {}, lambda: None, lambda event, topic: ("", ())

@@ -164,7 +164,7 @@ at = "1m"
         ('press = "reject"', ""),
         (
             'press = "approve"\noutcome = { "airflow.pool" = "unknown: gone" }',
-            'action = "airflow.pool", outcome = "unknown"',
+            ', { action = "airflow.pool", outcome = "unknown" }',
         ),
     ],
 )
