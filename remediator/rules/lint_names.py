@@ -90,9 +90,10 @@ def under_policy(rule: Rule, policy: Policy) -> Iterator[Note]:
         yield Note("not-allowed", "mode", found, "an [[allow]] in the configuration that fits, or another mode")
 
 
-def may_change(rule: Rule, policy: Policy) -> bool:
-    """Whether the policy lets the rule change anything anywhere."""
-    return any(_is_allowed(rule, step.action, policy) for step in rule.do if step.action in CHANGES)
+def may_respond(rule: Rule, policy: Policy) -> bool:
+    """Whether the rule changes nothing, or the policy lets it change anything anywhere."""
+    changes = [step.action for step in rule.do if step.action in CHANGES]
+    return not changes or any(_is_allowed(rule, action, policy) for action in changes)
 
 
 def _is_allowed(rule: Rule, action: str, policy: Policy) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from remediator.model.policy import Mode, Policy
 from remediator.rules.conditions import Key, key_of
 from remediator.rules.globs import is_glob
-from remediator.rules.lint_names import is_allowed
+from remediator.rules.lint_names import may_respond
 from remediator.rules.notes import Note
 from remediator.rules.selectors import covers, is_on
 from remediator.rules.spec import Rule
@@ -27,7 +27,7 @@ Clue = tuple[str, str, Key | bytes]
 def always_yield(rules: Sequence[Rule], policy: Policy | None) -> Iterator[tuple[Rule, Note]]:
     """Acting rules on final failures with one before them that matches whatever they match."""
     responders = [rule for rule in rules if _answers(rule)]
-    stronger = [rule for rule in responders if _always_answers(rule) and (policy is None or is_allowed(rule, policy))]
+    stronger = [rule for rule in responders if _always_answers(rule) and (policy is None or may_respond(rule, policy))]
     index = _Index(stronger)
     for rule in responders:
         if rule.on != (FINAL,):

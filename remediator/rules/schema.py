@@ -15,8 +15,6 @@ from remediator.rules.schema_where import where_schemas
 from remediator.rules.texts import MAX_TEXT
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-Schema = dict[str, Any]
-_HOLE = {"$ref": "#/$defs/parameter"}
 _WHERE = {"$ref": "#/$defs/where"}
 
 
@@ -49,17 +47,17 @@ def _definitions() -> Schema:
     own = {key: value for key, value in keys.items() if key not in NO_DEFAULT}
     return {
         "parameter": {"description": "A text with ${name}: a parameter.", "type": "string", "pattern": r"\$\{[^{}]*\}"},
-        "rule": _table("A rule.", keys, "id"),
+        "rule": table("A rule.", keys, "id"),
         "whole_rule": {
             "required": ["do"],
             "anyOf": [{"required": ["on"]}, {"required": ["sequence"]}, {"required": ["compound"]}],
         },
-        "defaults": _table("Values for keys that a rule of this file does not have itself.", own),
+        "defaults": table("Values for keys that a rule of this file does not have itself.", own),
         "duration": {
             "description": "A length of time such as '30s' or '1h30m'.",
-            "anyOf": [{"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"}, _HOLE],
+            "anyOf": [{"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"}, HOLE],
         },
-        "selector": _table("Which events.", {"on": _types(), "where": _described(_WHERE, "Conditions.")}, "on"),
+        "selector": table("Which events.", {"on": _types(), "where": described(_WHERE, "Conditions.")}, "on"),
         "period": _period(),
         "condition_of_infrastructure": _during(),
         "budget": _budget(),
@@ -71,32 +69,32 @@ def _definitions() -> Schema:
 
 def _people_keys() -> Schema:
     return {
-        "id": _text("Unique over all files.", pattern=f"^{rule_table.ID_PATTERN}$"),
+        "id": text("Unique over all files.", pattern=f"^{rule_table.ID_PATTERN}$"),
         "parameters": {
             "description": "One rule for each row; its values stand for ${name} in the rule's texts.",
-            **_one_or_list({"type": "object", "minProperties": 1, "maxProperties": MAX_NAMES}, MAX_ROWS),
+            **one_or_list({"type": "object", "minProperties": 1, "maxProperties": MAX_NAMES}, MAX_ROWS),
         },
-        "summary": _text("One line on what the rule is for.", rule_table.MAX_SUMMARY),
-        "title": _text("What the incident is called: a template.", MAX_TEXT),
-        "documentation": _text("What a person should know.", rule_table.MAX_DOCUMENTATION),
-        "owner": _text("Who is responsible for the rule.", rule_table.MAX_OWNER),
-        "severity": _words("How bad it is; warning unless said.", rule_table.SEVERITIES),
+        "summary": text("One line on what the rule is for.", rule_table.MAX_SUMMARY),
+        "title": text("What the incident is called: a template.", MAX_TEXT),
+        "documentation": text("What a person should know.", rule_table.MAX_DOCUMENTATION),
+        "owner": text("Who is responsible for the rule.", rule_table.MAX_OWNER),
+        "severity": words("How bad it is; warning unless said.", rule_table.SEVERITIES),
         "labels": {
             "description": "Texts of your own, by name.",
             "type": "object",
             "maxProperties": rule_table.MAX_LABELS,
             "additionalProperties": {"type": "string", "maxLength": rule_table.MAX_LABEL},
         },
-        "runbook": _text("A web address.", pattern="^$|^https?://"),
+        "runbook": text("A web address.", pattern="^$|^https?://"),
     }
 
 
 def _selection_keys() -> Schema:
     return {
-        "mode": _words("observe records, approve asks a person, act does it; observe unless said.", list(Mode)),
-        "priority": _integer("The highest responds; 50 unless said.", 0, rule_table.MAX_PRIORITY),
+        "mode": words("observe records, approve asks a person, act does it; observe unless said.", list(Mode)),
+        "priority": integer("The highest responds; 50 unless said.", 0, rule_table.MAX_PRIORITY),
         "on": _types(),
-        "where": _described(_WHERE, "Conditions on the event; all must hold."),
+        "where": described(_WHERE, "Conditions on the event; all must hold."),
         "per": _fields("Fields whose values have a state of their own each; [] for one state of all."),
         "group": {**_fields("Fields that are the incident's identity; as per unless said."), "minItems": 1},
         "active": _periods("Only events of these times count."),
@@ -110,10 +108,10 @@ def _detection_keys() -> Schema:
     length = {"$ref": "#/$defs/duration"}
     return {
         "window": _window(),
-        "sequence": _table(
+        "sequence": table(
             "Events that come one after the other.",
             {
-                "within": _described(length, "The last comes less than this after the first."),
+                "within": described(length, "The last comes less than this after the first."),
                 "steps": {
                     "description": "What comes first, what then.",
                     "type": "array",
@@ -125,39 +123,39 @@ def _detection_keys() -> Schema:
             "within",
             "steps",
         ),
-        "compound": _table(
+        "compound": table(
             "Firings of other rules.",
             {
-                "within": _described(length, "The last comes less than this after the first."),
-                "rules": _texts("The ids of the rules.", detection.MAX_MEMBERS),
+                "within": described(length, "The last comes less than this after the first."),
+                "rules": texts("The ids of the rules.", detection.MAX_MEMBERS),
                 "need": {
                     "description": "How many of the rules must fire.",
-                    "anyOf": [{"enum": list(detection.NEEDS)}, {"type": "integer", "minimum": 1}, _HOLE],
+                    "anyOf": [{"enum": list(detection.NEEDS)}, {"type": "integer", "minimum": 1}, HOLE],
                 },
             },
             "within",
             "rules",
             "need",
         ),
-        "hold_for": _described(length, "Fires only if nothing ends it for this long."),
-        "cool_down": _described(length, "Deaf for this long after a firing."),
-        "once_within": _described(length, "Fires at most once in this time."),
+        "hold_for": described(length, "Fires only if nothing ends it for this long."),
+        "cool_down": described(length, "Deaf for this long after a firing."),
+        "once_within": described(length, "Fires at most once in this time."),
         "ended_by": {"description": "Events that end what the rule says.", "$ref": "#/$defs/selector"},
     }
 
 
 def _window() -> Schema:
     count = detection.MAX_COUNT
-    return _table(
+    return table(
         "Enough matches within a sliding length of event time.",
         {
             "length": {"$ref": "#/$defs/duration"},
-            "at_least": _integer("How many.", 1, count),
-            "per_minute": _number("How many a minute, over the length.", 0, detection.MAX_PER_MINUTE),
-            "distinct": _text("Different values of this field count instead of matches."),
+            "at_least": integer("How many.", 1, count),
+            "per_minute": number("How many a minute, over the length.", 0, detection.MAX_PER_MINUTE),
+            "distinct": text("Different values of this field count instead of matches."),
             "of": {"description": "What the matches are a share of.", "$ref": "#/$defs/selector"},
-            "ratio": _described(_or_hole({"type": "number", "exclusiveMinimum": 0, "maximum": 1}), "The share."),
-            "min_sample": _integer("Matches of `of` below which a ratio says nothing.", 1, count),
+            "ratio": described(or_hole({"type": "number", "exclusiveMinimum": 0, "maximum": 1}), "The share."),
+            "min_sample": integer("Matches of `of` below which a ratio says nothing.", 1, count),
         },
         "length",
         dependentRequired={"of": ["ratio"], "ratio": ["of"], "min_sample": ["of"]},
@@ -169,7 +167,7 @@ def _response_keys() -> Schema:
     return {
         "budget": {
             "description": "Changes allowed; one for each target.",
-            **_one_or_list({"$ref": "#/$defs/budget"}, len(BUDGET_TARGETS)),
+            **one_or_list({"$ref": "#/$defs/budget"}, len(BUDGET_TARGETS)),
         },
         "do": _steps("What to do, in order.", "retry", "tell", "log"),
         "otherwise": _steps("For changes that were refused or did not help.", "tell", "log"),
@@ -177,41 +175,15 @@ def _response_keys() -> Schema:
     }
 
 
-def _step_definitions() -> Schema:
-    wait = {"wait": {"$ref": "#/$defs/duration"}}
-    condition = {"if": {"description": "The step is left out unless this holds.", "$ref": "#/$defs/if"}}
-    text = {"text": _text("What people read: a template.", MAX_TEXT)}
-    to = {"to": _text("A route of the configuration.")}
-
-    def step(description: str, actions: list[str], *keys: Schema, required: tuple[str, ...] = ()) -> Schema:
-        merged: Schema = {"action": {"enum": actions}}
-        for some in keys:
-            merged |= some
-        return _table(description, merged, "action", *required)
-
-    retry: Schema = {
-        "max_attempts": _integer("How often.", 1, steps.MAX_ATTEMPTS),
-        "backoff": {"$ref": "#/$defs/backoff"},
-        "verify": {"description": "How long proof is waited for.", "$ref": "#/$defs/duration"},
-    }
-    return {
-        "retry": step("Clears the failed task and what follows it.", [steps.RETRY], wait, condition, retry),
-        "tell": step("Tells people.", ["page", "notify"], wait, condition, to, text, required=("to",)),
-        "log": step("Writes to the daemon's log.", ["log"], wait, condition, text),
-        "notify_resolved": step("Tells people.", ["notify"], condition, to, text, required=("to",)),
-        "log_resolved": step("Writes to the daemon's log.", ["log"], condition, text),
-    }
-
-
 def _period() -> Schema:
     clock = r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$"
     keys = {
-        "days": _texts("Weekdays such as 'mon', or ranges such as 'mon-fri'.", 7),
-        "from": _text("Local time such as '08:00'.", pattern=clock),
-        "to": _text("Local time; over midnight if it is not after `from`.", pattern=clock),
-        "timezone": _text("Such as 'Europe/Berlin'; UTC unless said."),
+        "days": texts("Weekdays such as 'mon', or ranges such as 'mon-fri'.", 7),
+        "from": text("Local time such as '08:00'.", pattern=clock),
+        "to": text("Local time; over midnight if it is not after `from`.", pattern=clock),
+        "timezone": text("Such as 'Europe/Berlin'; UTC unless said."),
     }
-    return _table(
+    return table(
         "A time of the week.",
         keys,
         dependentRequired={"from": ["to"], "to": ["from"]},
@@ -221,97 +193,56 @@ def _period() -> Schema:
 
 def _during() -> Schema:
     keys = {
-        "condition": _text("Such as 'node.not_ready'."),
-        "scope": _text("A template such as 'node/{event.attributes.node}'; any scope unless said."),
-        "grace": _described({"$ref": "#/$defs/duration"}, "Also so long after its end."),
+        "condition": text("Such as 'node.not_ready'."),
+        "scope": text("A template such as 'node/{event.attributes.node}'; any scope unless said."),
+        "grace": described({"$ref": "#/$defs/duration"}, "Also so long after its end."),
     }
-    return _table("A condition of infrastructure.", keys, "condition")
+    return table("A condition of infrastructure.", keys, "condition")
 
 
 def _budget() -> Schema:
     keys = {
-        "per_hour": _integer("Changes in a sliding hour.", 1),
-        "per_day": _integer("Changes in a sliding day.", 1),
-        "target": _words("What they are counted for; task unless said.", BUDGET_TARGETS),
+        "per_hour": integer("Changes in a sliding hour.", 1),
+        "per_day": integer("Changes in a sliding day.", 1),
+        "target": words("What they are counted for; task unless said.", BUDGET_TARGETS),
     }
-    return _table("A limit of changes.", keys, anyOf=[{"required": ["per_hour"]}, {"required": ["per_day"]}])
+    return table("A limit of changes.", keys, anyOf=[{"required": ["per_hour"]}, {"required": ["per_day"]}])
 
 
 def _backoff() -> Schema:
     length = {"$ref": "#/$defs/duration"}
     keys = {
         "initial": length,
-        "factor": _number("By which each wait is longer.", 1, 10),
+        "factor": number("By which each wait is longer.", 1, 10),
         "max": length,
-        "jitter": _number("A share.", 0, 1),
+        "jitter": number("A share.", 0, 1),
     }
-    return _table("Before attempt n: initial * factor^(n-1), at most max, spread by jitter.", keys)
+    return table("Before attempt n: initial * factor^(n-1), at most max, spread by jitter.", keys)
 
 
 # Pieces -------------------------------------------------------------------------------------------------------------
 
 
-def _table(description: str, keys: Schema, *required: str, **more: Any) -> Schema:
-    found: Schema = {"description": description, "type": "object", "properties": keys, "additionalProperties": False}
-    if required:
-        found["required"] = list(required)
-    return {**found, **more}
-
-
-def _described(schema: Schema, description: str) -> Schema:
-    return {"description": description, **schema}
-
-
-def _or_hole(schema: Schema) -> Schema:
-    return {"anyOf": [schema, _HOLE]}
-
-
-def _text(description: str, longest: int = 1_000, pattern: str = "") -> Schema:
-    text: Schema = {"type": "string", "maxLength": longest}
-    return _described(_or_hole({**text, "pattern": pattern}) if pattern else text, description)
-
-
-def _words(description: str, words: Any) -> Schema:
-    return _described(_or_hole({"enum": [str(word) for word in words]}), description)
-
-
-def _integer(description: str, low: int, high: int | None = None) -> Schema:
-    found: Schema = {"type": "integer", "minimum": low}
-    return _described(_or_hole(found if high is None else {**found, "maximum": high}), description)
-
-
-def _number(description: str, low: float, high: float) -> Schema:
-    return _described(_or_hole({"type": "number", "minimum": low, "maximum": high}), description)
-
-
-def _one_or_list(item: Schema, most: int) -> Schema:
-    return {"anyOf": [item, {"type": "array", "minItems": 1, "maxItems": most, "items": item}, _HOLE]}
-
-
-def _texts(description: str, most: int) -> Schema:
-    return _described(_one_or_list({"type": "string"}, most), description)
-
-
 def _types() -> Schema:
-    item = _or_hole({"type": "string", "maxLength": selection.MAX_TYPE, "pattern": f"^{selection.TYPE_PATTERN}$"})
-    return _described(_one_or_list(item, selection.MAX_ON), "Event types; globs such as 'check.*' too.")
+    item = or_hole({"type": "string", "maxLength": selection.MAX_TYPE, "pattern": f"^{selection.TYPE_PATTERN}$"})
+    return described(one_or_list(item, selection.MAX_ON), "Event types; globs such as 'check.*' too.")
 
 
 def _fields(description: str) -> Schema:
     item: Schema = {"type": "string"}
     many: Schema = {"type": "array", "maxItems": selection.MAX_FIELDS, "items": item, "uniqueItems": True}
-    return _described({"anyOf": [item, many]}, description)
+    return described({"anyOf": [item, many]}, description)
 
 
 def _periods(description: str) -> Schema:
-    return _described(_one_or_list({"$ref": "#/$defs/period"}, detection.MAX_PERIODS), description)
+    return described(one_or_list({"$ref": "#/$defs/period"}, detection.MAX_PERIODS), description)
 
 
 def _conditions(description: str) -> Schema:
     item = {"$ref": "#/$defs/condition_of_infrastructure"}
-    return _described(_one_or_list(item, detection.MAX_CONDITIONS), description)
+    return described(one_or_list(item, detection.MAX_CONDITIONS), description)
 
 
 def _steps(description: str, *kinds: str) -> Schema:
     items = {"oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in kinds]}
-    return _described({"type": "array", "minItems": 1, "maxItems": steps.MAX_STEPS, "items": items}, description)
+    return described({"type": "array", "minItems": 1, "maxItems": steps.MAX_STEPS, "items": items}, description)

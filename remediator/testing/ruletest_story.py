@@ -20,7 +20,7 @@ from remediator.model.policy import DeploymentPolicy, Destination, Policy
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import Duration
 from remediator.rules.index import RuleSet
-from remediator.rules.testfile_timeline import Moment, Said, TimelineTest
+from remediator.rules.testfile_timeline import LONGEST, Moment, Said, TimelineTest
 from remediator.rules.testfile_wanted import CHANGES, param_text
 from remediator.runtime.intake import met_rules
 from remediator.testing.timeline import FEED, Timeline
@@ -50,7 +50,10 @@ class Told(msgspec.Struct, frozen=True):
 
 
 def policy_of(base: Policy, test: TimelineTest) -> Policy:
-    """The policy under which a timeline is played: its deployments, and every route leads to one place of its name."""
+    """The policy under which a timeline is played: its deployments, and every route leads to one place of its name.
+
+    Sweeps would find nothing: what a timeline does not tell did not happen.
+    """
     return msgspec.structs.replace(
         base,
         deployments={name: _deployment(base.deployments.get(name), one) for name, one in test.deployments.items()},
@@ -60,6 +63,7 @@ def policy_of(base: Policy, test: TimelineTest) -> Policy:
         },
         lateness=base.lateness if test.lateness is None else test.lateness,
         feed_lateness={},
+        sweep_every=LONGEST,
     )
 
 

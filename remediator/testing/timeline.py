@@ -106,22 +106,26 @@ class Timeline:
             due = self.core.next_due()
             mark = self._next_mark() if self._reading else until
             self.now = min(until, mark, max(due, self.now) if due is not None else until)
-            if self._reading and self.now >= mark:
+            if self._reading and (self.now >= mark or self._is_stale()):
                 self._mark()
             self._settle()
             if self.now >= until:
                 return self
 
     def _next_mark(self) -> Instant:
-        """When the feed tells next how far it was read."""
+        """When the feed tells next how far it was read, if nothing else happens."""
         if self._waits is None:
             return self._marked + MARK_EVERY
+        policy, due = self._rules.policy, self._waits.next_due(f"feed:{FEED}")
+        usual = self._marked + max(policy.blind_after // 2, MARK_EVERY)
+        return usual if due is None else min(usual, max(due + lateness(FEED, policy), self.now))
+
+    def _is_stale(self) -> bool:
+        """Is it so long ago that the feed would soon seem to be behind?"""
         policy = self._rules.policy
         late = lateness(FEED, policy)
-        seldom = min(max(policy.behind_after, 3 * late) - late - MARK_EVERY, policy.blind_after // 2)
-        usual = self._marked + max(seldom, MARK_EVERY)
-        due = self._waits.next_due(f"feed:{FEED}")
-        return usual if due is None else min(usual, max(due + late, self.now))
+        allowed = max(policy.behind_after, 3 * late) - late - MARK_EVERY
+        return self._waits is not None and self.now - self._marked > allowed
 
     # -- what events say --------------------------------------------------------------------------------------------
 

@@ -127,7 +127,9 @@ async def stored(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     story = Timeline(SPEC).at("10s").fails("load").fails("other", error="KeyError: 'x'").at("2m")
     story.fails("a", error="TimeoutError: after 3s", dag_id="b").fails("a", error="TimeoutError: after 5s", dag_id="c")
     story.at("3m")
-    store: Store = SqliteStore(str(tmp_path / "r.db")) if request.param == "sqlite" else MemoryStore()
+    store: Store = (
+        SqliteStore(str(tmp_path / "r.db")) if request.param == "sqlite" else MemoryStore(clock=lambda: START)
+    )
     await store.open()
     core = story.core
     states = {WORLD_KEY: core.world, LEDGER_KEY: core.ledger, CONDITIONS_KEY: core.conditions}
@@ -197,7 +199,7 @@ async def test_unmatched_failures_are_grouped(stored: Stored) -> None:
 
 
 async def test_before_the_first_activation_there_is_nothing_to_explain() -> None:
-    store = MemoryStore()
+    store = MemoryStore(clock=lambda: START)
     await store.open()
     surface = DaemonSurface(
         store, lambda: START, Policy, {}, lambda: True, {}, lambda: None, lambda event, topic: ("", ())

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from remediator.actions.airflow import verdict
-from remediator.actions.airflow.client import AirflowClient
-from remediator.actions.airflow.errors import Fault
-from remediator.actions.airflow.rows import TaskInstanceRow
+from remediator.actions.airflow import scope, verdict
+from remediator.actions.airflow.client import AirflowClient, Position, next_position
+from remediator.actions.airflow.errors import Fault, TooLarge
+from remediator.actions.airflow.once import Watch, tried
+from remediator.actions.airflow.preview import Preview, of_clear
+from remediator.actions.airflow.routes import Clearing
+from remediator.actions.airflow.rows import TaskInstancePage, TaskInstanceRow
+from remediator.actions.airflow.scope import Plan
 from remediator.actions.airflow.verdict import Clear, Found, LookAgain
 from remediator.model.action import Action, Guarantee, Retry, RetryTarget
 from remediator.model.outcome import Outcome, Refused
-from remediator.model.time import SECOND
 
 
 class RetryExecutor:
@@ -28,36 +31,90 @@ class RetryExecutor:
 
     async def perform(self, action: Action, *, uncertain: bool) -> Outcome:
         """Clear once, provably. See `verdict` for what each answer means."""
-        retry = action.params
-        assert isinstance(retry, Retry)  # noqa: S101  (the dispatcher picks the executor by kind)
+        retry = _retry(action)
         client = self._clients.get(action.target)
         if client is None:
             return Refused(f"no API is configured for deployment {action.target!r}")
-        asked_at = asyncio.get_running_loop().time()
+        watch = Watch()
         found = await _found(client, retry, retry.tasks)
         if isinstance(found, Fault):
             return verdict.look_failed(found, uncertain=uncertain)
-        if (asyncio.get_running_loop().time() - asked_at) * SECOND > verdict.LOOK_VALID:
-            return verdict.look_too_old(uncertain=uncertain)
         decided = verdict.before(found, action.id, retry, uncertain=uncertain)
-        return await _cleared(client, action.id, retry, decided, uncertain) if isinstance(decided, Clear) else decided
+        return await _planned(client, action, decided, watch, uncertain) if isinstance(decided, Clear) else decided
+
+    async def preview(self, action: Action) -> Preview:
+        """What the scheduler would clear now, whether or not the attempts are still the ones that were meant."""
+        retry = _retry(action)
+        client = self._clients.get(action.target)
+        if client is None:
+            return Preview("", error=f"no API is configured for deployment {action.target!r}")
+        asked = await tried(_dry_run(client, retry, retry.tasks))
+        if isinstance(asked, Fault):
+            return Preview("", error=str(asked))
+        return of_clear(asked[1].task_instances, retry.dag_id, retry.run_id)
 
 
-async def _cleared(client: AirflowClient, action_id: str, retry: Retry, clear: Clear, uncertain: bool) -> Outcome:
-    decided = await _sent(client, action_id, retry, clear, uncertain)
+async def _planned(client: AirflowClient, action: Action, clear: Clear, watch: Watch, uncertain: bool) -> Outcome:
+    plan = await _plan(client, action, clear)
+    if isinstance(plan, TooLarge):
+        return Refused(f"the scheduler's dry run lists more than can be read: {plan}")
+    if isinstance(plan, Fault):
+        return verdict.look_failed(plan, uncertain=uncertain)
+    if isinstance(plan, Refused):
+        return plan
+    if watch.is_stale:
+        return verdict.look_too_old(uncertain=uncertain)
+    return await _cleared(client, action, clear, plan, uncertain)
+
+
+async def _plan(client: AirflowClient, action: Action, clear: Clear) -> Plan | Refused | Fault:
+    retry = _retry(action)
+    if not scope.is_planned(retry):
+        return Plan(scope.clearing(retry, clear.tasks, ()), clear.note)
+    asked = await tried(_dry_run(client, retry, clear.tasks))
+    if isinstance(asked, Fault):
+        return asked
+    what, page = asked
+    return scope.planned(what, page.task_instances, clear, retry, action.id)
+
+
+async def _dry_run(
+    client: AirflowClient, retry: Retry, targets: Sequence[RetryTarget]
+) -> tuple[Clearing, TaskInstancePage]:
+    rows = await _all(client, retry) if scope.is_grouped(retry, targets) else []
+    what = scope.clearing(retry, targets, rows)
+    return what, await client.would_clear(what)
+
+
+async def _all(client: AirflowClient, retry: Retry) -> list[TaskInstanceRow]:
+    """Every task instance of the dagrun. Raises TooLarge if they are more than a look may read."""
+    rows: list[TaskInstanceRow] = []
+    at = Position()
+    for _ in range(client.settings.max_pages):
+        page = await client.task_instances(retry.dag_id, retry.run_id, at)
+        rows += page.task_instances
+        following = next_position(page, at)
+        if following is None:
+            return rows
+        at = following
+    raise TooLarge(f"{retry.dag_id} {retry.run_id} has more than {len(rows)} task instances")
+
+
+async def _cleared(client: AirflowClient, action: Action, clear: Clear, plan: Plan, uncertain: bool) -> Outcome:
+    decided = await _sent(client, action, clear, plan, uncertain)
     if not isinstance(decided, LookAgain):
         return decided
-    return verdict.after(await _found(client, retry, clear.tasks), decided, action_id)
+    return verdict.after(await _found(client, _retry(action), clear.tasks), decided, action.id)
 
 
 async def _sent(
-    client: AirflowClient, action_id: str, retry: Retry, clear: Clear, uncertain: bool
+    client: AirflowClient, action: Action, clear: Clear, plan: Plan, uncertain: bool
 ) -> Outcome | LookAgain:
     try:
-        page = await client.clear(retry.dag_id, retry.run_id, clear.tasks, clear.note)
+        page = await client.changes.clear(plan.clearing, plan.note)
     except Fault as fault:
         return verdict.refused(fault, uncertain=uncertain)
-    return verdict.answered(page, clear, action_id)
+    return verdict.answered(page, clear, action.id)
 
 
 async def _found(client: AirflowClient, retry: Retry, targets: Sequence[RetryTarget]) -> list[Found] | Fault:
@@ -69,7 +126,9 @@ async def _found(client: AirflowClient, retry: Retry, targets: Sequence[RetryTar
 
 
 async def _row(client: AirflowClient, retry: Retry, target: RetryTarget) -> TaskInstanceRow | Fault | None:
-    try:
-        return await client.task_instance(retry.dag_id, retry.run_id, target.task_id, target.map_index)
-    except Fault as fault:
-        return fault
+    return await tried(client.task_instance(retry.dag_id, retry.run_id, target.task_id, target.map_index))
+
+
+def _retry(action: Action) -> Retry:
+    assert isinstance(action.params, Retry)  # noqa: S101  (the dispatcher picks the executor by kind)
+    return action.params

@@ -1,21 +1,23 @@
-"""One deployment's HTTP session: token, concurrency, timeouts, sizes, and the retries inside one read.
+"""One deployment's HTTP session: credentials, rates, timeouts, sizes, and the retries inside one read.
 
-Knows no route of the API. Raises only the faults of `errors`.
+Knows no route of the API but the one that gives tokens. Raises only the faults of `errors`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from remediator.actions.airflow.errors import BUSY, Answered, Lost, NotSent, TooLarge, is_transient
+from remediator.actions.airflow.gate import Gate
 from remediator.actions.airflow.rows import TokenAnswer, error_text
 from remediator.actions.airflow.settings import AirflowSettings
 from remediator.model.secret import Secret
@@ -26,22 +28,55 @@ _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, http
 _backoff = wait_random_exponential(multiplier=0.2, max=2.0)
 
 Params = Sequence[tuple[str, str]]
+JSON = "application/json"
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One request. keep: how many bytes of the end of the answer are wanted; 0: all of it."""
+
+    method: str
+    path: str
+    params: Params = ()
+    body: Any = None
+    accept: str = JSON
+    keep: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A status below 300 with its whole body."""
+    """A status below 300 with its body, or the end of it. cut: something before it was left out."""
 
     status: int
     body: bytes
     date: str | None
+    cut: bool = False
+
+
+class Caller(Protocol):
+    """What a client needs of a session, whatever version of the API is behind it. Paths are those of API v2."""
+
+    async def read(self, method: str, path: str, *, params: Params = (), body: Any = None) -> Answer:
+        """A call that changes nothing. Raises Fault."""
+
+    async def tail(self, path: str, *, params: Params, accept: str, keep: int) -> Answer:
+        """The last `keep` bytes of a long answer. Raises Fault."""
+
+    async def write(self, method: str, path: str, *, params: Params = (), body: Any = None) -> Answer:
+        """A call that changes something. Raises Fault."""
+
+    async def close(self) -> None:
+        """Close the connections. Idempotent."""
 
 
 class Session:
-    """Sends calls of one deployment. At most `concurrency` are in flight; a waiting retry keeps its place."""
+    """Sends calls of one deployment, within its rates; a waiting retry keeps its place.
 
-    def __init__(self, settings: AirflowSettings) -> None:
+    basic: send username and password with every call instead of a token in exchange for them.
+    """
+
+    def __init__(self, settings: AirflowSettings, gate: Gate | None = None, *, basic: bool = False) -> None:
         self._settings = settings
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._basic = basic and bool(settings.username)
+        self._gate = gate or gate_of(settings)
         self._renewal = asyncio.Lock()
         self._token = settings.token
         self._http = httpx.AsyncClient(
@@ -49,7 +84,7 @@ class Session:
             verify=_trust(settings.ca_file),
             timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
             limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
-            headers={"Accept": "application/json", "User-Agent": "remediator"},
+            headers={"User-Agent": "remediator"},
         )
 
     async def close(self) -> None:
@@ -58,28 +93,39 @@ class Session:
 
     async def read(self, method: str, path: str, *, params: Params = (), body: Any = None) -> Answer:
         """A call that changes nothing: tried again while the fault is transient, within the read budget."""
+        return await self._again(Call(method, path, params, body))
+
+    async def tail(self, path: str, *, params: Params, accept: str, keep: int) -> Answer:
+        """As a read, but of an answer of any length up to `max_log_bytes` only the end is kept."""
+        return await self._again(Call("GET", path, params, None, accept, keep))
+
+    async def write(self, method: str, path: str, *, params: Params = (), body: Any = None) -> Answer:
+        """A call that changes something: sent once, and once more only if its token was refused."""
+        async with self._gate.turn(), _bounded(self._settings.read_timeout_s + self._settings.connect_timeout_s):
+            return await self._authorised(Call(method, path, params, body))
+
+    async def _again(self, call: Call) -> Answer:
         tries = AsyncRetrying(
             retry=retry_if_exception(is_transient),
             stop=stop_after_attempt(self._settings.read_tries),
             wait=_pause,
+            before_sleep=lambda _: self._gate.another(),
             reraise=True,
         )
-        async with self._slots, _bounded(self._settings.read_budget_s):
-            return await tries(self._authorised, method, path, params, body)
+        async with self._gate.turn(), _bounded(self._settings.read_budget_s):
+            return await tries(self._authorised, call)
 
-    async def write(self, method: str, path: str, *, body: Any) -> Answer:
-        """A call that changes something: sent once, and once more only if its token was refused."""
-        async with self._slots, _bounded(self._settings.read_timeout_s + self._settings.connect_timeout_s):
-            return await self._authorised(method, path, (), body)
-
-    async def _authorised(self, method: str, path: str, params: Params, body: Any) -> Answer:
+    async def _authorised(self, call: Call) -> Answer:
+        if self._basic:
+            return await self._send(call, _basic(self._settings.username, self._settings.password))
         token = self._token or await self._renewed(self._token)
         try:
-            return await self._send(method, path, params, body, token)
+            return await self._send(call, _bearer(token))
         except Answered as refusal:
             if not self._is_stale_token(refusal):
                 raise
-        return await self._send(method, path, params, body, await self._renewed(token))
+        self._gate.another()
+        return await self._send(call, _bearer(await self._renewed(token)))
 
     def _is_stale_token(self, refusal: Answered) -> bool:
         stale = refusal.status == 401 or (refusal.status == 403 and "Invalid JWT token" in refusal.text)
@@ -96,8 +142,9 @@ class Session:
 
     async def _new_token(self) -> Secret:
         body = {"username": self._settings.username, "password": self._settings.password.reveal()}
+        self._gate.another()
         try:
-            answer = await self._send("POST", "/auth/token", (), body, Secret())
+            answer = await self._send(Call("POST", "/auth/token", (), body), {})
             return Secret(msgspec.json.decode(answer.body, type=TokenAnswer).access_token)
         except msgspec.MsgspecError:
             raise NotSent("no token: /auth/token did not answer with one") from None
@@ -106,33 +153,45 @@ class Session:
                 raise
             raise NotSent(f"no token: {fault}") from None
 
-    async def _send(self, method: str, path: str, params: Params, body: Any, token: Secret) -> Answer:
+    async def _send(self, call: Call, authorization: Mapping[str, str]) -> Answer:
+        headers = {"Accept": call.accept, **authorization}
         request = self._http.build_request(
-            method, path, params=list(params) or None, json=body, headers=_authorization(token)
+            call.method, call.path, params=list(call.params) or None, json=call.body, headers=headers
         )
         try:
             response = await self._http.send(request, stream=True)
             try:
-                content = await self._whole_body(response)
+                content, cut = await (self._end_of_body(response, call.keep) if call.keep else self._body(response))
             finally:
                 await response.aclose()
         except _NEVER_SENT as fault:
             raise NotSent(f"not reachable: {_short(fault)}") from None
         except (httpx.HTTPError, httpx.StreamError) as fault:
             raise Lost(f"no whole answer: {_short(fault)}") from None
-        return self._judged(response, content)
+        return self._judged(response, content, cut=cut)
 
-    async def _whole_body(self, response: httpx.Response) -> bytes:
+    async def _body(self, response: httpx.Response) -> tuple[bytes, bool]:
         parts = bytearray()
         async for part in response.aiter_bytes():
             parts += part
             if len(parts) > self._settings.max_response_bytes:
                 raise TooLarge(f"the answer is larger than {self._settings.max_response_bytes} bytes")
-        return bytes(parts)
+        return bytes(parts), False
 
-    def _judged(self, response: httpx.Response, content: bytes) -> Answer:
+    async def _end_of_body(self, response: httpx.Response, keep: int) -> tuple[bytes, bool]:
+        end, seen = bytearray(), 0
+        async for part in response.aiter_bytes():
+            seen += len(part)
+            if seen > self._settings.max_log_bytes:
+                raise TooLarge(f"the answer is larger than {self._settings.max_log_bytes} bytes")
+            end += part
+            if len(end) > 2 * keep:
+                del end[:-keep]
+        return bytes(end[-keep:]), seen > keep
+
+    def _judged(self, response: httpx.Response, content: bytes, *, cut: bool) -> Answer:
         if response.status_code < 300:
-            return Answer(response.status_code, content, response.headers.get("date"))
+            return Answer(response.status_code, content, response.headers.get("date"), cut)
         text = self._masked(error_text(content) or response.reason_phrase)
         raise Answered(response.status_code, text, _retry_after(response.headers))
 
@@ -146,8 +205,17 @@ def _trust(ca_file: str) -> ssl.SSLContext | bool:
     return ssl.create_default_context(cafile=ca_file) if ca_file else True
 
 
-def _authorization(token: Secret) -> dict[str, str]:
+def gate_of(settings: AirflowSettings) -> Gate:
+    """The gate of one deployment; what shares it shares its rates."""
+    return Gate(settings.concurrency, settings.requests_per_second, settings.wait_s)
+
+
+def _bearer(token: Secret) -> dict[str, str]:
     return {"Authorization": f"Bearer {token.reveal()}"} if token else {}
+
+
+def _basic(username: str, password: Secret) -> dict[str, str]:
+    return {"Authorization": f"Basic {b64encode(f'{username}:{password.reveal()}'.encode()).decode()}"}
 
 
 def _short(fault: Exception) -> str:

@@ -30,9 +30,9 @@ def enqueue_body(page: Page, routing_key: str, client: str) -> dict[str, Any]:
         return body
     body["client"] = client
     body["payload"] = _payload(page.incident)
-    if page.incident.log_url.startswith(("https://", "http://")):
-        body["links"] = [{"href": page.incident.log_url[:2_000], "text": "Airflow log"}]
-    return body
+    named = ((page.incident.log_url, "Airflow log"), (page.incident.runbook, "Runbook"))
+    links = [{"href": url[:2_000], "text": text} for url, text in named if url.startswith(("https://", "http://"))]
+    return {**body, "links": links} if links else body
 
 
 def _payload(incident: Incident) -> dict[str, Any]:
@@ -53,10 +53,14 @@ def _details(incident: Incident) -> dict[str, str]:
     named = {
         "incident": f"{incident.id} episode {incident.episode}",
         "status": incident.status,
+        "text": incident.text,
         "error": incident.error,
         "failures": str(incident.failures or ""),
         "owner": incident.owner,
         "dagruns": ", ".join(incident.dagruns[-ITEMS_SHOWN:]),
+        "labels": ", ".join(f"{name}={value}" for name, value in incident.labels.items()),
+        "approve": ", ".join(f"remediator approvals approve {one.id}: {one.text}" for one in incident.proposals),
+        "log": incident.log_tail,
         "impact": ", ".join(incident.impact[:ITEMS_SHOWN]),
     }
     return {name: _cut(value, DETAIL_LIMIT) for name, value in named.items() if value}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from remediator.actions.slack.escape import as_code, as_link, as_plain, as_text
-from remediator.model.incident import Handling, Incident, Phase
+from remediator.model.incident import Handling, Incident, Phase, Proposal
 from remediator.model.time import format_instant
 
 HEADER_LIMIT = 150
@@ -17,6 +17,8 @@ ERROR_LIMIT = 2_800
 TEXT_LIMIT = 2_800
 IMPACT_SHOWN = 10
 DAGRUNS_SHOWN = 5
+PROPOSALS_SHOWN = 5
+LABELS_SHOWN = 5
 
 SEVERITY_ICON = {"critical": "🔴", "error": "🟠", "warning": "🟡", "info": "🔵"}
 RESOLVED_ICON = "🟢"
@@ -44,8 +46,11 @@ def render(incident: Incident) -> list[Block]:
         {"type": "section", "text": _mrkdwn(_status(incident))},
         {"type": "section", "fields": [_mrkdwn(field) for field in _fields(incident)]},
     ]
-    if incident.error:
-        blocks.append({"type": "section", "text": _mrkdwn(f"```{as_code(incident.error, ERROR_LIMIT)}```")})
+    if incident.text:
+        blocks.append({"type": "section", "text": _mrkdwn(as_text(incident.text, TEXT_LIMIT))})
+    quoted = [code for code in (incident.error, incident.log_tail) if code]
+    blocks += [{"type": "section", "text": _mrkdwn(f"```{as_code(code, ERROR_LIMIT)}```")} for code in quoted]
+    blocks += [{"type": "section", "text": _mrkdwn(_proposal(one))} for one in incident.proposals[:PROPOSALS_SHOWN]]
     if incident.impact:
         blocks.append({"type": "section", "text": _mrkdwn(_impact(incident))})
     blocks.append({"type": "context", "elements": [_mrkdwn(_context(incident))]})
@@ -60,7 +65,8 @@ def fallback_text(incident: Incident) -> str:
 
 def _status(incident: Incident) -> str:
     if incident.phase is Phase.RESOLVED:
-        return as_text(incident.resolution or "resolved", TEXT_LIMIT)
+        parts = [part for part in (incident.resolution or "resolved", incident.status) if part]
+        return as_text(": ".join(dict.fromkeys(parts)), TEXT_LIMIT)
     state = HANDLING_TEXT[incident.handling]
     paged = " · paged" if incident.paged else ""
     line = f"*Status:* {state}{paged}"
@@ -81,6 +87,13 @@ def _fields(incident: Incident) -> list[str]:
     return [f"*{name}*\n`{as_code(value, FIELD_LIMIT)}`" for name, value in named if value]
 
 
+def _proposal(proposal: Proposal) -> str:
+    """What is asked, and how to answer; the id is ours, the text may quote an event."""
+    until = format_instant(proposal.expires_at)[:19] + "Z"
+    asked = f"*Approve?* {as_text(proposal.text, 1_000)}"
+    return f"{asked}\n`remediator approvals approve {as_code(proposal.id, 60)}` (or `reject`), until {until}"
+
+
 def _impact(incident: Incident) -> str:
     shown = "\n".join(f"• `{as_code(name, 200)}`" for name in incident.impact[:IMPACT_SHOWN])
     more = len(incident.impact) - IMPACT_SHOWN
@@ -90,8 +103,11 @@ def _impact(incident: Incident) -> str:
 def _context(incident: Incident) -> str:
     parts = [f"incident `{as_code(incident.id, 60)}` episode {incident.episode}"]
     parts.append(f"updated {format_instant(incident.updated_at)[:19]}Z")
-    link = as_link(incident.log_url, "log")
-    return " · ".join([*parts, link] if link else parts)
+    parts += [
+        f"{as_text(name, 40)}: {as_text(value, 80)}" for name, value in list(incident.labels.items())[:LABELS_SHOWN]
+    ]
+    links = [as_link(incident.log_url, "log"), as_link(incident.runbook, "runbook")]
+    return " · ".join([*parts, *filter(None, links)])
 
 
 def _plain(text: str) -> Block:

@@ -14,7 +14,7 @@ from remediator.actions.slack.escape import as_code, as_link, as_plain, as_text
 from remediator.actions.slack.faults import outcome_of
 from remediator.actions.slack.message import fallback_text, headline, render
 from remediator.demo.receiver.slack import valid_blocks
-from remediator.model.incident import Handling, Incident, Phase
+from remediator.model.incident import Handling, Incident, Phase, Proposal
 from remediator.model.outcome import Refused, RetryAfter
 from remediator.model.time import SECOND
 
@@ -72,7 +72,18 @@ def test_short_text_is_whole_and_long_text_says_that_it_was_cut() -> None:
 @given(texts, texts, texts, st.lists(texts, max_size=30))
 def test_every_message_keeps_slacks_limits(title: str, error: str, status: str, names: list[str]) -> None:
     incident = msgspec.structs.replace(
-        INCIDENT, title=title, error=error, status=status, impact=tuple(names), dagruns=tuple(names), task_id=title
+        INCIDENT,
+        title=title,
+        error=error,
+        status=status,
+        impact=tuple(names),
+        dagruns=tuple(names),
+        task_id=title,
+        text=status,
+        log_tail=error,
+        runbook=title,
+        labels={name: title for name in names},
+        proposals=tuple(Proposal(name, "k", "airflow.retry", title, 1) for name in names),
     )
     assert valid_blocks(render(incident))
     assert "<!" not in json.dumps(render(incident))
@@ -86,6 +97,11 @@ def test_only_plain_addresses_become_links(url: str) -> None:
 
 def test_a_link_cannot_be_ended_early() -> None:
     assert as_link("https://a/?x=1&y=|2>", "log") == "<https://a/?x=1&amp;y=%7C2&gt;|log>"
+
+
+def test_a_proposal_says_how_to_answer_it() -> None:
+    asked = msgspec.structs.replace(INCIDENT, proposals=(Proposal("p1", "k", "airflow.retry", "load: 80 tasks", 1),))
+    assert "remediator approvals approve p1" in json.dumps(render(asked))
 
 
 def test_a_resolved_incident_says_so() -> None:

@@ -5,13 +5,18 @@ and stories that it names are those that there are.
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from remediator.cli.main import build
 from remediator.engine.detector import MAX_KEPT
 from remediator.model.event import Event
 from remediator.model.policy import BUDGET_TARGETS, DeploymentPolicy, Destination, Mode, Policy, Route
@@ -311,3 +316,48 @@ def test_an_event_that_comes_twice_counts_once() -> None:
     line = story(window=Window(60 * SECOND, at_least=2)).at("5s")
     assert fired(say(say(line, "a", 1), "a", 1).at("30s")) == 0
     assert fired(say(line, "a", 29).at("1m")) == 1
+
+
+# The way of a rule --------------------------------------------------------------------------------------------------
+
+
+AUTHORING = (ROOT / "docs" / "rules-authoring.md").read_text(encoding="utf-8")
+WITHOUT_DAEMON, WITH_DAEMON = AUTHORING.split("## 7. ")
+FOUND = 1
+"""Exit code of `unmatched` if there are any."""
+
+
+def commands(text: str) -> list[str]:
+    """What follows `$ ` in its console blocks."""
+    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    return [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+def test_the_way_of_a_rule_can_be_gone_without_a_daemon(tmp_path: Path) -> None:
+    for name in ("rules", "tests", "config.example.toml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "my-rules").mkdir()
+    rule, cases = re.findall(r"```toml\n(.*?)```", WITHOUT_DAEMON, re.DOTALL)
+    (tmp_path / "my-rules" / "checksum-mismatch.toml").write_text(rule)
+    (tmp_path / "my-rules" / "checksum-mismatch.test.toml").write_text(cases)
+    said = {command: run(command, tmp_path) for command in commands(WITHOUT_DAEMON)}
+    assert len(said) >= 8
+    for shown in re.findall(r"^(?:\+|-|[0-9a-f]{16}|    yes) .*", AUTHORING, re.MULTILINE):
+        assert any(shown.split() == line.split() for text in said.values() for line in text.splitlines()), shown
+
+
+def run(command: str, folder: Path) -> str:
+    """A shell command of the page, in a folder that looks like a clone."""
+    shell = re.sub(r"(^|\| )remediator ", rf"\1{sys.executable} -m remediator ", command)
+    path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    done = subprocess.run(["sh", "-c", shell], cwd=folder, env=path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == (FOUND if " unmatched " in command else 0), done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_commands_that_need_a_daemon_exist() -> None:
+    words = [command.split() for command in commands(WITH_DAEMON) if command.startswith("remediator ")]
+    assert {line[1] for line in words} == {"demo", "status", "incidents"}
+    for line in words:
+        usage = CliRunner(env={"COLUMNS": "200"}).invoke(build(), [line[1], "--help"]).output
+        assert all(word in usage for word in line if word.startswith("--"))

@@ -1,0 +1,141 @@
+"""Which dagruns a reprocessing clears and which it creates. Pure; Airflow's own backfill dry run knows the schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from remediator.actions.airflow.asked import since
+from remediator.actions.airflow.note import is_ours
+from remediator.actions.airflow.preview import counted
+from remediator.actions.airflow.resources import DagRow
+from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, instant_of
+from remediator.actions.airflow.verdict import too_many
+from remediator.model.action import Action, Reprocess
+from remediator.model.outcome import Delivered, Outcome, Refused, Unknown
+from remediator.model.time import Duration, Instant, format_instant
+
+MOST_DAGRUNS = 100
+"""How many dagruns one action may touch, whoever approves it."""
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A data interval without a dagrun. end == start where the schedule has points and no intervals."""
+
+    start: Instant
+    end: Instant
+
+    @property
+    def run_id(self) -> str:
+        """The id that makes its creation harmless to repeat."""
+        return f"remediator__{format_instant(self.start)}"
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What the scheduler says.
+
+    runs: every dagrun by logical date from `since` to some intervals after `until`. dates: those that its schedule
+    has there, without what is in flight; none if it has no schedule. affects: task instances, if somebody asked.
+    """
+
+    dag: DagRow | None
+    runs: tuple[DagRunRow, ...] = ()
+    dates: tuple[Instant, ...] = ()
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """clear: finished dagruns. create: what is missing. The rest is left: done by us, in flight, moved on by others."""
+
+    clear: tuple[DagRunRow, ...] = ()
+    create: tuple[Interval, ...] = ()
+    done: int = 0
+    in_flight: int = 0
+    moved: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many dagruns are still to be touched."""
+        return len(self.clear) + len(self.create)
+
+
+def margin(dag: DagRow) -> Duration:
+    """How far beyond `until` to look, so that the last interval's end is found, although months differ."""
+    return 2 * _length(dag)
+
+
+def planned(seen: Seen, action: Action, *, uncertain: bool) -> Plan:
+    """What is to be done with each data interval that begins in [since, until)."""
+    assert isinstance(action.params, Reprocess)  # noqa: S101  (the dispatcher picks the executor by kind)
+    wanted = action.params
+    runs = [run for run in seen.runs if wanted.since <= _start(run) < wanted.until]
+    taken = {instant_of(run.logical_date) for run in seen.runs}
+    fates = [_fate(run, action, uncertain=uncertain) for run in runs]
+    return Plan(
+        clear=tuple(run for run, fate in zip(runs, fates, strict=True) if fate == "clear"),
+        create=tuple(each for each in _scheduled(seen) if _is_missing(each, wanted, taken)),
+        done=fates.count("done"),
+        in_flight=fates.count("in flight"),
+        moved=fates.count("moved"),
+    )
+
+
+def settled(plan: Plan, action: Action) -> Outcome | None:
+    """What came of it if nothing is left to do; None if something is."""
+    if plan.size:
+        return None
+    if plan.moved:
+        return Unknown(f"{counted(plan.moved, 'dagrun')} ran again since, perhaps by an earlier call of ours")
+    if plan.done:
+        return Delivered(ref=action.id, detail=f"{counted(plan.done, 'dagrun')} done{left(plan)}")
+    if plan.in_flight:
+        return Refused(f"nothing to do{left(plan)}")
+    return Refused("no data interval begins in the range")
+
+
+def forbidden(plan: Plan, affects: int, max_affected: int) -> Refused | None:
+    """Is it more than it may?"""
+    touched = plan.size + plan.done
+    if touched > MOST_DAGRUNS:
+        return Refused(f"it would touch {touched} dagruns, more than the {MOST_DAGRUNS} that one action may")
+    return too_many(affects, max_affected)
+
+
+def left(plan: Plan) -> str:
+    """What is not touched, as the end of a sentence."""
+    parts = [f"{plan.in_flight} in flight"] * bool(plan.in_flight) + [f"{plan.moved} moved on"] * bool(plan.moved)
+    return f", {' and '.join(parts)} left alone" if parts else ""
+
+
+def _fate(run: DagRunRow, action: Action, *, uncertain: bool) -> str:
+    if is_ours(run.note, action.id):
+        return "done"
+    if run.state not in OVER_STATES:
+        return "in flight"
+    again = uncertain and (instant_of(run.queued_at) or 0) >= since(action)
+    return "moved" if again else "clear"
+
+
+def _start(run: DagRunRow) -> Instant:
+    """When its data interval begins. (Listed by logical date, so that it has one.)"""
+    return instant_of(run.data_interval_start or run.logical_date) or 0
+
+
+def _scheduled(seen: Seen) -> Iterator[Interval]:
+    """The schedule's intervals: each ends where the next one begins. Dagruns fill in what is in flight."""
+    length = 0 if seen.dag is None else _length(seen.dag)
+    known = {instant_of(run.logical_date) for run in seen.runs if run.run_type in ("scheduled", "backfill")}
+    starts = sorted({*seen.dates, *(date for date in known if date is not None)})
+    for number, start in enumerate(starts):
+        following = starts[number + 1] if number + 1 < len(starts) else start + length
+        yield Interval(start, following if length else start)
+
+
+def _is_missing(interval: Interval, wanted: Reprocess, taken: set[Instant | None]) -> bool:
+    return wanted.since <= interval.start < wanted.until and interval.start not in taken
+
+
+def _length(dag: DagRow) -> Duration:
+    """Of the interval that comes next; 0 where the schedule has points and no intervals."""
+    start, end = instant_of(dag.next_dagrun_data_interval_start), instant_of(dag.next_dagrun_data_interval_end)
+    return 0 if start is None or end is None else max(0, end - start)

@@ -1,0 +1,70 @@
+"""Which task instances a retry of each scope clears, and whether that is more than it may. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from remediator.actions.airflow.note import merged
+from remediator.actions.airflow.routes import Clearing
+from remediator.actions.airflow.rows import TaskInstanceRow
+from remediator.actions.airflow.verdict import Clear, too_many
+from remediator.model.action import Retry, RetryTarget
+from remediator.model.outcome import Refused
+
+GROUP = "group"
+DAGRUN = "dagrun"
+REMOVED = "removed"
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The clear to send. note: what it leaves on all that it touches."""
+
+    clearing: Clearing
+    note: str
+
+
+def group_of(task_id: str) -> str:
+    """The innermost task group, as Airflow writes it into a task's id; '' if it is in none."""
+    return task_id.rpartition(".")[0]
+
+
+def in_groups(targets: Sequence[RetryTarget], rows: Sequence[TaskInstanceRow]) -> tuple[RetryTarget, ...]:
+    """Every task of the targets' innermost groups, those of groups within them too; a target in no group is itself.
+
+    Whole tasks: all indices of a mapped one. What the DAG no longer has is left out.
+    """
+    groups = tuple(f"{group}." for target in targets if (group := group_of(target.task_id)))
+    members = {row.task_id for row in rows if row.state != REMOVED and groups and row.task_id.startswith(groups)}
+    alone = [target for target in targets if not group_of(target.task_id)]
+    return (*(RetryTarget(task_id, 0) for task_id in sorted(members)), *alone)
+
+
+def is_planned(retry: Retry) -> bool:
+    """Has the scheduler to be asked what the clear would touch before it is sent?"""
+    return bool(retry.max_affected) or retry.scope in (GROUP, DAGRUN)
+
+
+def is_grouped(retry: Retry, targets: Sequence[RetryTarget]) -> bool:
+    """Are whole groups to run again, what succeeded in them too?"""
+    return retry.scope == GROUP and any(group_of(target.task_id) for target in targets)
+
+
+def clearing(retry: Retry, targets: Sequence[RetryTarget], rows: Sequence[TaskInstanceRow]) -> Clearing:
+    """What to clear. rows: every task instance of the dagrun, wanted only where `is_grouped`."""
+    if retry.scope == DAGRUN:
+        return Clearing(retry.dag_id, retry.run_id, None)
+    if is_grouped(retry, targets):
+        return Clearing(retry.dag_id, retry.run_id, in_groups(targets, rows), only_failed=False)
+    return Clearing(retry.dag_id, retry.run_id, tuple(targets))
+
+
+def planned(
+    what: Clearing, rows: Sequence[TaskInstanceRow], clear: Clear, retry: Retry, action_id: str
+) -> Plan | Refused:
+    """After the scheduler's dry run. The note joins what people wrote on all that will be touched."""
+    refused = too_many(len(rows), retry.max_affected)
+    return refused or Plan(
+        what, merged([*clear.note.splitlines()[:-1], *(row.note for row in rows)], action_id, retry.why)
+    )
