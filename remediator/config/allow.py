@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from remediator.model.policy import Allow
+from remediator.rules.changes import CHANGES
 from remediator.rules.globs import compile_pattern, glob_pattern, utf8
-from remediator.rules.steps import RETRY
 from remediator.rules.toml import Table, listing, near, show
 
-CHANGES = (RETRY,)
-"""The actions that change something, and so need leave."""
 MAX_ALLOWS = 1_000
 MAX_GLOBS = 1_000
 
@@ -34,7 +32,7 @@ def _read_allow(table: Table, deployments: Sequence[str]) -> Allow:
     if not table.data:
         table.fault("", "no key", "files, owners, deployments, actions: what may act; without [[allow]] all may")
     check_fitting(table, "deployments", allow.deployments, deployments, "deployment")
-    check_fitting(table, "actions", allow.actions, CHANGES, "changing action")
+    check_fitting(table, "actions", allow.actions, tuple(CHANGES), "changing action")
     return allow
 
 
@@ -48,13 +46,14 @@ def _globs(table: Table, key: str) -> tuple[str, ...]:
 def check_fitting(table: Table, key: str, globs: Iterable[str], known: Sequence[str], kind: str) -> None:
     """Fault for each glob that fits none of the names; `*` fits even if there is none."""
     for glob in globs:
-        if glob == "*" or any(_fits(glob, name) for name in known):
+        if glob == "*" or any(fits(glob, name) for name in known):
             continue
         allowed = listing(known) if known else f"the name of a {kind}, and none is defined"
         table.fault(key, f"{show(glob)}, which fits no {kind}", allowed, near(glob, known))
 
 
-def _fits(glob: str, name: str) -> bool:
+def fits(glob: str, name: str) -> bool:
+    """Does the glob cover the name? No, if it is no sound glob."""
     try:
         return compile_pattern(glob_pattern(glob)).search(utf8(name)) is not None
     except ValueError:

@@ -9,12 +9,14 @@ from pathlib import Path
 from remediator.config.allow import read_allows
 from remediator.config.deployments import read_deployments, read_infrastructure
 from remediator.config.feeds import read_feeds
+from remediator.config.maintenance import read_maintenance
 from remediator.config.names import Names
 from remediator.config.people import read_receivers, read_routes
 from remediator.config.policy import complete_policy, read_policy
 from remediator.config.secrets import SecretReader
 from remediator.config.sections import read_daemon, read_dispatcher, read_http, read_log, read_rules, read_store
-from remediator.config.settings import Config, Deployment, HttpSettings, Receiver
+from remediator.config.settings import Cluster, Config, Deployment, Endpoint, HttpSettings, Receiver
+from remediator.config.targets import read_clusters, read_endpoints
 from remediator.model.time import Duration
 from remediator.rules.faults import Fault, Faults
 from remediator.rules.toml import Document, Table, decode_document
@@ -56,9 +58,9 @@ def _open(path: Path) -> Document:
     return decode_document(body, str(path))
 
 
-def _timeouts(deployments: Sequence[Deployment], receivers: Sequence[Receiver]) -> list[Duration]:
+def _timeouts(deployments: Sequence[Deployment], *others: Sequence[Receiver | Endpoint | Cluster]) -> list[Duration]:
     apis = [deployment.api.timeout for deployment in deployments if deployment.api is not None]
-    return [*apis, *(receiver.timeout for receiver in receivers)]
+    return [*apis, *(one.timeout for some in others for one in some)]
 
 
 def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
@@ -68,7 +70,9 @@ def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
     names = Names()
     deployments = read_deployments(root, names, secrets, feeds, base)
     infrastructure = read_infrastructure(root, names, feeds, deployments)
-    allows = read_allows(root, [deployment.name for deployment in deployments])
+    known = [deployment.name for deployment in deployments]
+    allows, maintenance = read_allows(root, known), read_maintenance(root, known)
+    endpoints, clusters = read_endpoints(root, secrets), read_clusters(root, secrets, known, base)
     receivers = read_receivers(root, secrets)
     routes = read_routes(root, receivers)
     config = Config(
@@ -79,11 +83,15 @@ def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
         deployments=deployments,
         infrastructure=infrastructure,
         receivers=receivers,
-        decisions=complete_policy(policy_table, policy, feeds, deployments, infrastructure, routes, allows),
+        endpoints=endpoints,
+        clusters=clusters,
+        decisions=complete_policy(
+            policy_table, policy, feeds, deployments, infrastructure, routes, allows, maintenance
+        ),
         rules=read_rules(root, base),
         http=read_http(root, secrets),
         log=read_log(root),
-        dispatcher=read_dispatcher(root, _timeouts(deployments, receivers)),
+        dispatcher=read_dispatcher(root, _timeouts(deployments, receivers, endpoints, clusters)),
     )
     root.close()
     return config

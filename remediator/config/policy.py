@@ -9,7 +9,7 @@ import msgspec
 from remediator.config.deployments import deployment_policy, infrastructure_policy
 from remediator.config.names import check_known
 from remediator.config.settings import Deployment, Feed, Infrastructure
-from remediator.model.policy import Allow, Budget, Policy, Route
+from remediator.model.policy import Allow, Budget, Maintenance, Policy, Route
 from remediator.model.time import DAY, HOUR, SECOND, Duration
 from remediator.rules.toml import Table
 
@@ -24,6 +24,9 @@ RANGES: dict[str, tuple[Duration, Duration]] = {
     "blind_after": (1 * SECOND, 1 * DAY),
     "hold_max": (1 * SECOND, 1 * DAY),
     "sweep_every": (5 * SECOND, 1 * DAY),
+    "survey_every": (5 * SECOND, 1 * DAY),
+    "breaker_rest": (1 * 60 * SECOND, 7 * DAY),
+    "proposal_expiry": (1 * 60 * SECOND, 7 * DAY),
     "sweep_overlap": (0, 1 * DAY),
     "action_expiry": (10 * SECOND, 7 * DAY),
     "incident_expiry": (1 * HOUR, 365 * DAY),
@@ -31,6 +34,10 @@ RANGES: dict[str, tuple[Duration, Duration]] = {
     "self_alert_every": (1 * 60 * SECOND, 7 * DAY),
 }
 """Every duration of Policy, with the shortest and the longest that makes sense."""
+
+
+MAX_SAMPLE = 20
+"""Results that the engine remembers of one breaker."""
 
 
 def read_policy(table: Table) -> Policy:
@@ -43,6 +50,11 @@ def read_policy(table: Table) -> Policy:
         never_retry=table.texts("never_retry", default.never_retry),
         never_retry_tags=table.texts("never_retry_tags", default.never_retry_tags),
         max_keys=table.integer("max_keys", default.max_keys, 1, 1_000_000),
+        blast_radius=table.integer("blast_radius", default.blast_radius, 1, 100_000),
+        changes_per_minute=table.integer("changes_per_minute", default.changes_per_minute, 1, 10_000),
+        concurrent_changes=table.integer("concurrent_changes", default.concurrent_changes, 1, 10_000),
+        breaker_sample=table.integer("breaker_sample", default.breaker_sample, 1, MAX_SAMPLE),
+        breaker_rate=table.number("breaker_rate", default.breaker_rate, 0, 1),
         budget_cap=_read_cap(table.table("budget_cap"), default.budget_cap),
     )
     policy = msgspec.structs.replace(policy, **durations)
@@ -75,6 +87,7 @@ def complete_policy(
     infrastructure: Sequence[Infrastructure],
     routes: Mapping[str, Route],
     allow: tuple[Allow, ...],
+    maintenance: tuple[Maintenance, ...],
 ) -> Policy:
     """The policy with what other sections say of it, after a check that it names routes that exist."""
     for key in ("unclassified_route", "self_route"):
@@ -88,4 +101,5 @@ def complete_policy(
         },
         routes=dict(routes),
         allow=allow,
+        maintenance=maintenance,
     )

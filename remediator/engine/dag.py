@@ -23,7 +23,7 @@ from remediator.model.action import CHANGES_TARGET
 from remediator.model.event import DAGRUN_TERMINAL, TERMINAL, Event
 from remediator.model.inputs import Fact, Looked, Performed, Pressed, Tailed
 from remediator.model.reasons import Reason
-from remediator.model.time import MINUTE, Instant
+from remediator.model.time import MINUTE, SECOND, Instant, format_duration
 from remediator.model.truth import DagRunRef
 
 MAX_DAGRUNS = 500
@@ -71,6 +71,10 @@ def _on_task_failed(context: Context, state: DagState, event: Event, run_id: str
                    incident=identity)  # fmt: skip
     if _has_api(context, state):
         found = run.unaccounted.pop(name, None)
+        if found is not None:
+            late = format_duration((context.now - found.found_at) // SECOND * SECOND)
+            context.decide(Reason.ANNOUNCED_LATE, f"{name}: its event came {late} after a look had found it",
+                           incident=identity)  # fmt: skip
         looks.want(run, context.now + (0 if found else context.policy.look_delay))
     elif event.retries is not None and claimed > event.retries:
         _infer_final(context, state, run_id, run, name)

@@ -157,6 +157,8 @@ class _Form:
         within = chosen.matched if self._live is None else conditions.in_scope(context, chosen.matched, event)
         responder = response.choose(context, within, "")
         views = tuple(self._rule(rule, chosen, within, responder) for rule in chosen.rules)
+        if self._live is not None and event.type == FINAL and responder.id == UNCLASSIFIED and not only:
+            views = (*views, self._unclassified(responder))
         return Explained(
             type=event.type,
             given=self._given,
@@ -222,7 +224,7 @@ class _Form:
             return f"rule {responder.id!r} would respond: {steps}{first}"
         if event.type == FINAL:
             route = self._context.policy.unclassified_route
-            return f"no acting rule knows this failure: route {route!r} is paged, as of what is unclassified"
+            return f"no acting rule knows this failure: route {route!r} is paged, as for all that is unclassified"
         counted = list(dict.fromkeys(rule.id for rule, _ in within.members))
         return f"counted by {', '.join(counted[:MAX_ELEMENTS])}" if counted else "no rule responds, and none counts it"
 
@@ -239,11 +241,20 @@ class _Form:
             if role in ("responds", "yields", "observes"):
                 ground = self._ground(rule)
                 steps, held = steps_of(self._context, rule, ground), incident_view(ground.held)
+            elif role == "counts" and not isinstance(key_values(rule.per, self._event), str):
+                steps = steps_of(self._context, rule, self._ground(rule))  # as if it fired now
         elif rule.during or rule.not_during:
             state = (Check("during", UNKNOWN, "only a running daemon knows which conditions hold"),)
         clauses = tuple(clause_view(verdict) for verdict in self._rules.explain(self._event, rule.id))
         return RuleView(rule.id, rule.summary, rule.file, rule.line, rule.mode.value, rule.priority, role, text,
                         clauses, state, steps, held)  # fmt: skip
+
+    def _unclassified(self, rule: Rule) -> RuleView:
+        """The rule that is always there, after all others."""
+        ground = self._ground(rule)
+        steps = steps_of(self._context, rule, ground)
+        return RuleView(rule.id, "", "", 0, rule.mode.value, -1, "responds", "no acting rule matches", (), (), steps,
+                        incident_view(ground.held))  # fmt: skip
 
     def _state(self, rule: Rule) -> Iterator[Check]:
         if rule.during or rule.not_during:
@@ -265,6 +276,12 @@ class _Form:
         seen = run.judged.get(firing.case_of(rule, self._event), 0) if run is not None else 0
         if self._event.type != FINAL and seen >= min(self._event.time, self._context.now):
             yield Check("known", NO, f"an event of {instant(seen)} about the same was seen: this one changes nothing")
+
+    def _case(self, rule: Rule) -> str:
+        values = key_values(rule.per, self._event)
+        if rule.is_detector and not isinstance(values, str):
+            return detector.case_name(rule, values)
+        return firing.case_of(rule, self._event)
 
     def _has_api(self) -> bool:
         deployment = self._context.deployment(self._event.deployment)
@@ -288,11 +305,11 @@ class _Form:
     def _ground(self, rule: Rule) -> Ground:
         """The rule's answer as it would begin, on a copy: the failure has joined its incident, nobody was told yet."""
         event, context = self._event, self._context
-        home, is_final = self._home(rule), event.type == FINAL
+        home, is_final = self._home(rule), event.type == FINAL and not rule.is_detector
         stored = self._keyed.get(dag_key(*home))
         state = decode_dag_state(encode_state(stored)) if isinstance(stored, DagState) else DagState(*home)
         run_id = (event.run_id or "") if is_final else firing.NO_DAGRUN
-        name = _task(event) if is_final else firing.case_of(rule, event)
+        name = _task(event) if is_final else self._case(rule)
         run = state.dagruns.setdefault(run_id, DagRunState())
         at = min(event.time, context.now)
         case = Case(judge.slim(event), CasePhase.TOLD, rule.id, self._identity(rule), event.try_number or 0,

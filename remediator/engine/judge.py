@@ -15,6 +15,7 @@ from remediator.model.event import Event
 from remediator.model.firing import FiringView
 from remediator.model.incident import Handling
 from remediator.model.reasons import Reason
+from remediator.model.time import SECOND, format_duration
 from remediator.model.truth import DagRunTruth, TaskTruth
 from remediator.rules.signature import signature
 
@@ -163,6 +164,10 @@ def _settle_one(
 ) -> None:
     found = run.unaccounted.pop(name)
     if run.judged.get(name, 0) < found.try_number:
+        waited = format_duration((context.now - found.found_at) // SECOND * SECOND)
+        text = f"{name} try {found.try_number}: its feed has passed it, and no event came within {waited}"
+        context.decide(Reason.UNANNOUNCED, text)
+        ledger.count_unannounced(context, state.deployment)
         event = _bare_event(context, state, run_id, name, found)
         final(context, state, run_id, run, name, event, found.instance_id, unverified=unverified)
 
@@ -204,6 +209,7 @@ def final(
         response.update_incident(context, state, identity, Handling.NONE, "the scheduler could not be asked")
     elif before is not None and under_way:
         did_not_help(context, state, before, f"{name} failed again at try {event.try_number}")
+    ledger.count_failure(context, state.deployment)
     derived = msgspec.structs.replace(event, type="task.failed_finally")
     told = "unverified: the scheduler could not be asked" if unverified else "Airflow's retries are spent"
     context.decide(Reason.FAILED_FINALLY, f"{name} try {event.try_number} of dagrun {run_id}: {told}",

@@ -16,6 +16,10 @@ from remediator.model.time import HOUR, MINUTE, Duration, Instant, format_durati
 MAX_BREAKERS = 2_000
 MAX_RATES = 5_000
 MAX_RESULTS = 20
+MAX_COUNTED = 1_000
+LOST_AT_LEAST = 10
+LOST_SHARE = 0.2
+"""From so many, and such a share of the final failures of an hour on, missing events are reported."""
 MAX_DIGEST = 20
 """Pages that a digest names; the rest it counts."""
 
@@ -133,6 +137,33 @@ def _open_if_in_vain(context: Context, case: Case, breaker: Breaker) -> None:
     )
     context.decide(Reason.BREAKER_OPEN, text, incident=case.incident, rule=case.rule)
     context.effects.alerts.append(Alert("breaker_open", _name(case), text))
+
+
+# -- what no event said -------------------------------------------------------------------------------------------
+
+
+def count_failure(context: Context, deployment: str) -> None:
+    """One more final failure of the deployment, announced or not."""
+    _note(context, context.ledger.failures, deployment)
+
+
+def count_unannounced(context: Context, deployment: str) -> None:
+    """A failure that no event announced. Killed tasks announce nothing; many of them mean that events are lost."""
+    lately = len(_note(context, context.ledger.unannounced, deployment))
+    failures = max(lately, len(context.ledger.failures.get(deployment, [])) + 1)
+    if lately >= LOST_AT_LEAST and lately >= LOST_SHARE * failures:
+        text = (
+            f"{lately} of {failures} final failures of deployment {deployment!r} within an hour were announced by no "
+            "event: its feed may lose them"
+        )
+        context.effects.alerts.append(Alert("events_missing", deployment, text))
+
+
+def _note(context: Context, counted: dict[str, list[Instant]], deployment: str) -> list[Instant]:
+    kept = [at for at in counted.get(deployment, []) if at > context.now - HOUR][-MAX_COUNTED:]
+    counted[deployment] = [*kept, context.now]
+    context.touch(LEDGER_KEY)
+    return counted[deployment]
 
 
 # -- pages --------------------------------------------------------------------------------------------------------

@@ -236,7 +236,10 @@ def _tell(context: Context, state: DagState, case: Case, step: Step) -> None:
         tell.update(context, held)
     tails.ask(context, state, case)
     tell.try_again(context, held)
-    tell.tell(context, held, step.to or context.policy.unclassified_route, paged=paged)
+    if step.action == "log":
+        tell.write_log(context, held)
+    else:
+        tell.tell(context, held, step.to or context.policy.unclassified_route, paged=paged)
     case.told = case.told or paged
 
 
@@ -250,7 +253,10 @@ def on_resolve(context: Context, case: Case, held: OpenIncident) -> None:
             continue
         if step.text:
             incident.change(context, held, text=context.rules.render(step.text, scene))
-        tell.tell(context, held, step.to or context.policy.unclassified_route, paged=False)
+        if step.action == "log":
+            tell.write_log(context, held)
+        else:
+            tell.tell(context, held, step.to or context.policy.unclassified_route, paged=False)
 
 
 def tell_again(context: Context, state: DagState, case: Case) -> None:

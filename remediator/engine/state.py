@@ -285,7 +285,8 @@ class LedgerState(msgspec.Struct, omit_defaults=True):
     """What is counted over all keys. spent: changes by budget target; detectors: keys of state by rule.
 
     issued: changes of the last minute by deployment. under_way: by deployment, then action. breakers: by rule and error
-    signature. rates: by rule, signature and deployment. pages: of the last hour by route.
+    signature. rates: by rule, signature and deployment. pages: of the last hour by route. failures, unannounced: of the
+    last hour by deployment.
     """
 
     spent: dict[str, list[Instant]] = {}
@@ -295,6 +296,8 @@ class LedgerState(msgspec.Struct, omit_defaults=True):
     breakers: dict[str, Breaker] = {}
     rates: dict[str, Rate] = {}
     pages: dict[str, list[Instant]] = {}
+    failures: dict[str, list[Instant]] = {}
+    unannounced: dict[str, list[Instant]] = {}
     digests: dict[str, list[str]] = {}
 
 

@@ -27,7 +27,7 @@ def tell(context: Context, held: OpenIncident, route_name: str, *, paged: bool) 
     if route is None or not route.destinations:
         context.decide(Reason.REFUSED, f"route {route_name!r} has no destination", incident=incident.id)
         return
-    new = [item for item in route.destinations if all(told.destination != item for told in held.told)]
+    new = [item for item in route.destinations if not _knows(held, item, paged=paged)]
     if not new:
         context.decide(Reason.ALREADY_TOLD, f"route {route_name!r} knows of this episode", incident=incident.id)
     if new and paged and not ledger.page_allowed(context, route_name, route.pages_per_hour):
@@ -41,14 +41,31 @@ def tell(context: Context, held: OpenIncident, route_name: str, *, paged: bool) 
         _start(context, held, told)
 
 
+def _knows(held: OpenIncident, destination: Destination, *, paged: bool) -> bool:
+    """Was it told there? A message that nobody was to be woken by does not count as a page; a pager's alert does."""
+    known = [told for told in held.told if told.destination == destination]
+    return any(told.paged or not paged or destination.kind != SLACK for told in known)
+
+
+def write_log(context: Context, held: OpenIncident) -> None:
+    """A line in the daemon's own log, once per episode."""
+    destination = Destination(LOG)
+    if not _knows(held, destination, paged=False):
+        told = Told(destination, "", "", paged=False)
+        held.told.append(told)
+        _start(context, held, told)
+
+
 def _start(context: Context, held: OpenIncident, told: Told) -> None:
-    what = f"tell-{told.tries}" if told.tries else "tell"
+    first = "tell" if all(told is one or told.destination != one.destination for one in held.told) else "tell-page"
+    what = f"{first}-{told.tries}" if told.tries else first
     action = _action(context, held.incident, told.destination, what, "")
     told.action_id, told.state = action.id, "pending"
     context.act(action)
     place = f"{told.destination.kind} {told.destination.channel or told.destination.receiver}".strip()
     reason = Reason.PAGED if told.paged else Reason.NOTIFIED
-    context.decide(reason, f"{place} by route {told.route!r}", incident=held.incident.id, action_id=action.id)
+    by = f" by route {told.route!r}" if told.route else ""
+    context.decide(reason, f"{place}{by}", incident=held.incident.id, action_id=action.id)
 
 
 def try_again(context: Context, held: OpenIncident) -> None:
@@ -143,7 +160,7 @@ def _action(context: Context, incident: Incident, destination: Destination, what
         not_before=context.now,
         not_after=context.now + context.policy.action_expiry,
         incident=incident.id,
-        replaces="" if is_first or destination.kind != SLACK else f"edit:{incident.id}",
+        replaces="" if is_first or destination.kind != SLACK else f"edit:{incident.id}:{ref}",
     )
 
 

@@ -42,7 +42,9 @@ def on_activated(context: Context, world: WorldState, activated: Activated) -> N
 
 def on_pressed(context: Context, world: WorldState, pressed: Pressed) -> None:
     """The freeze is pressed on or off."""
-    world.frozen = pressed.command == "freeze"
+    world.frozen = pressed.command in ("freeze", "restored")
+    if pressed.command == "restored":
+        context.decide(Reason.RESTORED, "the store is a backup: nothing is changed until a person thaws it")
     text = f"{pressed.command} by {pressed.actor}" + (f": {pressed.reason}" if pressed.reason else "")
     context.decide(Reason.FROZEN if world.frozen else Reason.THAWED, text)
 

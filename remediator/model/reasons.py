@@ -86,6 +86,9 @@ class Reason(StrEnum):
     DIGESTED = "digested"
     CHANGE_ISSUED = "change_issued"
     UNDONE = "undone"
+    UNANNOUNCED = "unannounced"
+    ANNOUNCED_LATE = "announced_late"
+    RESTORED = "restored"
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):

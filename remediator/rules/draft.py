@@ -31,7 +31,8 @@ _OPEN: dict[str, str] = {
     "quoted": r".{2,300}",
 }
 """What a masked part may be; bounded, so that the pattern stays as narrow as the failures that it was made from."""
-_SILENT = """any = [{ "error.message" = { exists = false } }, { "error.message" = { matches = '^\\s*$' } }]"""
+_BLANK, _BLANK_ABROAD = r"^\s*$", r"^[\s\pZ\pC]*$"
+"""Messages without a character; the second for whitespace and control characters of Unicode."""
 _EDGE = r"[\s'\"`]{0,20}"
 _USER = r"(?:[^\s@/]{1,100}@)?"
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
@@ -58,7 +59,8 @@ def draft(group: Group, route: str = "default") -> Draft:
     if not kind and not pattern:
         raise UndraftableError("the error says nothing that a rule could ask for: neither a type nor a message")
     name = _name(group)
-    where = _where(kind, pattern)
+    blank = _BLANK if _finds(_BLANK, utf8(message)) else _BLANK_ABROAD
+    where = _where(kind, pattern, blank)
     return Draft(name, _rule(group, name, where, pattern, route), _test(group, name, kind, message))
 
 
@@ -131,7 +133,7 @@ def _name(group: Group) -> str:
     return "-".join([*(word[:20] for word in words[:MAX_WORDS]), group.id[:6] or "silent"])
 
 
-def _where(kind: str, pattern: str) -> str:
+def _where(kind: str, pattern: str, blank: str) -> str:
     clauses = []
     if kind:
         clauses.append(
@@ -140,7 +142,8 @@ def _where(kind: str, pattern: str) -> str:
     if pattern:
         clauses.append(f'"error.message" = {{ matches = {_toml(pattern)} }}')
     else:  # else every error of the type would be meant, whatever it says
-        clauses.append(_SILENT)
+        silent = f'{{ "error.message" = {{ matches = {_toml(blank)} }} }}'
+        clauses.append(f'any = [{{ "error.message" = {{ exists = false }} }}, {silent}]')
     return f"{{ {', '.join(clauses)} }}"
 
 

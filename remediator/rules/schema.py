@@ -5,12 +5,24 @@ Limits and words are the loader's own. What goes with what, names of other rules
 
 from __future__ import annotations
 
-from typing import Any
-
 from remediator.model.policy import BUDGET_TARGETS, Mode
-from remediator.rules import detection, rule_table, selection, steps
+from remediator.rules import detection, rule_table, selection
 from remediator.rules.clauses import MAX_BRANCHES
 from remediator.rules.expand import MAX_NAMES, MAX_ROWS, NO_DEFAULT
+from remediator.rules.schema_parts import (
+    HOLE,
+    Schema,
+    described,
+    integer,
+    number,
+    one_or_list,
+    or_hole,
+    table,
+    text,
+    texts,
+    words,
+)
+from remediator.rules.schema_steps import response_keys, step_definitions
 from remediator.rules.schema_where import where_schemas
 from remediator.rules.texts import MAX_TEXT
 
@@ -61,8 +73,7 @@ def _definitions() -> Schema:
         "period": _period(),
         "condition_of_infrastructure": _during(),
         "budget": _budget(),
-        "backoff": _backoff(),
-        **_step_definitions(),
+        **step_definitions(),
         **where_schemas(MAX_BRANCHES),
     }
 
@@ -169,9 +180,7 @@ def _response_keys() -> Schema:
             "description": "Changes allowed; one for each target.",
             **one_or_list({"$ref": "#/$defs/budget"}, len(BUDGET_TARGETS)),
         },
-        "do": _steps("What to do, in order.", "retry", "tell", "log"),
-        "otherwise": _steps("For changes that were refused or did not help.", "tell", "log"),
-        "on_resolve": _steps("When the incident is over.", "notify_resolved", "log_resolved"),
+        **response_keys(),
     }
 
 
@@ -209,17 +218,6 @@ def _budget() -> Schema:
     return table("A limit of changes.", keys, anyOf=[{"required": ["per_hour"]}, {"required": ["per_day"]}])
 
 
-def _backoff() -> Schema:
-    length = {"$ref": "#/$defs/duration"}
-    keys = {
-        "initial": length,
-        "factor": number("By which each wait is longer.", 1, 10),
-        "max": length,
-        "jitter": number("A share.", 0, 1),
-    }
-    return table("Before attempt n: initial * factor^(n-1), at most max, spread by jitter.", keys)
-
-
 # Pieces -------------------------------------------------------------------------------------------------------------
 
 
@@ -241,8 +239,3 @@ def _periods(description: str) -> Schema:
 def _conditions(description: str) -> Schema:
     item = {"$ref": "#/$defs/condition_of_infrastructure"}
     return described(one_or_list(item, detection.MAX_CONDITIONS), description)
-
-
-def _steps(description: str, *kinds: str) -> Schema:
-    items = {"oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in kinds]}
-    return described({"type": "array", "minItems": 1, "maxItems": steps.MAX_STEPS, "items": items}, description)

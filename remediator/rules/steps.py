@@ -77,11 +77,9 @@ class StepReader:
         if not CHANGES[action].answers:
             return
         if stateful:
-            allowed = (
-                "telling, or a change of more than a dagrun: what keeps state answers for no failure. "
-                "A retry has wait, budgets, max_attempts"
-            )
-            table.fault("action", f"{action} with {listing(stateful)}", allowed)
+            allowed = "page, notify, log or a change such as airflow.pause: what keeps state answers for no failure"
+            more = ". A retry has wait, budgets, max_attempts" if action == RETRY else ""
+            table.fault("action", f"{action} with {listing(stateful)}", allowed + more)
         elif others:
             why = f'on = "{FINAL}" alone: before that Airflow may still retry by itself'
             table.fault("action", f"{action} on {listing(others)}", why)

@@ -31,6 +31,7 @@ class Metrics:
         self._unmapped = self._counter("unmapped", "Events that no deployment, or more than one, claims")
         self._actions = self._counter("actions", "Actions that ended", "kind", "outcome")
         self._helped = self._counter("helped", "Verified changes, by whether they helped", "helped")
+        self._decisions = self._counter("decisions", "Decisions, by their reason", "reason")
         self._budget_refusals = self._counter("budget_refusals", "Changes that a budget refused")
         self._journal_entries = self._gauge("journal_entries", "Rows in the journal")
         self._journal_lag = self._gauge("journal_lag_entries", "Journal entries the controller has not decided on")
@@ -77,6 +78,10 @@ class Metrics:
     def helped(self, helped: bool) -> None:
         """A change was verified."""
         self._helped.labels(helped="yes" if helped else "no").inc()
+
+    def decision(self, reason: str) -> None:
+        """Something was decided, such as 'fired', 'late', 'limit_reached' or 'capped'."""
+        self._decisions.labels(reason=reason).inc()
 
     def budget_refused(self, count: int = 1) -> None:
         """A budget said no."""

@@ -65,6 +65,7 @@ class Observer:
             rule=decision.rule,
             action_id=decision.action_id,
         )
+        self._metrics.decision(decision.reason.value)
         if decision.reason in (Reason.HELPED, Reason.DID_NOT_HELP):
             self._metrics.helped(decision.reason is Reason.HELPED)
         elif decision.reason is Reason.BUDGET_SPENT:

@@ -40,6 +40,7 @@ class Explainer:
         self._store = store
         self._assign = assign
         self._compiled: RuleSet | None = None
+        self._turn = asyncio.Lock()
         self._compiling = threading.Lock()
 
     async def explain(self, event: Event, topic: str, only: Sequence[str]) -> View:
@@ -50,9 +51,10 @@ class Explainer:
             raise NotThere("no rule set is active yet")
         if not event.deployment:
             event = msgspec.structs.replace(event, deployment=self._assign(event, topic)[0])
-        rules, keys = await asyncio.to_thread(self._prepare, content_hash, body, event, only)
-        found = await self._store.load_states(keys)
-        views = await asyncio.to_thread(self._explained, rules, event, found, only)
+        async with self._turn:
+            rules, keys = await asyncio.to_thread(self._prepare, content_hash, body, event, only)
+            found = await self._store.load_states(keys)
+            views = await asyncio.to_thread(self._explained, rules, event, found, only)
         now = views[0].now if views else ""
         return {"rule_set": content_hash, "now": now, "events": msgspec.to_builtins(views)}
 

@@ -52,7 +52,7 @@ class Told(msgspec.Struct, frozen=True):
 def policy_of(base: Policy, test: TimelineTest) -> Policy:
     """The policy under which a timeline is played: its deployments, and every route leads to one place of its name.
 
-    Sweeps would find nothing: what a timeline does not tell did not happen.
+    Sweeps and surveys would find nothing: what a timeline does not tell did not happen.
     """
     return msgspec.structs.replace(
         base,
@@ -64,6 +64,7 @@ def policy_of(base: Policy, test: TimelineTest) -> Policy:
         lateness=base.lateness if test.lateness is None else test.lateness,
         feed_lateness={},
         sweep_every=LONGEST,
+        survey_every=LONGEST,
     )
 
 

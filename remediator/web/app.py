@@ -134,7 +134,7 @@ class _Routes:
     async def explain_event(self, request: Request) -> Response:
         body, event = parse_explain(await limited_body(request, EVENT_LIMIT))
         try:
-            found = await bounded(self._surface.explain_event(event, body.topic[:300], body.rules[:RULES_MAX]))
+            found = await bounded(self._surface.explain_event(event, body.topic[:300], body.rules))
         except NotThere as error:
             raise HTTPException(404, str(error)) from None
         return JSONResponse(found)
@@ -181,6 +181,8 @@ def parse_explain(body: bytes) -> tuple[ExplainBody, Event]:
     allowed = "allowed: {'event': {'type': …, 'time': …, …}, 'topic': text, 'rules': [ids]}"
     try:
         found = msgspec.json.decode(body, type=ExplainBody)
+        if len(found.rules) > RULES_MAX:
+            raise ValueError(f"at most {RULES_MAX} rules")
         return found, event_of(found.event)
     except (msgspec.DecodeError, ValueError, RecursionError, OverflowError) as error:
         raise HTTPException(400, f"{error}; {allowed}") from None

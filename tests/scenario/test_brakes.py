@@ -236,3 +236,17 @@ def test_an_unanswered_survey_ends_nothing() -> None:
     line.at("10m").expect_message().expect_open(1)
     line.findings.clear()
     line.unreachable().at("14m").expect_nothing().expect_open(1)
+
+
+def test_failures_that_no_event_announces_are_counted_and_reported_when_there_are_many() -> None:
+    line = story(CHAT)
+    for number in range(12):
+        line.look_says("load", "failed", 1, run_id=f"r{number}", dagrun="failed").dagrun("failed", run_id=f"r{number}")
+    line.at("5m").expect_reason(Reason.UNANNOUNCED, 12)
+    assert any(one.rule == "self.events_missing" for one in line.incidents.values())
+
+
+def test_a_restored_store_changes_nothing_until_a_person_thaws_it() -> None:
+    line = story(RETRY).give(Pressed("ann", "restored")).fails("load").at("5m")
+    line.expect_nothing().expect_reason(Reason.RESTORED)
+    line.thaw().at("6m").expect_retry("load")

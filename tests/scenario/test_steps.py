@@ -192,3 +192,16 @@ def test_a_condition_that_nobody_ended_is_over_after_its_lifetime() -> None:
     line = story(RETRY, during=(During("node.not_ready"),))
     _node(line, active=True)
     line.at("61m").fails("load").at("62m").expect_page()
+
+
+def test_a_log_step_writes_to_the_log_and_wakes_nobody() -> None:
+    line = story(Step("log", text="seen")).fails("load").at("1h")
+    assert [one.kind for one in line.actions if one.kind in ("log", "pagerduty.page", "slack.message")] == ["log"]
+
+
+def test_a_page_to_a_chat_that_was_only_notified_is_a_message_of_its_own() -> None:
+    line = story(CHAT, Step("page", to="chat", wait=10 * MINUTE)).fails("load").at("1m")
+    line.expect_message().expect_nothing()
+    line.at("11m").expect_message(edited=True).expect_message().expect_nothing()
+    line.look_says("load", "success", 2, dagrun="success").task_success("load", 2).at("30m")
+    line.expect_message(edited=True).expect_message(edited=True).expect_nothing()

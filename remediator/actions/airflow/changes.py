@@ -8,14 +8,14 @@ from remediator.actions.airflow import routes
 from remediator.actions.airflow.resources import BackfillRow, DagRow, PoolRow
 from remediator.actions.airflow.routes import Body, Clearing
 from remediator.actions.airflow.rows import DagRunRow, TaskInstancePage, decoded
-from remediator.actions.airflow.session import Answer, Session
+from remediator.actions.airflow.session import Answer, Caller
 from remediator.model.action import Backfill, Mark, Pause, Pool
 
 
 class Changes:
     """Each is sent once, and once more only if its token was refused."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Caller) -> None:
         self._session = session
 
     async def clear(self, clearing: Clearing, note: str) -> TaskInstancePage:

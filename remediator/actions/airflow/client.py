@@ -29,7 +29,8 @@ from remediator.actions.airflow.rows import (
     decoded,
     instant_of_date,
 )
-from remediator.actions.airflow.session import Params, Session
+from remediator.actions.airflow.session import Params
+from remediator.actions.airflow.session_v1 import open_session
 from remediator.actions.airflow.settings import AirflowSettings
 from remediator.model.action import Backfill
 from remediator.model.time import Instant, format_instant
@@ -56,20 +57,20 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class AirflowClient:
-    """One deployment's API. Close it when done. changes: the calls that change something."""
+    """One deployment's API. Close it when done. changes: the calls that change something. session: for further ones."""
 
     def __init__(self, settings: AirflowSettings) -> None:
         self.settings = settings
-        self._session = Session(settings)
-        self.changes = Changes(self._session)
+        self.session = open_session(settings)
+        self.changes = Changes(self.session)
 
     async def close(self) -> None:
         """Close the connections. Idempotent."""
-        await self._session.close()
+        await self.session.close()
 
     async def server_time(self) -> Instant | None:
         """The server's clock, at whole seconds, rounded down. None if it does not say."""
-        answer = await self._session.read("GET", routes.VERSION)
+        answer = await self.session.read("GET", routes.VERSION)
         return instant_of_date(answer.date)
 
     async def dag(self, dag_id: str) -> DagRow | None:
@@ -170,7 +171,7 @@ class AirflowClient:
             raise
 
     async def _read(self, method: str, path: str, kind: type[_T], *, params: Params = (), body: Any = None) -> _T:
-        answer = await self._session.read(method, path, params=params, body=body)
+        answer = await self.session.read(method, path, params=params, body=body)
         return decoded(answer.body, kind)
 
 

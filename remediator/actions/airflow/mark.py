@@ -12,7 +12,7 @@ from remediator.actions.airflow.preview import Preview, instance
 from remediator.actions.airflow.rows import TaskInstancePage, TaskInstanceRow
 from remediator.actions.airflow.verdict import SOON, LookAgain, is_expected, moved_on
 from remediator.model.action import Action, Guarantee, Mark
-from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter
+from remediator.model.outcome import Delivered, Outcome, RetryAfter
 
 FAILED = "failed"
 BEYOND = {

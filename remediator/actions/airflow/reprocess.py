@@ -15,7 +15,6 @@ from remediator.actions.airflow.intervals import Interval, Plan, Seen
 from remediator.actions.airflow.note import merged
 from remediator.actions.airflow.once import Watch, tried
 from remediator.actions.airflow.preview import Preview, counted, named
-from remediator.actions.airflow.resources import DagRow
 from remediator.actions.airflow.rows import DagRunRow, instant_of
 from remediator.actions.airflow.trigger import unfit
 from remediator.actions.airflow.verdict import LATER, SOON, LookAgain
@@ -114,7 +113,8 @@ async def _count(client: AirflowClient, action: Action, plan: Plan) -> int:
 
 
 async def _done(client: AirflowClient, action: Action, plan: Plan, watch: Watch, uncertain: bool) -> Outcome:
-    for number, step in enumerate((*plan.clear, *plan.create)):
+    steps: tuple[DagRunRow | Interval, ...] = (*plan.clear, *plan.create)
+    for number, step in enumerate(steps):
         if watch.is_stale:
             return _more(plan, number, uncertain=uncertain)
         answer = await tried(_sent(client, action, step))

@@ -1,4 +1,4 @@
-"""DAGs, pools, backfills and the event log of API v2 as typed values. Unknown fields are ignored, wrong types refused."""
+"""DAGs, pools, backfills and the event log of API v2 as typed values. Unknown fields are ignored, as in `rows`."""
 
 from __future__ import annotations
 

@@ -97,7 +97,10 @@ class TokenAnswer(msgspec.Struct, frozen=True):
 
 
 class _ErrorAnswer(msgspec.Struct, frozen=True):
+    """detail: of v2, and of v1 if it has more to say than its title."""
+
     detail: Any = None
+    title: Any = None
 
 
 def decoded(body: bytes, kind: type[_T]) -> _T:
@@ -142,10 +145,10 @@ def task_truth(row: TaskInstanceRow) -> TaskTruth:
 def error_text(body: bytes) -> str:
     """The reason in an error answer, one bounded line. What was sent is never repeated (it may hold secrets)."""
     try:
-        detail = msgspec.json.decode(body, type=_ErrorAnswer).detail
+        answer = msgspec.json.decode(body, type=_ErrorAnswer)
     except msgspec.MsgspecError:
         return ""
-    return " ".join(_detail_text(detail).split())[:TEXT_LIMIT]
+    return " ".join((_detail_text(answer.detail) or _detail_text(answer.title)).split())[:TEXT_LIMIT]
 
 
 def _detail_text(detail: Any) -> str:

@@ -99,7 +99,7 @@ def unfit(dag: DagRow | None, dag_id: str) -> Refused | None:
 
 
 def without_conf(fault: Answered) -> Answered:
-    """What Airflow says of a conf that it does not like quotes the conf, which may hold secrets: only the name stays."""
+    """What Airflow says of a conf that it does not like quotes it, and it may hold secrets: only the name stays."""
     if not fault.text.startswith(_BAD_PARAM):
         return fault
     name = fault.text.removeprefix(_BAD_PARAM).partition(":")[0]

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from remediator.demo.fleet import handlers
+from remediator.demo.fleet import backfills, change_handlers, dag_handlers, handlers
 from remediator.demo.fleet.auth import Accounts, Denied
 from remediator.demo.fleet.bodies import Invalid
 from remediator.demo.fleet.faults import Fault, Faults, Kind
@@ -34,9 +34,11 @@ ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
     ("version", "GET", f"{API}/version", handlers.version),
     ("health", "GET", f"{API}/monitor/health", handlers.health),
     ("event_log", "GET", f"{API}/eventLogs", handlers.event_log),
-    ("dag", "GET", f"{API}/dags/{{dag_id}}", handlers.dag),
+    ("dag", "GET", f"{API}/dags/{{dag_id}}", dag_handlers.dag),
+    ("patch_dag", "PATCH", f"{API}/dags/{{dag_id}}", dag_handlers.patch_dag),
+    ("tasks", "GET", f"{API}/dags/{{dag_id}}/tasks", dag_handlers.tasks),
     ("list_runs", "GET", f"{API}/dags/{{dag_id}}/dagRuns", handlers.list_runs),
-    ("trigger", "POST", f"{API}/dags/{{dag_id}}/dagRuns", handlers.trigger),
+    ("trigger", "POST", f"{API}/dags/{{dag_id}}/dagRuns", dag_handlers.trigger),
     ("get_run", "GET", RUN, handlers.get_run),
     ("list_batch", "POST", f"{RUN}/taskInstances/list", handlers.list_batch),
     ("list_tasks", "GET", f"{RUN}/taskInstances", handlers.list_tasks),
@@ -45,8 +47,27 @@ ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
     ("mapped_tries", "GET", f"{TASK}/{{map_index:int}}/tries", handlers.task_tries),
     ("get_task", "GET", f"{TASK}/{{map_index:int}}", handlers.get_mapped_task),
     ("get_task", "GET", TASK, handlers.get_task),
-    ("patch_task", "PATCH", TASK, handlers.patch_task),
+    ("would_patch_task", "PATCH", f"{TASK}/dry_run", change_handlers.would_patch_task),
+    ("patch_task", "PATCH", f"{TASK}/{{map_index:int}}", change_handlers.patch_task),
+    ("patch_task", "PATCH", TASK, change_handlers.patch_task),
+    ("pool", "GET", f"{API}/pools/{{pool_name}}", change_handlers.pool),
+    ("patch_pool", "PATCH", f"{API}/pools/{{pool_name}}", change_handlers.patch_pool),
+    ("list_backfills", "GET", f"{API}/backfills", backfills.listed),
+    ("create_backfill", "POST", f"{API}/backfills", backfills.create),
+    ("plan_backfill", "POST", f"{API}/backfills/dry_run", backfills.plan),
+    ("get_backfill", "GET", f"{API}/backfills/{{backfill_id:int}}", backfills.get),
+    ("cancel_backfill", "PUT", f"{API}/backfills/{{backfill_id:int}}/cancel", backfills.cancel),
 )
+LOGGED = {
+    "trigger": "trigger_dag_run",
+    "rerun": "clear_dag_run",
+    "patch_dag": "patch_dag",
+    "patch_task": "patch_task_instance",
+    "patch_pool": "patch_pool",
+    "create_backfill": "create_backfill",
+    "cancel_backfill": "cancel_backfill",
+}
+"""Routes whose calls Airflow writes into its event log before it acts. (A clear of task instances does it itself.)"""
 OPEN = frozenset({"health", "version"})
 """Routes that need no token."""
 
@@ -67,6 +88,7 @@ class FleetApi:
         routes.append(Route("/auth/token", self._endpoint("token", self._token), methods=["POST"]))
         clear = f"{API}/dags/{{dag_id}}/clearTaskInstances"
         routes.append(Route(clear, self._endpoint("clear", self._clear), methods=["POST"]))
+        routes.append(Route(f"{RUN}/clear", self._endpoint("rerun", self._rerun), methods=["POST"]))
         return Starlette(routes=routes)
 
     def _endpoint(self, name: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -88,6 +110,7 @@ class FleetApi:
         try:
             user = "" if name in OPEN or name == "token" else self._user(request)
             call = Call(self.state, request, await _json(request), user, self.clock())
+            _log(name, call)
             found = handler(call)
             content = await found if isinstance(found, Awaitable) else found
         except (Denied, Refusal) as refusal:
@@ -111,6 +134,24 @@ class FleetApi:
         if not body.dry_run:
             await asyncio.sleep(self.clear_takes_s)
         return handlers.finish_clear(call, body, chosen, self.clock())
+
+    async def _rerun(self, call: Call) -> Any:
+        raw, body, chosen = change_handlers.choose_rerun(call)
+        if not body.dry_run:
+            await asyncio.sleep(self.clear_takes_s)
+        return change_handlers.finish_rerun(call, raw, body, chosen, self.clock())
+
+
+def _log(name: str, call: Call) -> None:
+    body = call.body if isinstance(call.body, dict) else {}
+    if name not in LOGGED or (name == "rerun" and body.get("dry_run", True)):
+        return
+    path = call.request.path_params
+    named = {key: value for key, value in path.items() if key in ("pool_name", "backfill_id")}
+    extra = json.dumps({**call.request.query_params, **named, **body, "method": call.request.method})
+    dag_id = path.get("dag_id") or body.get("dag_id")
+    run_id = path.get("dag_run_id") or body.get("dag_run_id")
+    call.state.record(call.now, LOGGED[name], call.user, dag_id, run_id, extra)
 
 
 async def _json(request: Request) -> Any:

@@ -35,6 +35,8 @@ class Invalid(Exception):  # noqa: N818
         self.detail = detail
 
 
+_CONTEXTS: dict[str, Json] = {"slots": {"ge": -1}, "new_state": {"error": {}}}
+"""What pydantic adds to the faults of these fields."""
 Check = Callable[[Any], str | None]
 """A value -> the fault's 'type|msg', None if it is fine."""
 
@@ -83,6 +85,23 @@ def _count(value: Any) -> str | None:
     return None if value >= 0 else "greater_than_equal|Input should be greater than or equal to 0"
 
 
+def _slots(value: Any) -> str | None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return "int_type|Input should be a valid integer"
+    return None if value >= -1 else "greater_than_equal|Input should be greater than or equal to -1"
+
+
+def _reprocess(value: Any) -> str | None:
+    known = value in ("failed", "completed", "none")
+    return None if known else "enum|Input should be 'failed', 'completed' or 'none'"
+
+
+def _mark(value: Any) -> str | None:
+    if value is None:
+        return "value_error|Value error, 'new_state' should not be empty"
+    return None if value in MARKS else f"value_error|Value error, '{value}' is not one of {list(MARKS)}"
+
+
 def _moment(value: Any) -> str | None:
     try:
         parse_instant(value or "1970-01-01")
@@ -125,8 +144,34 @@ TASK_LIST: dict[str, Check] = {
         for bound in ("gte", "gt", "lte", "lt")
     },
 }
+RUN_CLEAR: dict[str, Check] = {
+    "dry_run": _boolean,
+    "only_failed": _boolean,
+    "only_new": _boolean,
+    "run_on_latest_version": _boolean,
+    "note": _note,
+}
+DAG_PATCH: dict[str, Check] = {"is_paused": _boolean}
+POOL_PATCH: dict[str, Check] = {
+    "pool": _text,
+    "slots": _slots,
+    "description": _text,
+    "include_deferred": _boolean,
+    "team_name": _text,
+}
+BACKFILL: dict[str, Check] = {
+    "dag_id": _text,
+    "from_date": _moment,
+    "to_date": _moment,
+    "run_backwards": _boolean,
+    "dag_run_conf": lambda _: None,
+    "reprocess_behavior": _reprocess,
+    "max_active_runs": _count,
+    "run_on_latest_version": _boolean,
+}
+MARKS = ("success", "failed", "skipped")
 TASK_PATCH: dict[str, Check] = {
-    "new_state": _text,
+    "new_state": _mark,
     "note": _note,
     "include_upstream": _boolean,
     "include_downstream": _boolean,
@@ -169,6 +214,24 @@ def clear_body(body: Any) -> ClearBody:
     return ClearBody(**known)
 
 
+def task_patch_body(body: Any) -> Json:
+    """The body of a task instance's patch. Raises Invalid."""
+    return required(checked(body, TASK_PATCH), "new_state")
+
+
+def required(body: Json, *names: str) -> Json:
+    """The body, if it has these. Raises Invalid."""
+    faults = [{**missing(name, body), "loc": ["body", name]} for name in names if name not in body]
+    if faults:
+        raise Invalid(faults)
+    return body
+
+
+def missing(name: str, body: Any) -> Json:
+    """The fault of a field that is not there."""
+    return {"type": "missing", "loc": [name], "msg": "Field required", "input": body}
+
+
 def trigger_body(body: Any) -> Json:
     """The body of a new dagrun; its logical_date may be null but not missing. Raises Invalid."""
     raw = checked(body, TRIGGER)
@@ -183,7 +246,8 @@ def _judged(name: str, value: Any, fields: dict[str, Check]) -> Json | None:
     if said is None:
         return None
     kind, message = said.split("|", 1)
-    return _fault(kind, [name], message, value)
+    fault = _fault(kind, [name], message, value)
+    return {**fault, "ctx": _CONTEXTS[name]} if name in _CONTEXTS else fault
 
 
 def _fault(kind: str, place: list[str], message: str, value: Any) -> Json:

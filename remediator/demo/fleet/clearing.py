@@ -72,13 +72,13 @@ def apply(state: FleetState, chosen: Chosen, body: ClearBody, user: str, now: In
 
 
 def mark(state: FleetState, run: DagRun, instance: TaskInstance, new_state: str, now: Instant) -> None:
-    """A person sets a state by hand; the id stays. Success in a failed dagrun re-queues it and what failed below."""
+    """A person sets a state by hand; the id stays. In a failed dagrun it re-queues that and what failed below."""
     instance.state, instance.end_date, instance.updated_at = new_state, now, now
-    if new_state != "success" or run.state != "failed":
+    if new_state == "failed" or run.state != "failed":
         return
     below = state.dags[run.dag_id].below(frozenset({instance.task_id}))
     for other in run.tasks.values():
-        if other.task_id in below and other.state == "upstream_failed":
+        if other.task_id in below and other.state in _FAILED:
             other.state, other.updated_at = None, now
     state.set_run_state(run, "queued", now)
 

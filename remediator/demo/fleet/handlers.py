@@ -64,17 +64,9 @@ def health(call: Call) -> Json:
     }
 
 
-def dag(call: Call) -> Json:
-    """GET /dags/{d}: the few fields that tell whether it is there."""
-    spec = call.state.dags.get(call.path("dag_id"))
-    if spec is None:
-        raise NotFound(f"The Dag with ID: `{call.path('dag_id')}` was not found")
-    return {"dag_id": spec.dag_id, "dag_display_name": spec.dag_id, "is_paused": False, "owners": [spec.owner]}
-
-
 def get_run(call: Call) -> Json:
     """GET .../dagRuns/{r}"""
-    return render.dag_run(call.state, _run(call))
+    return render.dag_run(call.state, run_of(call))
 
 
 def list_runs(call: Call) -> Json:
@@ -90,6 +82,8 @@ def list_runs(call: Call) -> Json:
         and (not wanted or run.state in wanted)
         and in_range(run.updated_at, query, "updated_at")
         and in_range(run.end_date, query, "end_date")
+        and in_range(run.logical_date, query, "logical_date")
+        and query.get("run_type", run.run_type) == run.run_type
         and run.run_id.startswith(query.get("run_id_prefix_pattern", ""))
     )
     ask = paging(query, "id")
@@ -156,7 +150,7 @@ def get_mapped_task(call: Call) -> Json:
 
 def task_tries(call: Call) -> Json:
     """GET .../tries"""
-    run, instance = _pair(call)
+    run, instance = pair(call)
     rows = render.tries(call.state, run, instance)
     return {"task_instances": rows, "total_entries": len(rows)}
 
@@ -173,36 +167,6 @@ def task_log(call: Call) -> Json:
     return render.task_log(run, instance, number)
 
 
-def patch_task(call: Call) -> Json:
-    """PATCH .../taskInstances/{t}: a person sets a state or a note"""
-    run, instance = _pair(call)
-    body = bodies.checked(call.body, bodies.TASK_PATCH)
-    wanted = body.get("new_state")
-    if wanted == instance.state:
-        raise Refusal(409, f"Task id {instance.task_id} is already in {wanted} state")
-    if wanted:
-        clearing.mark(call.state, run, instance, wanted, call.now)
-    if "note" in body:
-        instance.note = body["note"] or None
-    rows = [render.task_instance(call.state, run, instance)]
-    return render.page("task_instances", rows, 1, cursors=render.NO_CURSORS)
-
-
-def trigger(call: Call) -> Json:
-    """POST /dags/{d}/dagRuns"""
-    dag_id = call.path("dag_id")
-    if dag_id not in call.state.dags:
-        raise NotFound(f"Dag with dag_id: '{dag_id}' not found")
-    body = bodies.trigger_body(call.body)
-    run_id = body.get("dag_run_id") or f"manual__{(render.at(call.now) or '').replace('Z', '+00:00')}"
-    if call.state.run(dag_id, run_id) is not None:
-        raise _collision(call)
-    date = parse_instant(body["logical_date"]) if body["logical_date"] else None
-    run = call.state.add_run(dag_id, run_id, call.now, run_type="manual", logical_date=date)
-    run.note, run.conf = body.get("note") or None, body.get("conf") or {}
-    return render.dag_run(call.state, run)
-
-
 def event_log(call: Call) -> Json:
     """GET /eventLogs"""
     query = call.request.query_params
@@ -212,6 +176,7 @@ def event_log(call: Call) -> Json:
         if query.get("dag_id", entry.dag_id) == entry.dag_id
         and query.get("run_id", entry.run_id) == entry.run_id
         and query.get("event", entry.event) == entry.event
+        and in_range(entry.at, {"when_gt": query["after"]} if "after" in query else {}, "when")
     ]
     rows.sort(key=lambda entry: entry.id, reverse=query.get("order_by", "").startswith("-"))
     ask = paging(query, "id")
@@ -240,7 +205,7 @@ def finish_clear(call: Call, body: ClearBody, chosen: Chosen, now: Instant) -> J
         try:
             clearing.apply(call.state, chosen, body, call.user, now)
         except Collision:
-            raise _collision(call) from None
+            raise collision(call) from None
         except StillRunning:
             raise Refusal(409, clearing.RUNNING_TEXT) from None
     rows = [
@@ -268,7 +233,8 @@ def _ordered(listed: Callable[[], listing.Slice]) -> listing.Slice:
         raise Refusal(400, str(fault)) from None
 
 
-def _run(call: Call) -> DagRun:
+def run_of(call: Call) -> DagRun:
+    """The dagrun that the path names. Raises NotFound."""
     dag_id, run_id = call.path("dag_id"), call.path("dag_run_id")
     run = call.state.run(dag_id, run_id)
     if run is None:
@@ -283,7 +249,8 @@ def _known_run(call: Call, dag_id: str, run_id: str) -> None:
         raise NotFound(f"DagRun with dag_id: `{dag_id}` and run_id: `{run_id}` was not found")
 
 
-def _pair(call: Call) -> Pair:
+def pair(call: Call) -> Pair:
+    """The dagrun and the task instance that the path names. Raises NotFound."""
     dag_id, run_id, task_id = (call.path(name) for name in ("dag_id", "dag_run_id", "task_id"))
     index = int(call.request.path_params.get("map_index", call.request.query_params.get("map_index", UNMAPPED_INDEX)))
     run = call.state.run(dag_id, run_id)
@@ -296,7 +263,8 @@ def _pair(call: Call) -> Pair:
     return run, instance
 
 
-def _collision(call: Call) -> Refusal:
+def collision(call: Call) -> Refusal:
+    """Two wrote the same: what the database refused."""
     message = (
         "Serious error when handling your request. Check logs for more details - you will find it in api server "
         f"when you look for ID fleet{len(call.state.log)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from remediator.model.time import Instant, parse_instant
 MAXIMUM_PAGE_LIMIT = 100
 TOTAL_ENTRIES_LIMIT = 50_000
 RUN_STATES = ("queued", "running", "success", "failed")
+_RUN_DATES = ("logical_date", "run_after", "start_date", "end_date", "updated_at")
 
 
 _T = TypeVar("_T")
@@ -59,7 +60,7 @@ def states(query: QueryParams, allowed: Sequence[str]) -> frozenset[str | None]:
     return frozenset(None if state in ("none", "no_status") else state for state in wanted)
 
 
-def in_range(moment: Instant | None, query: QueryParams, name: str) -> bool:
+def in_range(moment: Instant | None, query: Mapping[str, str], name: str) -> bool:
     """Does it lie in name_gte, _gt, _lte, _lt?"""
     tests: dict[str, Callable[[Instant, Instant], bool]] = {
         "gte": lambda one, other: one >= other,
@@ -81,7 +82,7 @@ def instance_key(order_by: str) -> Sorted[tuple[DagRun, TaskInstance]]:
 def run_key(order_by: str) -> Sorted[DagRun]:
     """The sort key of dagruns; id breaks ties."""
     name = order_by.lstrip("-")
-    _refuse_unknown(name, ("id", "state", "dag_id", "run_id", "run_after", "start_date", "end_date", "updated_at"))
+    _refuse_unknown(name, ("id", "state", "dag_id", "run_id", *_RUN_DATES))
     return lambda run: (_sortable(getattr(run, name)), run.id)
 
 

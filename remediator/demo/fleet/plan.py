@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from remediator.model.time import MILLISECOND, SECOND, Duration
+from remediator.model.time import MILLISECOND, SECOND, Duration, Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +59,38 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True)
 class DagSpec:
-    """One DAG: its tasks in an order in which upstream comes first."""
+    """One DAG: its tasks in an order in which upstream comes first.
+
+    every: how far its scheduled dates are apart, counted from 1970; 0 for no schedule. has_intervals: is a dagrun
+    about the time from its date to the next one, and not about its date alone?
+    """
 
     dag_id: str
     tasks: tuple[TaskSpec, ...]
     owner: str = "airflow"
     tags: tuple[str, ...] = ()
     version: int = 1
+    every: Duration = 0
+    has_intervals: bool = False
     by_id: dict[str, TaskSpec] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_id", {task.task_id: task for task in self.tasks})
+
+    def dates(self, first: Instant, last: Instant) -> range:
+        """Its scheduled dates in [first, last]. Raises ZeroDivisionError without a schedule."""
+        return range(-(-first // self.every) * self.every, last + 1, self.every)
+
+    def interval(self, date: Instant) -> tuple[Instant, Instant]:
+        """The data interval of its scheduled dagrun of this date."""
+        return date, date + self.every if self.has_intervals else date
+
+    def manual_interval(self, date: Instant) -> tuple[Instant, Instant]:
+        """The data interval of a dagrun that is created by hand: the last whole one before its date."""
+        if not self.has_intervals:
+            return date, date
+        end = date // self.every * self.every
+        return end - self.every, end
 
     def upstream(self, task_id: str) -> tuple[str, ...]:
         """The tasks directly before this one."""

@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from remediator.demo.fleet.plan import DagSpec
-from remediator.demo.fleet.state import Attempt, DagRun, FleetState, LogEntry, TaskInstance
+from remediator.demo.fleet.state import Attempt, BackfillRecord, DagRun, FleetState, LogEntry, PoolSize, TaskInstance
 from remediator.model.event import UNMAPPED_INDEX
 from remediator.model.time import Instant, format_instant
 
 Json = dict[str, Any]
 _NAMESPACE = UUID("5f0f6f0e-3c53-4d3b-9d53-3a3b1f6a7c11")
+_TRIGGERED_BY = {"scheduled": "timetable", "backfill": "backfill"}
 _CREATED = "2026-01-01T00:00:00Z"
 
 
@@ -31,6 +32,79 @@ def dag_version(dag: DagSpec) -> Json:
         "created_at": _CREATED,
         "dag_display_name": dag.dag_id,
         "bundle_url": None,
+    }
+
+
+def dag(state: FleetState, spec: DagSpec, now: Instant) -> Json:
+    """A DAGResponse."""
+    due = None if not spec.every else -(-now // spec.every) * spec.every
+    start, end = (None, None) if due is None else spec.interval(due - (spec.every if spec.has_intervals else 0))
+    return {
+        "dag_id": spec.dag_id,
+        "dag_display_name": spec.dag_id,
+        "is_paused": spec.dag_id in state.paused,
+        "is_stale": False,
+        "last_parsed_time": at(now),
+        "last_parse_duration": 0.05,
+        "last_expired": None,
+        "bundle_name": "dags-folder",
+        "bundle_version": None,
+        "relative_fileloc": f"{spec.dag_id}.py",
+        "fileloc": f"/opt/airflow/dags/{spec.dag_id}.py",
+        "description": None,
+        "timetable_summary": "0 0 * * *" if spec.every else None,
+        "timetable_description": "",
+        "timetable_partitioned": False,
+        "timetable_periodic": bool(spec.every),
+        "tags": [{"name": tag, "dag_id": spec.dag_id, "dag_display_name": spec.dag_id} for tag in spec.tags],
+        "max_active_tasks": 16,
+        "max_active_runs": 16,
+        "max_consecutive_failed_dag_runs": 0,
+        "has_task_concurrency_limits": False,
+        "has_import_errors": spec.dag_id in state.broken,
+        "next_dagrun_logical_date": at(start),
+        "next_dagrun_data_interval_start": at(start),
+        "next_dagrun_data_interval_end": at(end),
+        "next_dagrun_run_after": at(end),
+        "allowed_run_types": None,
+        "owners": [spec.owner],
+        "is_backfillable": bool(spec.every),
+        "file_token": "",
+    }
+
+
+def pool(known: PoolSize) -> Json:
+    """A PoolResponse of a pool in which nothing runs."""
+    return {
+        "name": known.name,
+        "slots": known.slots,
+        "description": known.description,
+        "include_deferred": known.include_deferred,
+        "occupied_slots": 0,
+        "running_slots": 0,
+        "queued_slots": 0,
+        "scheduled_slots": 0,
+        "open_slots": known.slots,
+        "deferred_slots": 0,
+        "team_name": None,
+    }
+
+
+def backfill(known: BackfillRecord) -> Json:
+    """A BackfillResponse."""
+    return {
+        "id": known.id,
+        "dag_id": known.dag_id,
+        "from_date": at(known.first),
+        "to_date": at(known.last),
+        "dag_run_conf": known.conf,
+        "is_paused": known.is_paused,
+        "reprocess_behavior": known.reprocess,
+        "max_active_runs": known.max_active_runs,
+        "created_at": at(known.created_at),
+        "completed_at": at(known.completed_at),
+        "updated_at": at(known.updated_at),
+        "dag_display_name": known.dag_id,
     }
 
 
@@ -65,6 +139,7 @@ def tries(state: FleetState, run: DagRun, instance: TaskInstance) -> list[Json]:
 
 def dag_run(state: FleetState, run: DagRun) -> Json:
     """A DAGRunResponse."""
+    start, end = run.interval or (None, None)
     return {
         "dag_run_id": run.run_id,
         "dag_id": run.dag_id,
@@ -73,13 +148,13 @@ def dag_run(state: FleetState, run: DagRun) -> Json:
         "start_date": at(run.start_date),
         "end_date": at(run.end_date),
         "duration": _duration(run.start_date, run.end_date),
-        "data_interval_start": at(run.logical_date),
-        "data_interval_end": at(run.logical_date),
+        "data_interval_start": at(start),
+        "data_interval_end": at(end),
         "run_after": at(run.run_after),
         "last_scheduling_decision": at(run.start_date),
         "run_type": run.run_type,
         "state": run.state,
-        "triggered_by": "timetable" if run.run_type == "scheduled" else "rest_api",
+        "triggered_by": _TRIGGERED_BY.get(run.run_type, "rest_api"),
         "triggering_user_name": None if run.run_type == "scheduled" else "admin",
         "conf": run.conf,
         "note": run.note,

@@ -75,6 +75,8 @@ class DagRun:
     note: str | None = None
     conf: dict[str, object] = field(default_factory=dict)
     clear_number: int = 0
+    interval: tuple[Instant, Instant] | None = None
+    backfill: int | None = None
     tasks: dict[TaskKey, TaskInstance] = field(default_factory=dict)
 
 
@@ -91,6 +93,33 @@ class ClearRecord:
     others: int
 
 
+@dataclass(slots=True)
+class PoolSize:
+    """A pool. Nothing in the stand-in uses its slots."""
+
+    name: str
+    slots: int
+    description: str | None = None
+    include_deferred: bool = False
+
+
+@dataclass(slots=True)
+class BackfillRecord:
+    """A backfill. completed_at: None while it is open."""
+
+    id: int
+    dag_id: str
+    first: Instant
+    last: Instant
+    reprocess: str
+    max_active_runs: int
+    conf: dict[str, object] | None
+    created_at: Instant
+    updated_at: Instant
+    is_paused: bool = False
+    completed_at: Instant | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class LogEntry:
     """One line of the event log: somebody asked for something. It does not say that it happened."""
@@ -105,7 +134,10 @@ class LogEntry:
 
 
 class FleetState:
-    """One deployment. clears: effective ones. duplicate_clears: failed attempts that were cleared more than once."""
+    """One deployment. clears: effective ones. duplicate_clears: failed attempts that were cleared more than once.
+
+    paused, broken: DAGs that are not scheduled, and those whose files have import errors.
+    """
 
     def __init__(self, namespace: str = "fleet") -> None:
         self.namespace = namespace
@@ -115,6 +147,10 @@ class FleetState:
         self.clear_records: list[ClearRecord] = []
         self.cleared_attempts: Counter[tuple[str, str, str, int, int]] = Counter()
         self.calls: Counter[str] = Counter()
+        self.paused: set[str] = set()
+        self.broken: set[str] = set()
+        self.pools = {"default_pool": PoolSize("default_pool", 128, "Default pool")}
+        self.backfills: dict[int, BackfillRecord] = {}
         self._serial = 0
         self._run_serial = 0
         self._log_serial = 0
@@ -147,17 +183,25 @@ class FleetState:
         *,
         run_type: str = "scheduled",
         logical_date: Instant | None = None,
+        interval: tuple[Instant, Instant] | None = None,
     ) -> DagRun:
         """A new queued dagrun with all its task instances. Raises KeyError for an unknown DAG."""
         dag = self.dags[dag_id]
         self._run_serial += 1
         run = DagRun(self._run_serial, dag_id, run_id, now, now, run_type, "queued", logical_date, queued_at=now)
+        if logical_date is not None:
+            run.interval = interval or dag.interval(logical_date)
         for task in dag.tasks:
             for index in _indexes(task):
                 instance = TaskInstance(self.next_id(now), task.task_id, index, task.retries, now, task.operator)
                 run.tasks[instance.key] = instance
         self.runs[dag_id, run_id] = run
         return run
+
+    def dated(self, dag_id: str, date: Instant) -> DagRun | None:
+        """The DAG's dagrun of this logical date: there is one at most."""
+        found = (run for run in self.runs.values() if run.dag_id == dag_id and run.logical_date == date)
+        return next(found, None)
 
     def run(self, dag_id: str, run_id: str) -> DagRun | None:
         """None if it is not known."""

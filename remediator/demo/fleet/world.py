@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from remediator.demo.fleet import lineage
+from remediator.demo.fleet import backfills, lineage
 from remediator.demo.fleet.clearing import ClearBody, apply, choose, mark
 from remediator.demo.fleet.plan import SUCCEEDS, Failure, Plan
 from remediator.demo.fleet.state import FINISHED, DagRun, FleetState, TaskInstance
@@ -87,6 +87,7 @@ class World:
             due.what(due.at)
             for run in self._open_runs():
                 self._schedule(run, due.at)
+        backfills.complete(self.state, now)
         self._now = now
 
     @property
@@ -102,9 +103,13 @@ class World:
         self.state.add_run(dag_id, run_id, now, logical_date=now)
 
     def _open_runs(self) -> list[DagRun]:
-        return [run for run in self.state.runs.values() if run.state not in FINISHED]
+        """What the scheduler works on: nothing of a paused DAG, no more of a backfill than it allows."""
+        state = self.state
+        return [run for run in state.runs.values() if run.state not in FINISHED and run.dag_id not in state.paused]
 
     def _schedule(self, run: DagRun, now: Instant) -> None:
+        if not backfills.may_begin(self.state, run):
+            return
         if run.state == "queued":
             self.state.set_run_state(run, "running", now)
             self._tell_dag(run, "START", now)

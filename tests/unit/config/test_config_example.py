@@ -12,13 +12,13 @@ import msgspec
 
 from remediator.config import settings
 from remediator.config.load import load_config
-from remediator.model.policy import Allow, Budget, Destination, Mode, Policy, Route
+from remediator.model.policy import Allow, Budget, Destination, Maintenance, Mode, Policy, Route
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "config.example.toml"
 
 DERIVED = {
-    "Policy": {"deployments", "routes", "feed_lateness", "allow"},
+    "Policy": {"deployments", "routes", "feed_lateness", "allow", "maintenance"},
     "Route": {"name"},
     "EventMapping": {"type_path"},
 }
@@ -34,6 +34,9 @@ SECTIONS: list[tuple[str, type[msgspec.Struct]]] = [
     ("deployment.api", settings.AirflowApi),
     ("infrastructure", settings.Infrastructure),
     ("allow", Allow),
+    ("maintenance", Maintenance),
+    ("endpoint", settings.Endpoint),
+    ("cluster", settings.Cluster),
     ("receiver", settings.SlackReceiver),
     ("receiver", settings.PagerDutyReceiver),
     ("routes.default", Route),
@@ -108,12 +111,10 @@ def test_shown_defaults_are_the_defaults(tmp_path: Path) -> None:
     """Opening a commented default changes nothing."""
     shutil.copytree(ROOT / "rules", tmp_path / "rules")
     text = EXAMPLE.read_text()
-    kept = re.compile(
-        r"^# ((?!topic_pattern|max_page_count|log_hosts)[a-z_]+ = (?!\{ (?:env|file))[^#\n]*)", re.MULTILINE
-    )
-    secrets = re.compile(
-        r"^# \[(deployment\.api|feed\.mapping|\[(receiver|infrastructure|allow|feed)\])\]\n(?:# .*\n)+", re.MULTILINE
-    )
+    no_default = "topic_pattern|max_page_count|log_hosts|pages_per_hour"
+    kept = re.compile(rf"^# ((?!{no_default})[a-z_]+ = (?!\{{ (?:env|file))[^#\n]*)", re.MULTILINE)
+    lists = "receiver|infrastructure|allow|maintenance|endpoint|cluster|feed"
+    secrets = re.compile(rf"^# \[(deployment\.api|feed\.mapping|\[({lists})\])\]\n(?:# .*\n)+", re.MULTILINE)
     opened = kept.sub(lambda match: match[1], secrets.sub("", text))
     copy = tmp_path / "defaults.toml"
     copy.write_text(re.sub(r"^# (\[feed\.[a-z]+\])", r"\1", opened, flags=re.MULTILINE))

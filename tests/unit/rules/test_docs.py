@@ -5,24 +5,30 @@ and stories that it names are those that there are.
 from __future__ import annotations
 
 import ast
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
-
-from remediator.cli.main import build
 from remediator.engine.detector import MAX_KEPT
 from remediator.model.event import Event
 from remediator.model.policy import BUDGET_TARGETS, DeploymentPolicy, Destination, Mode, Policy, Route
 from remediator.model.reasons import Reason
 from remediator.model.time import DAY, SECOND, Duration, format_duration
-from remediator.rules import clauses, detection, expand, load, operators, rule_table, selection, steps, template
+from remediator.rules import (
+    change_keys,
+    changes,
+    clauses,
+    detection,
+    expand,
+    load,
+    operators,
+    rule_table,
+    selection,
+    steps,
+    template,
+)
 from remediator.rules.fields import FIELDS, MAX_DEPTH
 from remediator.rules.index import MAX_NAMED
 from remediator.rules.lint import _FAULTS, lint
@@ -86,6 +92,9 @@ def test_every_key_is_shown_by_an_example() -> None:
     written = re.sub(r"#.*", "", "\n".join(BLOCKS))
     shown = set(re.findall(r"([a-z_]+)\s*=", written)) | set(re.findall(r"^\[+(?:rule\.)?([a-z_]+)", written, re.M))
     assert (set(rule_table.KEYS) | steps_keys() | {"defaults", "define", "use"}) - shown == set()
+    assert {"airflow.retry", "airflow.pool", "airflow.trigger"} <= set(
+        re.findall(r'action\s*= "(airflow\.\w+)"', written)
+    )
 
 
 # Keys ---------------------------------------------------------------------------------------------------------------
@@ -99,8 +108,16 @@ def properties(*path: str) -> set[str]:
     return set(schema["properties"])
 
 
+def change_keys_of(action: str) -> set[str]:
+    return {*changes.CHANGES[action].keys, *changes.CHANGES[action].shared}
+
+
+def keys_of_changes() -> set[str]:
+    return set().union(*map(change_keys_of, changes.CHANGES))
+
+
 def steps_keys() -> set[str]:
-    return set().union(*(properties("$defs", name) for name in ("retry", "tell", "log", "notify_resolved")))
+    return set().union(*(properties("$defs", name) for name in ("tell", "log", "notify_resolved")))
 
 
 RULE = ("$defs", "rule", "properties")
@@ -113,6 +130,7 @@ KEYS_BY_HEADING: dict[str, tuple[int, set[str]]] = {
     "active and quiet": (0, properties("$defs", "period")),
     "during and not_during": (0, properties("$defs", "condition_of_infrastructure")),
     "Steps": (1, steps_keys()),
+    "Changes": (1, keys_of_changes()),
     "backoff": (0, properties("$defs", "backoff")),
     "budget": (0, properties("$defs", "budget")),
     "Parameters, defaults, sets": (0, properties()),
@@ -127,9 +145,26 @@ def test_tables_of_keys_hold_all_keys_and_no_other(heading: str) -> None:
 
 
 def test_each_list_of_steps_has_the_actions_that_are_said() -> None:
-    said = {row[0].strip("`"): set(named(row[1])) for row in next(tables("Steps"))}
-    known = {action: {key for key, some in steps.ACTIONS.items() if action in some} for action in steps.ACTIONS["do"]}
+    said = {name: set(named(row[1])) for row in next(tables("Steps")) for name in named(row[0])}
+    known = {action: {key for key, some in steps.ACTIONS.items() if action in some} for action in steps.TELLING}
     assert said == known
+    assert all([key for key, some in steps.ACTIONS.items() if change in some] == ["do"] for change in changes.CHANGES)
+
+
+def test_each_change_has_the_keys_that_are_said() -> None:
+    said = {name: named(row[1]) for row in next(tables("Changes")) for name in named(row[0])}
+    assert {action: set(keys) for action, keys in said.items()} == {one: change_keys_of(one) for one in changes.CHANGES}
+    for action, keys in said.items():
+        required = {name for name, key in changes.CHANGES[action].keys.items() if key.required}
+        assert set(keys[: len(required)]) == required
+
+
+def test_the_words_of_changes_are_said() -> None:
+    said = set(named(section("Changes")))
+    words = {word for change in changes.CHANGES.values() for key in change.keys.values() for word in key.words}
+    assert words <= said
+    answering = next(part for part in section("Changes").split("\n\n") if "change the dagrun that failed" in part)
+    assert set(named(answering)) == {one for one, change in changes.CHANGES.items() if change.answers} | {steps.FINAL}
 
 
 def test_budget_targets_and_words_are_those_there_are() -> None:
@@ -189,7 +224,7 @@ def _codes() -> Iterator[str]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Note":
                 code = node.args[0]
                 if isinstance(code, ast.Constant):
-                    yield code.value
+                    yield str(code.value)
 
 
 # Limits -------------------------------------------------------------------------------------------------------------
@@ -216,9 +251,13 @@ LIMITS = {
     "`during`, `not_during`": f"{detection.MAX_CONDITIONS} conditions, "
     f"grace at most {format_duration(detection.LONGEST)}",
     "`do`, `otherwise`, `on_resolve`": f"{steps.MAX_STEPS} steps",
-    "`wait`, `verify`": lengths(SECOND, steps.LONGEST_WAIT),
-    "`max_attempts`": f"1 to {steps.MAX_ATTEMPTS}",
+    "`wait`, `verify`, `undo_after`": lengths(SECOND, changes.LONGEST_WAIT),
+    "`max_attempts`": f"1 to {changes.MAX_ATTEMPTS}",
     "`backoff`": f"{lengths(SECOND, DAY)}, factor 1 to 10",
+    "`slots`, `replicas`, `max_active`": f"0 to {changes.MAX_SLOTS:,}; 0 to {changes.MAX_REPLICAS:,}; "
+    f"1 to {changes.MAX_ACTIVE}",
+    "`conf`, `body`": f"{change_keys.MAX_VALUES} values in {change_keys.MAX_LEVELS} levels, "
+    f"names of {change_keys.MAX_NAME} characters",
     "`any`, `all`, `not`": f"{clauses.MAX_LEVELS} levels of {clauses.MAX_BRANCHES} tables",
     "a list in a condition": f"{operators.MAX_LIST:,} values",
     "a glob or pattern": f"{operators.MAX_PATTERN:,} characters, {operators.MAX_GROUPS} named groups",
@@ -255,7 +294,7 @@ def test_defaults_are_those_of_the_code() -> None:
         "max": f'`"{format_duration(backoff.max)}"`',
         "jitter": f"{backoff.jitter}",
     }
-    said = {name: row[2] for row in list(tables("Steps"))[1] for name in named(row[0])}
+    said = {name: row[2] for row in list(tables("Changes"))[1] for name in named(row[0])}
     assert (said["verify"], said["max_attempts"]) == (f'`"{format_duration(step.verify)}"`', f"{step.max_attempts}")
     of_rule = defaults_said("Keys of a rule")
     wanted = {"mode": f"`{rule.mode}`", "priority": f"{rule.priority}", "severity": f"`{rule.severity}`"}
@@ -316,48 +355,3 @@ def test_an_event_that_comes_twice_counts_once() -> None:
     line = story(window=Window(60 * SECOND, at_least=2)).at("5s")
     assert fired(say(say(line, "a", 1), "a", 1).at("30s")) == 0
     assert fired(say(line, "a", 29).at("1m")) == 1
-
-
-# The way of a rule --------------------------------------------------------------------------------------------------
-
-
-AUTHORING = (ROOT / "docs" / "rules-authoring.md").read_text(encoding="utf-8")
-WITHOUT_DAEMON, WITH_DAEMON = AUTHORING.split("## 7. ")
-FOUND = 1
-"""Exit code of `unmatched` if there are any."""
-
-
-def commands(text: str) -> list[str]:
-    """What follows `$ ` in its console blocks."""
-    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
-    return [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ ")]
-
-
-def test_the_way_of_a_rule_can_be_gone_without_a_daemon(tmp_path: Path) -> None:
-    for name in ("rules", "tests", "config.example.toml"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "my-rules").mkdir()
-    rule, cases = re.findall(r"```toml\n(.*?)```", WITHOUT_DAEMON, re.DOTALL)
-    (tmp_path / "my-rules" / "checksum-mismatch.toml").write_text(rule)
-    (tmp_path / "my-rules" / "checksum-mismatch.test.toml").write_text(cases)
-    said = {command: run(command, tmp_path) for command in commands(WITHOUT_DAEMON)}
-    assert len(said) >= 8
-    for shown in re.findall(r"^(?:\+|-|[0-9a-f]{16}|    yes) .*", AUTHORING, re.MULTILINE):
-        assert any(shown.split() == line.split() for text in said.values() for line in text.splitlines()), shown
-
-
-def run(command: str, folder: Path) -> str:
-    """A shell command of the page, in a folder that looks like a clone."""
-    shell = re.sub(r"(^|\| )remediator ", rf"\1{sys.executable} -m remediator ", command)
-    path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    done = subprocess.run(["sh", "-c", shell], cwd=folder, env=path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == (FOUND if " unmatched " in command else 0), done.stdout + done.stderr
-    return done.stdout
-
-
-def test_the_commands_that_need_a_daemon_exist() -> None:
-    words = [command.split() for command in commands(WITH_DAEMON) if command.startswith("remediator ")]
-    assert {line[1] for line in words} == {"demo", "status", "incidents"}
-    for line in words:
-        usage = CliRunner(env={"COLUMNS": "200"}).invoke(build(), [line[1], "--help"]).output
-        assert all(word in usage for word in line if word.startswith("--"))

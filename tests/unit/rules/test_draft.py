@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from remediator.model.event import ErrorInfo, Event
@@ -110,6 +110,7 @@ words = st.sampled_from(("'a b'", "10.0.0.1", "/x/y", "https://u:p@h7/p", "2026-
                          "<n>", "<path", "errno 5", "deadbeef01", " ", "it's", "\n", "=>"))  # fmt: skip
 
 
+@settings(deadline=None)
 @given(ugly | st.lists(words, max_size=120).map("".join) | st.lists(words, max_size=120).map(" ".join))
 def test_a_pattern_finds_the_message_it_was_made_from(message: str) -> None:
     pattern = pattern_of(message)
@@ -117,7 +118,10 @@ def test_a_pattern_finds_the_message_it_was_made_from(message: str) -> None:
     assert not pattern or compile_pattern(pattern).search(utf8(message))
 
 
+@settings(deadline=None)
 @given(ugly, ugly)
+@example("0", "\xa0")
+@example("0", "\x1c\u2028")
 def test_any_error_has_a_good_draft(kind: str, message: str) -> None:
     if signature(ErrorInfo(kind, message)).id:
         is_good(ErrorInfo(kind or None, message or None))

@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from remediator.model.policy import Policy
+from remediator.rules.changes import CHANGES
 from remediator.rules.expand import NO_DEFAULT
 from remediator.rules.load import read_rules, rule_files
 from remediator.rules.operators import OPERATORS
@@ -27,13 +28,15 @@ BEYOND_A_SCHEMA = {
     "active-day", "active-timezone", "backoff-order", "bad-glob", "bad-pattern", "budget-target-twice",
     "compound-circle", "compound-need", "compound-unknown-rule", "compound-with-where", "deep-not", "defaults-route",
     "define-circle", "define-parameter", "duration-on-text", "during-scope", "group-name-twice", "group-without-dag",
-    "hold-for-short", "instant-bad", "look-around", "not-during-grace", "number-needed", "other-field-unknown",
-    "parameters-fault-in-a-row", "parameters-id-of-a-row", "parameters-in-key", "parameters-list-in-text",
-    "parameters-names-differ", "parameters-none", "parameters-same-id", "parameters-table", "parameters-unknown",
-    "parameters-unused", "per-missing", "per-unknown-field", "per-without-state", "retry-not-final", "retry-twice",
-    "retry-with-window", "same-id", "sequence-with-on", "text-unknown-filter", "timezone-alone", "title-lone-brace",
-    "title-unknown-name", "unknown-route", "use-unknown", "wait-short", "where-too-deep", "window-and-sequence",
-    "window-distinct-field", "window-rate", "window-too-long", "window-two-counts",
+    "hold-for-short", "instant-bad", "look-around", "mark-with-hold", "not-during-grace", "number-needed",
+    "other-field-unknown", "parameters-fault-in-a-row", "parameters-id-of-a-row", "parameters-in-key",
+    "parameters-list-in-text", "parameters-names-differ", "parameters-none", "parameters-same-id", "parameters-table",
+    "parameters-unknown", "parameters-unused", "pause-undo", "per-missing", "per-unknown-field", "per-without-state",
+    "pool-same", "reprocess-instant", "reprocess-name", "reprocess-order", "request-body-filter", "rerun-not-final",
+    "retry-not-final", "retry-twice", "retry-with-window", "same-id", "sequence-with-on", "text-unknown-filter",
+    "timezone-alone", "title-lone-brace", "title-unknown-name", "trigger-conf-date", "trigger-conf-deep",
+    "trigger-conf-name", "trigger-dag-name", "unknown-route", "use-unknown", "wait-short", "where-too-deep",
+    "window-and-sequence", "window-distinct-field", "window-rate", "window-too-long", "window-two-counts",
 }  # fmt: skip
 """Faults of meaning: names that do not exist, keys that do not go together, lengths, texts in other languages."""
 
@@ -80,7 +83,7 @@ TABLES: dict[str, str] = {
     "during": "during = { zzz = 1 }",
     "budget": "budget = { zzz = 1 }",
     "backoff": 'do = [{ action = "airflow.retry", backoff = { zzz = 1 } }]',
-    "retry": 'do = [{ action = "airflow.retry", zzz = 1 }]',
+    **{kind: f'do = [{{ action = "{kind}", zzz = 1 }}]' for kind in CHANGES},
     "tell": 'otherwise = [{ action = "page", to = "x", zzz = 1 }]',
     "log": 'do = [{ action = "log", zzz = 1 }]',
     "notify_resolved": 'on_resolve = [{ action = "notify", to = "x", zzz = 1 }]',

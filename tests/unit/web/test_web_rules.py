@@ -67,6 +67,7 @@ async def test_both_need_the_token(daemon: FakeDaemon, method: str, path: str) -
         (b'{"event": {"type": "a.b", "time": 0, "dagid": "x"}}', "unknown field 'dagid'"),
         (b'{"event": {"type": "a.b", "time": 0}, "rule": "x"}', "rule"),
         (b'{"event": {"type": "a.b", "time": 0, "subject": "\\ud800"}}', ""),
+        (b'{"event": {"type": "a.b", "time": 0}, "rules": [' + b'"x",' * 100 + b'"x"]}', "at most 100 rules"),
         (b'{"event": ' + b'{"a":' * 5_000, ""),
         (b"\xff", ""),
     ],

@@ -2,93 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 import pytest
 
-from remediator.engine.explain import explain, forms_of, keys_of, live_of
-from remediator.engine.explain_views import Check, Explained, RuleView
-from remediator.engine.state import encode_state
-from remediator.model.event import ErrorInfo, Event
-from remediator.model.ids import CONDITIONS_KEY, LEDGER_KEY, WORLD_KEY
-from remediator.model.policy import Allow, Budget, DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
-from remediator.model.time import HOUR, MINUTE, SECOND
+from remediator.engine.explain import explain
+from remediator.model.event import ErrorInfo
+from remediator.model.policy import Allow, Maintenance, Mode, Route
+from remediator.model.time import HOUR
 from remediator.rules.index import RuleSet
-from remediator.rules.spec import Backoff, Compound, During, Period, Rule, RuleSetSpec, Selector, Sequence, Step, Window
-from remediator.testing.timeline import FEED, START, Timeline
-
-PAGER = Destination("pagerduty.page", "pager")
-RETRY = Step("airflow.retry", max_attempts=2, backoff=Backoff(10 * SECOND, jitter=0), verify=5 * MINUTE)
-RESET = Rule(
-    id="reset",
-    on=("task.failed_finally",),
-    mode=Mode.ACT,
-    where={"error.message": {"matches": "reset"}},
-    budget=(Budget(per_hour=3), Budget(per_hour=5, target="deployment")),
-    do=(RETRY,),
-    otherwise=(Step("page", to="oncall"),),
+from remediator.rules.spec import Period, Rule, Step
+from remediator.testing.timeline import START, Timeline
+from tests.unit.engine.asking import (
+    OBSERVER,
+    PAGER,
+    POLICY,
+    RESET,
+    RETRY,
+    SECOND_BEST,
+    ask,
+    check,
+    failure,
+    refusals,
+    rule_in,
+    spec,
 )
-OBSERVER = Rule(id="observer", on=("task.failed_finally",), priority=90, do=(RETRY,))
-SECOND_BEST = Rule(
-    id="second", on=("task.failed_finally",), mode=Mode.ACT, priority=10, do=(Step("page", to="oncall"),)
-)
-MANY = Rule(
-    id="many",
-    on=("task.failed_finally",),
-    mode=Mode.ACT,
-    per=("deployment",),
-    window=Window(10 * MINUTE, at_least=3),
-    cool_down=HOUR,
-    once_within=2 * HOUR,
-    do=(Step("page", to="oncall"),),
-)
-POLICY = Policy(
-    deployments={"prod": DeploymentPolicy("prod", FEED, Mode.ACT, log_hosts=("airflow.example.com",))},
-    routes={name: Route(name, (PAGER,)) for name in ("oncall", "default")},
-)
-
-
-def spec(*rules: Rule, **policy: object) -> RuleSetSpec:
-    return RuleSetSpec(rules, msgspec.structs.replace(POLICY, **policy))
-
-
-def failure(task_id: str = "load", try_number: int = 1, **fields: object) -> Event:
-    error = ErrorInfo("ConnectionError", "connection reset by peer")
-    event = Event("task.failed", START, deployment="prod", dag_id="sales", run_id="r1", task_id=task_id,
-                  try_number=try_number, error=error)  # fmt: skip
-    return msgspec.structs.replace(event, **fields)
-
-
-def saved(story: Timeline) -> dict[str, bytes]:
-    core = story.core
-    shared = {WORLD_KEY: core.world, LEDGER_KEY: core.ledger, CONDITIONS_KEY: core.conditions}
-    keyed = {key: state for key, state in core.states.items() if state is not None}
-    return {key: encode_state(state) for key, state in {**shared, **keyed}.items()}
-
-
-def ask(story: Timeline, event: Event, *only: str) -> list[Explained]:
-    """As a daemon would: only the keys that are asked for are loaded; and nothing is changed."""
-    rules, states = story.rule_set(story.core.world.rule_set), saved(story)
-    found = {key: states[key] for key in keys_of(rules, event, only) if key in states}
-    before = dict(found)
-    views = explain(rules, event, live_of(found), only)
-    assert found == before
-    assert saved(story) == states
-    return views
-
-
-def rule_in(view: Explained, rule_id: str) -> RuleView:
-    return next(rule for rule in view.rules if rule.rule == rule_id)
-
-
-def check(checks: Iterable[Check], name: str) -> Check:
-    return next(one for one in checks if one.name == name)
-
-
-def refusals(view: RuleView) -> list[str]:
-    return [one.name for one in view.steps[0].checks if one.verdict in ("no", "wait")]
-
 
 # Who answers ------------------------------------------------------------------------------------------------------
 
@@ -308,90 +245,3 @@ def test_a_deployment_that_nobody_configured() -> None:
     assert "no deployment, or more than one, claims namespace 'n'" in check(final.checks, "deployment").text
     (_, final) = ask(story, failure(deployment="gone", time=story.now))
     assert "not in the configuration" in check(final.checks, "deployment").text
-
-
-# Rules over time --------------------------------------------------------------------------------------------------
-
-
-def test_a_window_says_how_far_it_is() -> None:
-    story = Timeline(spec(MANY, SECOND_BEST)).at("10s")
-    assert "nothing is kept yet (0 of 10000 keys" in check(rule_in(ask(story, failure())[1], "many").state, "key").text
-    story.fails("a").at("1m").fails("b", run_id="r2").at("2m")
-    (_, final) = ask(story, failure(time=story.now))
-    view = rule_in(final, "many")
-    assert (view.role, final.responder) == ("counts", "second")
-    assert check(view.state, "window").text.startswith("2 of 3 events now within 10m since 2027-01-15T08:00:10")
-    story.fails("c", run_id="r3").at("3m")
-    state = rule_in(ask(story, failure(time=story.now))[1], "many").state
-    assert check(state, "window").text == "0 of 3 events now within 10m"
-    assert check(state, "cool_down").text.startswith("deaf until 2027-01-15T09:0")
-    assert check(state, "once_within").verdict == "no"
-    assert "no end was seen, calms at" in check(state, "fired").text
-
-
-def test_shares_distinct_values_holds_sequences_and_compounds() -> None:
-    failed = ("task.failed_finally",)
-    share = Rule(id="share", on=failed, per=("deployment",), do=(Step("page"),), mode=Mode.ACT,
-                 window=Window(HOUR, of=Selector(failed), ratio=0.9, min_sample=20))  # fmt: skip
-    dags = Rule(id="dags", on=failed, per=("deployment",), do=(Step("page"),), mode=Mode.ACT,
-                window=Window(HOUR, at_least=5, distinct="dag_id"))  # fmt: skip
-    hold = Rule(id="hold", on=failed, per=("deployment",), do=(Step("page"),), mode=Mode.ACT, hold_for=2 * HOUR)
-    then = Rule(id="then", per=("deployment",), do=(Step("page"),), mode=Mode.ACT,
-                sequence=Sequence(HOUR, (Selector(failed), Selector(("node.not_ready",)))))  # fmt: skip
-    both = Rule(id="both", per=("deployment",), do=(Step("page"),), mode=Mode.ACT,
-                compound=Compound(HOUR, ("reset", "many"), 2))  # fmt: skip
-    story = Timeline(spec(RESET, MANY, share, dags, hold, then, both)).at("10s").fails("a").at("2m")
-    (_, final) = ask(story, failure("b", time=story.now))
-    states = {rule.rule: rule.state for rule in final.rules}
-    assert "1 of 1 now within 1h" in check(states["share"], "window").text
-    assert "1 of 5 different dag_id now" in check(states["dags"], "window").text
-    assert check(states["hold"], "hold").verdict == "wait"
-    assert check(states["then"], "sequence").text == "within 1h: step 1: 1, step 2: 0"
-    assert check(states["both"], "compound").text == "1 of 2 rules fired within 1h: reset"
-    assert (rule_in(final, "both").role, rule_in(final, "both").text) == ("counts", "a firing of reset")
-
-
-def test_an_event_waits_for_its_feed_and_repeats_add_nothing() -> None:
-    checks = Rule(id="checks", on=("check.failed",), per=("deployment",), do=(Step("page"),), mode=Mode.ACT,
-                  window=Window(HOUR, at_least=3))  # fmt: skip
-    story = Timeline(spec(checks)).at("10s")
-    event = Event("check.failed", story.now, deployment="prod", subject="orders")
-    story.event(event)
-    (view,) = ask(story, event)
-    assert "this very event is known" in check(view.rules[0].state, "event").text
-    assert check(view.rules[0].state, "feed").verdict == "wait"
-    assert "0 events kept, 1 waiting" in check(view.rules[0].state, "key").text
-    assert view.outcome == "counted by checks"
-    (view,) = ask(story, msgspec.structs.replace(event, deployment=""))
-    assert "the event has no deployment" in check(view.rules[0].state, "key").text
-
-
-def test_a_rule_that_was_changed_begins_anew() -> None:
-    story = Timeline(spec(MANY)).at("10s").fails("a").at("1m")
-    story.activate(spec(msgspec.structs.replace(MANY, window=Window(HOUR, at_least=2))))
-    state = rule_in(ask(story, failure(time=story.now))[1], "many").state
-    assert "is begun anew" in check(state, "key").text
-
-
-def test_conditions_of_infrastructure() -> None:
-    limited = msgspec.structs.replace(RESET, during=(During("node.not_ready"),))
-    (_, final) = explain(RuleSet(spec(limited)), failure())
-    assert check(rule_in(final, "reset").state, "during").verdict == "unknown"
-    story = Timeline(spec(limited)).at("10s")
-    (_, final) = ask(story, failure(time=story.now))
-    assert (final.responder, rule_in(final, "reset").role) == ("", "out_of_scope")
-
-
-def test_rules_on_events_that_are_their_own_truth() -> None:
-    bad = Rule(id="bad", on=("check.failed",), mode=Mode.ACT, do=(Step("page", to="oncall"),))
-    story = Timeline(spec(bad)).at("10s")
-    event = Event("check.failed", story.now, deployment="prod", subject="orders")
-    story.event(event).at("1m")
-    (view,) = ask(story, event)
-    assert forms_of(event) == (event,)
-    assert "this one changes nothing" in check(view.rules[0].state, "known").text
-    later = msgspec.structs.replace(event, time=story.now)
-    (view,) = ask(story, later)
-    assert [one.name for one in view.rules[0].state] == []
-    assert view.rules[0].incident is not None
-    assert view.rules[0].incident.failures == 2
