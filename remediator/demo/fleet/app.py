@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from remediator.demo.fleet import backfills, change_handlers, dag_handlers, handlers
+from remediator.demo.fleet import backfill_handlers, change_handlers, dag_handlers, handlers
 from remediator.demo.fleet.auth import Accounts, Denied
 from remediator.demo.fleet.bodies import Invalid
 from remediator.demo.fleet.faults import Fault, Faults, Kind
@@ -52,11 +52,11 @@ ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
     ("patch_task", "PATCH", TASK, change_handlers.patch_task),
     ("pool", "GET", f"{API}/pools/{{pool_name}}", change_handlers.pool),
     ("patch_pool", "PATCH", f"{API}/pools/{{pool_name}}", change_handlers.patch_pool),
-    ("list_backfills", "GET", f"{API}/backfills", backfills.listed),
-    ("create_backfill", "POST", f"{API}/backfills", backfills.create),
-    ("plan_backfill", "POST", f"{API}/backfills/dry_run", backfills.plan),
-    ("get_backfill", "GET", f"{API}/backfills/{{backfill_id:int}}", backfills.get),
-    ("cancel_backfill", "PUT", f"{API}/backfills/{{backfill_id:int}}/cancel", backfills.cancel),
+    ("list_backfills", "GET", f"{API}/backfills", backfill_handlers.listed),
+    ("create_backfill", "POST", f"{API}/backfills", backfill_handlers.create),
+    ("plan_backfill", "POST", f"{API}/backfills/dry_run", backfill_handlers.plan),
+    ("get_backfill", "GET", f"{API}/backfills/{{backfill_id:int}}", backfill_handlers.get),
+    ("cancel_backfill", "PUT", f"{API}/backfills/{{backfill_id:int}}/cancel", backfill_handlers.cancel),
 )
 LOGGED = {
     "trigger": "trigger_dag_run",

@@ -97,8 +97,6 @@ def _reprocess(value: Any) -> str | None:
 
 
 def _mark(value: Any) -> str | None:
-    if value is None:
-        return "value_error|Value error, 'new_state' should not be empty"
     return None if value in MARKS else f"value_error|Value error, '{value}' is not one of {list(MARKS)}"
 
 
@@ -212,11 +210,6 @@ def clear_body(body: Any) -> ClearBody:
     if raw.get("task_ids") is not None:
         known["task_ids"] = tuple((item, None) if isinstance(item, str) else tuple(item) for item in raw["task_ids"])
     return ClearBody(**known)
-
-
-def task_patch_body(body: Any) -> Json:
-    """The body of a task instance's patch. Raises Invalid."""
-    return required(checked(body, TASK_PATCH), "new_state")
 
 
 def required(body: Json, *names: str) -> Json:

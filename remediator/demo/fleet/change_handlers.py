@@ -35,25 +35,25 @@ def finish_rerun(call: Call, raw: Json, body: ClearBody, chosen: Chosen, now: In
 
 
 def patch_task(call: Call) -> Json:
-    """PATCH .../taskInstances/{t}[/{index}]: a person sets a state or a note; without an index all of a mapped task's"""
+    """PATCH .../taskInstances/{t}[/{index}]: sets a state or a note; without an index, of all of a mapped task's"""
     pairs = _pairs(call)
-    body = bodies.task_patch_body(call.body)
-    changed = [(run, task) for run, task in pairs if task.state != body["new_state"]]
-    if not changed:
-        raise Refusal(409, f"Task id {call.path('task_id')} is already in {body['new_state']} state")
+    body = bodies.checked(call.body, bodies.TASK_PATCH)
+    wanted = body.get("new_state")
+    changed = [(run, task) for run, task in pairs if wanted and task.state != wanted]
+    if wanted and not changed:
+        raise Refusal(409, f"Task id {call.path('task_id')} is already in {wanted} state")
     for _, task in pairs:
-        if "note" in body:
-            task.note = body["note"] or None
+        task.note = (body["note"] or None) if "note" in body else task.note
     for run, task in changed:
-        clearing.mark(call.state, run, task, body["new_state"], call.now)
+        clearing.mark(call.state, run, task, str(wanted), call.now)
     return _page(call, pairs)
 
 
 def would_patch_task(call: Call) -> Json:
     """PATCH .../taskInstances/{t}/dry_run"""
     pairs = _pairs(call)
-    body = bodies.task_patch_body(call.body)
-    return _page(call, [(run, task) for run, task in pairs if task.state != body["new_state"]])
+    wanted = bodies.checked(call.body, bodies.TASK_PATCH).get("new_state")
+    return _page(call, [(run, task) for run, task in pairs if wanted is None or task.state != wanted])
 
 
 def pool(call: Call) -> Json:

@@ -14,7 +14,7 @@ from remediator.demo.fleet.clearing import Chosen, ClearBody, Collision, StillRu
 from remediator.demo.fleet.listing import RUN_STATES, Paging, in_range, page_of, paging
 from remediator.demo.fleet.state import DagRun, FleetState, TaskInstance
 from remediator.model.event import UNMAPPED_INDEX
-from remediator.model.time import Instant, parse_instant
+from remediator.model.time import Instant
 
 Json = dict[str, Any]
 Pair = tuple[DagRun, TaskInstance]

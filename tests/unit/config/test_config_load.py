@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from remediator.config.load import load_config
-from remediator.config.settings import Config, PagerDutyReceiver, SlackReceiver
-from remediator.model.policy import Allow, Budget, Destination, Mode
-from remediator.model.time import HOUR, SECOND
+from remediator.config.policy import MAX_SAMPLE
+from remediator.config.settings import Cluster, Config, Endpoint, PagerDutyReceiver, SlackReceiver
+from remediator.engine.ledger import MAX_RESULTS
+from remediator.model.policy import Allow, Budget, Destination, Maintenance, Mode, Policy
+from remediator.model.secret import Secret
+from remediator.model.time import HOUR, MINUTE, SECOND, parse_instant
 from remediator.rules.faults import Faults
 
 FEED = '[[feed]]\nname = "main"\nbootstrap_servers = "a:9092, b:9092"\ntopics = ["t"]\n'
@@ -245,3 +248,91 @@ def test_what_may_act_is_part_of_the_policy(tmp_path: Path) -> None:
 def test_bounds_of_state_can_be_set(tmp_path: Path) -> None:
     policy = load(tmp_path, FEED + '[policy]\nmax_keys = 50\ncondition_lifetime = "2h"\n').policy()
     assert (policy.max_keys, policy.condition_lifetime) == (50, 2 * HOUR)
+
+
+BRAKES = (
+    FEED
+    + """
+[[deployment]]
+name = "prod-a"
+feed = "main"
+namespaces = ["a"]
+[[deployment]]
+name = "lab"
+feed = "main"
+namespaces = ["b"]
+[[maintenance]]
+deployments = "prod-*"
+begin = 2026-11-01T22:00:00+01:00
+end = "2026-11-02T01:00:00Z"
+reason = "upgrade"
+[[endpoint]]
+name = "tickets"
+url = "https://tickets.example.com/api"
+method = "PUT"
+token = { env = "TICKETS" }
+headers = { X-Team = { env = "TEAM" } }
+idempotency_header = "Idempotency-Key"
+timeout = "5s"
+[[endpoint]]
+name = "bare"
+url = "http://localhost:9999/hook"
+[[cluster]]
+name = "production"
+serves = "prod-*"
+url = "https://10.0.0.1:6443"
+token = { env = "KUBE" }
+[routes.default]
+destinations = [{ kind = "log" }]
+pages_per_hour = 12
+[policy]
+blast_radius = 10
+changes_per_minute = 5
+concurrent_changes = 4
+breaker_sample = 3
+breaker_rate = 0.5
+breaker_rest = "10m"
+proposal_expiry = "2h"
+"""
+)
+BRAKES_ENVIRON = {"TICKETS": "hunter6", "TEAM": "hunter7", "KUBE": "hunter8"}
+
+
+def test_brakes_are_part_of_the_policy(tmp_path: Path) -> None:
+    policy = load(tmp_path, BRAKES, BRAKES_ENVIRON).policy()
+    begin, end = parse_instant("2026-11-01T21:00:00Z"), parse_instant("2026-11-02T01:00:00Z")
+    assert policy.maintenance == (Maintenance(("prod-*",), begin, end, "upgrade"),)
+    assert (policy.blast_radius, policy.changes_per_minute, policy.concurrent_changes) == (10, 5, 4)
+    assert (policy.breaker_sample, policy.breaker_rate, policy.breaker_rest) == (3, 0.5, 10 * MINUTE)
+    assert policy.proposal_expiry == 2 * HOUR
+    assert policy.routes["default"].pages_per_hour == 12
+    plain = load(tmp_path, FEED).policy()
+    assert (plain.maintenance, plain.blast_radius) == ((), Policy().blast_radius)
+    assert plain.routes["default"].pages_per_hour is None
+
+
+def test_a_breaker_can_remember_the_largest_sample() -> None:
+    assert MAX_SAMPLE == MAX_RESULTS
+
+
+def test_endpoints_and_clusters_are_settings_with_their_secrets(tmp_path: Path) -> None:
+    config = load(tmp_path, BRAKES, BRAKES_ENVIRON)
+    assert config.endpoints == (
+        Endpoint("tickets", "https://tickets.example.com/api", "PUT", Secret("hunter6"), {"X-Team": Secret("hunter7")},
+                 "Idempotency-Key", 5 * SECOND),
+        Endpoint("bare", "http://localhost:9999/hook"),
+    )  # fmt: skip
+    assert config.clusters == (Cluster("production", ("prod-*",), "https://10.0.0.1:6443", Secret("hunter8")),)
+    assert config.cluster_of("prod-a") is config.clusters[0]
+    assert config.cluster_of("lab") is None
+    assert "hunter" not in repr(config)
+
+
+def test_a_claim_outlives_calls_of_endpoints_and_clusters_too(tmp_path: Path) -> None:
+    for timeout in (
+        'idempotency_header = "Idempotency-Key"\ntimeout = "25s"',
+        'token = { env = "KUBE" }\ntimeout = "25s"',
+    ):
+        text = BRAKES.replace('timeout = "5s"', "").replace(timeout.partition("\n")[0], timeout)
+        with pytest.raises(Faults, match="1m40s or more: 4 times the longest timeout"):
+            load(tmp_path, text, BRAKES_ENVIRON)
