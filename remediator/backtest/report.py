@@ -37,7 +37,7 @@ _EFFECTS: dict[Reason, str] = {
 }
 BRAKES = frozenset({
     Reason.NEVER_RETRY, Reason.CEILING, Reason.APPROVAL_NEEDED, Reason.NOT_ALLOWED, Reason.FOREIGN_HOST,
-    Reason.BUDGET_SPENT, Reason.ATTEMPTS_SPENT, Reason.FROZEN, Reason.UNVERIFIED, Reason.OUT_OF_SCOPE,
+    Reason.BUDGET_SPENT, Reason.ATTEMPTS_SPENT, Reason.FROZEN, Reason.UNVERIFIED,
     Reason.LIMIT_REACHED,
 })  # fmt: skip
 """Reasons that stand for an effect that a rule wanted and did not get."""

@@ -11,8 +11,10 @@ from remediator.config.names import Names, check_known, read_file_name
 from remediator.config.secrets import SecretReader
 from remediator.config.settings import AirflowApi, Deployment, Feed, Infrastructure
 from remediator.model.policy import DeploymentPolicy, Mode
-from remediator.model.time import SECOND
+from remediator.model.time import DAY, MINUTE, SECOND
 from remediator.rules.toml import Table, show
+
+API_VERSIONS = ("v2", "v1", "auto")
 
 
 def read_deployments(
@@ -90,8 +92,12 @@ def _read_api(table: Table, secrets: SecretReader, base: Path) -> AirflowApi:
         password=secrets.read(table, "password"),
         token=secrets.read(table, "token"),
         ca_file=read_file_name(table, "ca_file", base),
+        api_version=table.choice("api_version", "v2", API_VERSIONS),
         max_concurrency=table.integer("max_concurrency", 8, 1, 64),
+        requests_per_second=table.number("requests_per_second", 0.0, 0.0, 1_000.0),
         timeout=table.duration("timeout", 20 * SECOND, 1 * SECOND, 30 * SECOND),
+        queued_too_long=table.duration("queued_too_long", 10 * MINUTE, 1 * MINUTE, 7 * DAY),
+        must_run=table.texts("must_run"),
     )
     table.close()
     with_password = "username" in table or "password" in table

@@ -15,6 +15,7 @@ from remediator.rules.toml import Table
 
 RANGES: dict[str, tuple[Duration, Duration]] = {
     "condition_lifetime": (1 * SECOND, 30 * DAY),
+    "calm_after": (1 * SECOND, 365 * DAY),
     "lateness": (0, 1 * HOUR),
     "look_delay": (0, 10 * 60 * SECOND),
     "look_again": (1 * SECOND, 1 * HOUR),

@@ -14,7 +14,7 @@ import msgspec
 from remediator.codecs.deployments import DeploymentBinding
 from remediator.model.policy import Mode, Policy
 from remediator.model.secret import Secret
-from remediator.model.time import DAY, MILLISECOND, SECOND, Duration
+from remediator.model.time import DAY, MILLISECOND, MINUTE, SECOND, Duration
 
 MIB = 1024 * 1024
 
@@ -122,9 +122,12 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 class AirflowApi(msgspec.Struct, frozen=True):
-    """Where the scheduler answers, as whom: username and password, or a token.
+    """Where the scheduler answers, as whom: username and password, or a token (hosted Airflow, such as Astro).
 
+    api_version: 'v2' (Airflow 3), 'v1' (Airflow 2), or 'auto': whichever answers.
     ca_file: a PEM bundle to verify the server with instead of the system's.
+    max_concurrency: calls under way at once. requests_per_second: 0 for any number.
+    queued_too_long: what waits in a queue for longer is a finding. must_run: globs over DAGs: one paused is.
     """
 
     url: str
@@ -132,8 +135,12 @@ class AirflowApi(msgspec.Struct, frozen=True):
     password: Secret | None = None
     token: Secret | None = None
     ca_file: str = ""
+    api_version: str = "v2"
     max_concurrency: int = 8
+    requests_per_second: float = 0.0
     timeout: Duration = 20 * SECOND
+    queued_too_long: Duration = 10 * MINUTE
+    must_run: tuple[str, ...] = ()
 
 
 class Deployment(msgspec.Struct, frozen=True):

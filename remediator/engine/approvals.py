@@ -31,12 +31,17 @@ def propose(context: Context, state: DagState, case: Case, step: Step, text: str
     proposals = (*held.incident.proposals, proposal)
     incident.change(context, held, proposals=proposals, status=status, handling=Handling.NONE)
     tell.update(context, held)
-    tell.tell(context, held, _route(context, case), paged=False)
+    asked = _asked(context, case)
+    tell.tell(context, held, asked.to or context.policy.unclassified_route, paged=asked.action == "page")
+    case.told = case.told or asked.action == "page"
 
 
-def _route(context: Context, case: Case) -> str:
+def _asked(context: Context, case: Case) -> Step:
+    """Whom to ask: who would be paged if nothing could be done, else who is told, else who gets the unclassified."""
     rule = rule_of(context, case.rule)
-    return next((step.to for step in (*rule.do, *rule.otherwise) if step.to), context.policy.unclassified_route)
+    steps = [step for step in (*rule.otherwise, *rule.do) if step.to]
+    pages = [step for step in steps if step.action == "page"]
+    return next(iter([*pages, *steps]), Step(action="page", to=context.policy.unclassified_route))
 
 
 def find(state: DagState, proposal_id: str) -> tuple[str, Case] | None:

@@ -44,17 +44,17 @@ def change_brake(context: Context, state: DagState, run: DagRunState, case: Case
     deployment = context.deployment(state.deployment or event.deployment)
     if step is None or step.action not in CHANGE_STEPS:
         return Reason.REFUSED, f"rule {case.rule!r} was changed or removed and asks for no change any more"
-    never = _never_retry(context, state, event) if step.action in ON_TASKS else ""
+    never = never_retry(context, state, event) if step.action in ON_TASKS else ""
     if never:
         return Reason.NEVER_RETRY, never
     if deployment is None or not (deployment.has_api or step.action in ELSEWHERE):
         return Reason.CEILING, "the deployment has no API to act through"
-    if event.log_url and not _is_own_host(event.log_url, deployment.log_hosts):
+    if event.log_url and not is_own_host(event.log_url, deployment.log_hosts):
         return Reason.FOREIGN_HOST, "the failure's log link is not on this deployment's host"
     return (
-        _not_permitted(context, rule, deployment, step.action)
+        not_permitted(context, rule, deployment, step.action)
         or _spent(context, state, run, case, rule, step.max_attempts)
-        or _asks(context, rule, deployment, case, step.action)
+        or asks(context, rule, deployment, case, step.action)
         or ((Reason.FROZEN, "the freeze is on") if context.world.frozen else None)
     )
 
@@ -79,7 +79,7 @@ def issue_brake(context: Context, state: DagState, case: Case) -> tuple[Brake, I
     return (Reason.CAPPED, full), context.now + round(wait * (1 + share))
 
 
-def _not_permitted(context: Context, rule: Rule, deployment: DeploymentPolicy, action: str) -> Brake | None:
+def not_permitted(context: Context, rule: Rule, deployment: DeploymentPolicy, action: str) -> Brake | None:
     for who, mode in (("the deployment", deployment.ceiling), (f"rule {rule.id!r}", rule.mode)):
         if mode is Mode.OBSERVE:
             return Reason.CEILING, f"{who} allows no changes"
@@ -89,7 +89,7 @@ def _not_permitted(context: Context, rule: Rule, deployment: DeploymentPolicy, a
     return None
 
 
-def _asks(context: Context, rule: Rule, deployment: DeploymentPolicy, case: Case, action: str) -> Brake | None:
+def asks(context: Context, rule: Rule, deployment: DeploymentPolicy, case: Case, action: str) -> Brake | None:
     """What a person must say yes to, unless that was done."""
     if step_name(case) in case.approved:
         return None
@@ -108,7 +108,7 @@ def _fits(allow: Allow, rule: Rule, deployment: str, action: str) -> bool:
     return all(any(fnmatchcase(value, glob) for glob in globs) for globs, value in asked)
 
 
-def _never_retry(context: Context, state: DagState, event: Event) -> str:
+def never_retry(context: Context, state: DagState, event: Event) -> str:
     for tag in context.policy.never_retry_tags:
         if tag in event.tags:
             return f"the DAG carries the tag {tag!r}"
@@ -119,7 +119,7 @@ def _never_retry(context: Context, state: DagState, event: Event) -> str:
     return ""
 
 
-def _is_own_host(url: str, hosts: tuple[str, ...]) -> bool:
+def is_own_host(url: str, hosts: tuple[str, ...]) -> bool:
     place = url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1].lower()
     return place in hosts or place.split(":", 1)[0] in hosts
 
@@ -132,22 +132,22 @@ def _spent(context: Context, state: DagState, run: DagRunState, case: Case, rule
     if issued >= limit:
         return Reason.ATTEMPTS_SPENT, f"{issued} of {limit} retries were issued and did not help"
     for allowed in (*rule.budget, Budget()) if all(one.target != "task" for one in rule.budget) else rule.budget:
-        over = _over(context, state, case, rule, allowed)
+        over = over_budget(context, state, case, rule, allowed)
         if over:
             return Reason.BUDGET_SPENT, over
     return None
 
 
-def _over(context: Context, state: DagState, case: Case, rule: Rule, allowed: Budget) -> str:
+def over_budget(context: Context, state: DagState, case: Case, rule: Rule, allowed: Budget) -> str:
     if allowed.target == "task":
         spent = state.budgets.get(case.event.task_id or "", [])
         return budget.exhausted(spent, budget.effective(allowed, context.policy.budget_cap), context.now)
-    place = _targets(state, case, rule)[allowed.target]
+    place = targets_of(state, case, rule)[allowed.target]
     over = budget.exhausted(context.ledger.spent.get(place, []), allowed, context.now)
     return f"{place}: {over}" if over else ""
 
 
-def _targets(state: DagState, case: Case, rule: Rule) -> dict[str, str]:
+def targets_of(state: DagState, case: Case, rule: Rule) -> dict[str, str]:
     """Budget target -> what is counted together, beyond the task's own."""
     return {
         "dag": f"dag {state.deployment}/{state.dag_id}",
@@ -164,7 +164,7 @@ def spend(context: Context, state: DagState, run: DagRunState, case: Case) -> No
     counts[counter] = counts.get(counter, 0) + 1
     task_id = case.event.task_id or ""
     state.budgets[task_id] = [*budget.pruned(state.budgets.get(task_id, []), context.now), context.now]
-    for target, place in _targets(state, case, rule_of(context, case.rule)).items():
+    for target, place in targets_of(state, case, rule_of(context, case.rule)).items():
         if target in context.rules.budget_targets:
             before = context.ledger.spent.get(place, [])
             context.ledger.spent[place] = [*budget.pruned(before, context.now), context.now]
@@ -183,7 +183,7 @@ def refund(context: Context, state: DagState, run: DagRunState, case: Case) -> N
 
 
 def _shared(context: Context, state: DagState, case: Case) -> list[list[int]]:
-    places = _targets(state, case, rule_of(context, case.rule)).values()
+    places = targets_of(state, case, rule_of(context, case.rule)).values()
     found = [context.ledger.spent[place] for place in places if place in context.ledger.spent]
     if found:
         context.touch(LEDGER_KEY)

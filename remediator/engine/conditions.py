@@ -91,7 +91,9 @@ def verdict(context: Context, rule: Rule, event: Event) -> bool | str:
 
 
 def _holds(context: Context, rule: Rule, during: During, event: Event) -> bool | str:
-    scope = context.rules.render_strict(during.scope, Scene(event=event, rule=rule, now=context.now))
+    scope = context.rules.render_strict(
+        during.scope, Scene(event=event, rule=rule, match=context.rules.groups(rule, event), now=context.now)
+    )
     if scope is None:
         return f"during {during.condition}: a field of scope {during.scope!r} is missing"
     at = min(event.time, context.now)

@@ -268,6 +268,9 @@ def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState
             response.expire_proposal(context, state, run_id, case)
         elif case.phase is CasePhase.WAITING and timed_out:
             _end_wait(context, state, run_id, run, case)
+        elif case.phase is CasePhase.TOLD and timed_out and firing.is_calm(context, run_id, case):
+            quiet = format_duration(context.policy.calm_after)
+            judge.end_case(context, state, run, name, Reason.CALMED, f"nothing more within {quiet}")
         elif case.phase is CasePhase.TOLD and timed_out:
             case.due = context.now + context.policy.told_look_every
             if run_id != firing.NO_DAGRUN and _has_api(context, state):

@@ -5,7 +5,7 @@ Owns waiting for the watermark, holds, cool-downs and what is forgotten. What ma
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 
 import msgspec
 
@@ -67,6 +67,11 @@ def span(rule: Rule) -> Duration:
     over_time = (part.length for part in (rule.window,) if part is not None)
     chains = (part.within for part in (rule.sequence, rule.compound) if part is not None)
     return max(*over_time, *chains, rule.hold_for, rule.once_within, 0, 0)
+
+
+def calm_after(rule: Rule) -> Duration:
+    """How long after its last firing what a rule says is over, where no event ends it."""
+    return max(span(rule), rule.cool_down)
 
 
 # -- events -------------------------------------------------------------------------------------------------------
@@ -135,6 +140,10 @@ def _without_trace(event: Event) -> Event:
     return msgspec.structs.replace(event, error=msgspec.structs.replace(event.error, trace=None))  # type: ignore[type-var]
 
 
+def _time(one: Kept) -> Instant:
+    return one.time
+
+
 def _order(one: Kept) -> tuple[Instant, str]:
     return one.time, one.id
 
@@ -170,7 +179,8 @@ def _take_in(context: Context, state: DetectorState, rule: Rule, one: Kept) -> N
     state.reached = max(state.reached, one.time)
     is_deaf = state.fired_at is not None and context.now < state.fired_at + rule.cool_down
     if END in one.members:
-        _on_end(context, state, rule, event)
+        _on_end(context, state, rule, event, one.time)
+    asked = [member for member in one.members if member != END]
     left_out = is_deaf or not _is_in_scope(context, rule, event)
     one.members = tuple(member for member in one.members if member != END and not left_out)
     one.event = event if rule.sequence is not None else None
@@ -178,8 +188,10 @@ def _take_in(context: Context, state: DetectorState, rule: Rule, one: Kept) -> N
         still = windows.window_at(rule.window, state.kept, one.time)
         if still is None:
             _drop_hold(context, state, "it was true no longer")
-    insort(state.kept, one, key=_order)
     state.last = event
+    if not asked:
+        return
+    insort(state.kept, one, key=_order)
     if one.members:
         met = _met(rule, state, one)
         if met is not None:
@@ -215,12 +227,13 @@ def _on_met(context: Context, state: DetectorState, rule: Rule, met: Met, event:
         state.holding.event, state.holding.count = event, max(met.count, state.holding.count)
 
 
-def _on_end(context: Context, state: DetectorState, rule: Rule, event: Event) -> None:
-    """What came before the end counts no more."""
-    _drop_hold(context, state, f"ended by {event.type}")
-    for one in state.kept:
+def _on_end(context: Context, state: DetectorState, rule: Rule, event: Event, at: Instant) -> None:
+    """What came before the end counts no more; what is newer than it stays."""
+    if state.holding is not None and state.holding.since <= at:
+        _drop_hold(context, state, f"ended by {event.type}")
+    for one in state.kept[: bisect_right(state.kept, at, key=_time)]:
         one.members = ()
-    if state.is_open:
+    if state.is_open and (state.fired_time or 0) <= at:
         _calm(context, state, rule, event, Reason.ENDED_BY_EVENT, f"by {event.type}")
 
 
@@ -257,10 +270,12 @@ def _fire(
     if since is not None and rule.once_within and met.at < since + rule.once_within:
         text = f"it fired {format_duration(max(0, met.at - since))} before, and may once within "
         context.decide(Reason.SUPPRESSED, text + format_duration(rule.once_within), rule=rule.id)
+        if state.calm_at is not None:
+            state.calm_at = max(state.calm_at, met.at + calm_after(rule))
         return
     state.fired_at, state.fired_time, state.is_open = context.now, met.at, True
-    if rule.window is not None and rule.ended_by is None:
-        state.calm_at = met.at + rule.window.length
+    if rule.ended_by is None:
+        state.calm_at = met.at + calm_after(rule)
     per = dict(zip(rule.per, state.per, strict=True))
     view = FiringView(rule.id, met.count, met.first, met.at, per)
     groups = context.rules.groups(rule, event)
@@ -327,6 +342,8 @@ def is_over(context: Context, state: DetectorState) -> bool:
     """Nothing here can matter any more. An open incident that an event may end keeps the key, until it expires."""
     rule = _rule(context, state)
     if rule is None:
+        return True
+    if not (state.waiting or state.kept or state.holding or state.is_open or state.fired_at):
         return True
     return context.now >= _kept_until(context, state, rule)
 

@@ -13,13 +13,13 @@ from remediator.engine import budget, feeds, incident, ledger
 from remediator.engine.brakes import (
     ELSEWHERE,
     ON_TASKS,
-    _asks,
-    _is_own_host,
-    _never_retry,
-    _not_permitted,
-    _over,
-    _targets,
+    asks,
+    is_own_host,
     issue_brake,
+    never_retry,
+    not_permitted,
+    over_budget,
+    targets_of,
 )
 from remediator.engine.context import Context
 from remediator.engine.explain_views import (
@@ -140,11 +140,11 @@ def change_checks(context: Context, rule: Rule, ground: Ground, step: Step) -> I
     if step.action == RETRY:
         asked = "the scheduler could not be asked" if case.unverified else ""
         yield _check("scheduler", asked, "it is asked before anything is changed")
-    never = _never_retry(context, state, event) if step.action in ON_TASKS else ""
+    never = never_retry(context, state, event) if step.action in ON_TASKS else ""
     yield _check("never_retry", never, "neither its name nor its tags forbid it")
     reachable = found is not None and (found.has_api or step.action in ELSEWHERE)
     yield _check("api", "" if reachable else "the deployment has no API to act through", "there is a way to act")
-    foreign = event.log_url and not _is_own_host(event.log_url, deployment.log_hosts)
+    foreign = event.log_url and not is_own_host(event.log_url, deployment.log_hosts)
     text = "the log link is on the deployment's host" if event.log_url else "the event has no log link"
     yield _check("host", "the log link is not on this deployment's host" if foreign else "", text)
     yield from _permissions(context, rule, deployment, step)
@@ -166,10 +166,10 @@ def _permissions(context: Context, rule: Rule, deployment: DeploymentPolicy, ste
         ("mode", rule, open_one, f"the rule's mode is {rule.mode.value}"),
     )
     for name, as_rule, as_deployment, fine in asked:
-        brake = _not_permitted(context, as_rule, as_deployment, step.action)
+        brake = not_permitted(context, as_rule, as_deployment, step.action)
         problem = brake[1] if brake is not None and brake[0] is not Reason.NOT_ALLOWED else ""
         yield _check(name, problem, fine)
-    brake = _not_permitted(context, acting, open_one, step.action)
+    brake = not_permitted(context, acting, open_one, step.action)
     fine = "an [[allow]] lets it" if context.policy.allow else "there is no [[allow]] list"
     yield _check("allow", brake[1] if brake is not None else "", fine)
 
@@ -187,7 +187,7 @@ def _counts(context: Context, rule: Rule, ground: Ground, step: Step) -> Iterato
 def _persons(context: Context, rule: Rule, deployment: DeploymentPolicy, ground: Ground, step: Step) -> Iterator[Check]:
     """What only a person can lift."""
     who = ground.case.approved.get(step_name(ground.case))
-    brake = _asks(context, rule, deployment, ground.case, step.action)
+    brake = asks(context, rule, deployment, ground.case, step.action)
     if who is not None:
         yield Check("approval", YES, f"{who} said yes")
     elif brake is not None and brake[0] is Reason.APPROVAL_NEEDED:
@@ -219,7 +219,7 @@ def _budget(context: Context, state: DagState, case: Case, rule: Rule, allowed: 
         place, spent = f"task {task_id}", state.budgets.get(task_id, [])
         limits = budget.effective(allowed, context.policy.budget_cap)
     else:
-        place, limits = _targets(state, case, rule)[allowed.target], allowed
+        place, limits = targets_of(state, case, rule)[allowed.target], allowed
         spent = context.ledger.spent.get(place, [])
     parts = [
         f"{sum(at > context.now - period for at in spent)} of {limit} of the last {name} used"
@@ -227,7 +227,7 @@ def _budget(context: Context, state: DagState, case: Case, rule: Rule, allowed: 
         if limit is not None
     ]
     text = f"{place}: {', '.join(parts) or 'no limit'}"
-    return Check("budget", NO if _over(context, state, case, rule, allowed) else YES, text)
+    return Check("budget", NO if over_budget(context, state, case, rule, allowed) else YES, text)
 
 
 def incident_view(held: OpenIncident) -> IncidentView:

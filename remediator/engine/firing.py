@@ -149,6 +149,14 @@ def on_calm(context: Context, state: DagState, calm: Calm) -> None:
         judge.end_case(context, state, run, calm.case, calm.reason, calm.text)
 
 
+def is_calm(context: Context, run_id: str, case: Case) -> bool:
+    """A rule on single events, which no event ends, has had nothing to say for long."""
+    rule = context.rules.rules.get(case.rule)
+    if run_id != NO_DAGRUN or rule is None or rule.is_detector or rule.ended_by is not None:
+        return False
+    return context.now >= min(case.event.time, context.now) + context.policy.calm_after
+
+
 def _remember(run: DagRunState, name: str, at: int) -> None:
     run.judged[name] = at
     if len(run.judged) > MAX_SUBJECTS:

@@ -27,7 +27,8 @@ def tell(context: Context, held: OpenIncident, route_name: str, *, paged: bool) 
     if route is None or not route.destinations:
         context.decide(Reason.REFUSED, f"route {route_name!r} has no destination", incident=incident.id)
         return
-    new = [item for item in route.destinations if not _knows(held, item, paged=paged)]
+    places = route.destinations if paged else _waking_nobody(route.destinations)
+    new = [item for item in places if not _knows(held, item, paged=paged)]
     if not new:
         context.decide(Reason.ALREADY_TOLD, f"route {route_name!r} knows of this episode", incident=incident.id)
     if new and paged and not ledger.page_allowed(context, route_name, route.pages_per_hour):
@@ -39,6 +40,11 @@ def tell(context: Context, held: OpenIncident, route_name: str, *, paged: bool) 
         told = Told(destination, route_name, "", paged)
         held.told.append(told)
         _start(context, held, told)
+
+
+def _waking_nobody(destinations: tuple[Destination, ...]) -> tuple[Destination, ...]:
+    """Who is told without being woken: a pager is left out, unless there is nothing else."""
+    return tuple(item for item in destinations if item.kind != PAGERDUTY) or destinations
 
 
 def _knows(held: OpenIncident, destination: Destination, *, paged: bool) -> bool:

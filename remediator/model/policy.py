@@ -99,6 +99,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     breaker_*: a rule that helped in less than `breaker_rate` of its last `breaker_sample` or more changes for one error
     asks a person instead, but for one probe each `breaker_rest`.
     max_keys: keys of state per rule. condition_lifetime: of conditions that say none.
+    calm_after: the incident of a rule on single events ends when so long nothing came, unless an event ends it.
     lateness: how much disorder a feed may have, unless feed_lateness says otherwise for that feed.
     look_delay: Airflow announces a failure up to 5.1 s before recording it (measured), so asking at once is vain.
     look_again: first wait before a look is repeated, doubled up to look_again_max.
@@ -126,6 +127,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     proposal_expiry: Duration = HOUR
     max_keys: int = 10_000
     condition_lifetime: Duration = HOUR
+    calm_after: Duration = 12 * HOUR
     lateness: Duration = 10 * SECOND
     feed_lateness: dict[str, Duration] = {}
     look_delay: Duration = 2 * SECOND

@@ -55,7 +55,7 @@ def draft(group: Group, route: str = "default") -> Draft:
     """The draft for one group. route: whom its page names. Raises UndraftableError."""
     example = group.example
     kind, message = _short_type(example), (example.error.message or "")[:MAX_EXAMPLE]
-    pattern = pattern_of(message) if message.strip() else ""
+    pattern = pattern_of(message)
     if not kind and not pattern:
         raise UndraftableError("the error says nothing that a rule could ask for: neither a type nor a message")
     name = _name(group)
@@ -74,6 +74,8 @@ def _short_type(example: Failure) -> str:
 
 def pattern_of(message: str) -> str:
     """The narrowest pattern of the message's template that finds the message itself; '' if there is none."""
+    if not message.strip():
+        return ""
     text = utf8(message)
     for pattern in _candidates(mask(message)):
         if len(pattern) <= MAX_PATTERN and _finds(pattern, text):

@@ -8,9 +8,11 @@ from typing import Any, Protocol, cast
 import msgspec
 
 from remediator.actions.airflow.client import AirflowClient
+from remediator.actions.airflow.executors import executors as airflow_executors
+from remediator.actions.airflow.log_tail import LogTailExecutor
 from remediator.actions.airflow.look import LookExecutor
-from remediator.actions.airflow.retry import RetryExecutor
 from remediator.actions.airflow.settings import AirflowSettings
+from remediator.actions.airflow.survey import SurveyExecutor
 from remediator.actions.airflow.sweep import SweepExecutor
 from remediator.actions.log import LogExecutor
 from remediator.actions.pagerduty.executor import PagerDutyAccount, PagerDutyExecutor
@@ -20,6 +22,7 @@ from remediator.actions.slack.executor import SlackExecutor
 from remediator.codecs.dead_letters import dead_letter
 from remediator.codecs.deployments import DeploymentMap
 from remediator.codecs.mapping import MappingCodec, MappingSpec
+from remediator.codecs.masking import mask
 from remediator.codecs.port import Codec, Undecodable
 from remediator.codecs.registry import CODECS
 from remediator.config.settings import Config, Deployment, Feed, PagerDutyReceiver, SlackReceiver
@@ -82,12 +85,17 @@ def make_outside(config: Config, write: Callable[..., object]) -> Outside:
     )  # fmt: skip
     return Outside(
         executors={
-            "airflow.retry": RetryExecutor(clients),
+            **airflow_executors(clients),
             "slack.message": slack,
             "pagerduty.page": pagerduty,
             "log": LogExecutor(write),
         },
-        questioners={"airflow.look": LookExecutor(clients), "airflow.sweep": SweepExecutor(clients)},
+        questioners={
+            "airflow.look": LookExecutor(clients),
+            "airflow.sweep": SweepExecutor(clients),
+            "airflow.survey": SurveyExecutor(clients, mask),
+            "airflow.log": LogTailExecutor(clients, mask),
+        },
         closers=(*(client.close for client in clients.values()), slack.close, pagerduty.close),
     )
 
@@ -98,14 +106,18 @@ def _airflow(deployment: Deployment) -> AirflowSettings:
     return AirflowSettings(
         deployment=deployment.name,
         base_url=api.url,
+        api_version=api.api_version,
         username=api.username,
         password=api.password or Secret(),
         token=api.token or Secret(),
         ca_file=api.ca_file,
         concurrency=api.max_concurrency,
+        requests_per_second=api.requests_per_second,
         connect_timeout_s=min(CONNECT_TIMEOUT_S, api.timeout / SECOND),
         read_timeout_s=api.timeout / SECOND,
         read_budget_s=api.timeout / SECOND,
+        queued_too_long=api.queued_too_long,
+        must_run=api.must_run,
     )
 
 

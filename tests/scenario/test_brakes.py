@@ -52,7 +52,9 @@ def answer(line: Timeline, command: str, deployment: str = "prod") -> Timeline:
 def asked() -> Timeline:
     """A failure of a deployment that wants to be asked."""
     line = story(CHAT, RETRY).fails("load", deployment="careful").at("10s")
-    return line.expect_message().expect_message(edited=True).expect_nothing().expect_reason(Reason.PROPOSED)
+    return (
+        line.expect_message().expect_message(edited=True).expect_page().expect_nothing().expect_reason(Reason.PROPOSED)
+    )
 
 
 def test_an_approved_change_is_made_and_the_story_names_who_said_so() -> None:
@@ -64,14 +66,15 @@ def test_an_approved_change_is_made_and_the_story_names_who_said_so() -> None:
 
 def test_a_rejected_change_is_not_made() -> None:
     line = answer(asked(), "reject", "careful").at("5m")
-    line.expect_page().expect_reason(Reason.REJECTED)
+    line.expect_reason(Reason.REJECTED).expect_open(1)
     assert not any(one.kind == "airflow.retry" for one in line.actions)
 
 
-def test_a_proposal_that_nobody_answers_expires_and_pages() -> None:
-    line = asked().at("59m")
-    assert not any(one.kind == "pagerduty.page" for one in line.actions)
-    line.at("61m").expect_page().expect_reason(Reason.PROPOSAL_EXPIRED)
+def test_a_proposal_that_nobody_answers_expires_and_is_not_made() -> None:
+    line = asked().at("61m")
+    line.expect_reason(Reason.PROPOSAL_EXPIRED)
+    assert not any(incident.proposals for incident in line.incidents.values())
+    assert not any(one.kind == "airflow.retry" for one in line.actions)
 
 
 def test_an_answer_that_comes_after_the_failure_is_over_changes_nothing() -> None:

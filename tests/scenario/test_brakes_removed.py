@@ -97,18 +97,18 @@ class Case(NamedTuple):
 UNDER_MAINTENANCE = with_limits(maintenance=(Maintenance(("prod",), START, START + HOUR),))
 ONLY_PACKS = with_limits(allow=(Allow(files=("packs/*",)),))
 CASES = {
-    "ceiling": Case(brakes, "_not_permitted", lambda *_: None,
+    "ceiling": Case(brakes, "not_permitted", lambda *_: None,
                     lambda: fails_on_and_on(begin(), 1, deployment="seen"), retries, 0),
-    "allow": Case(brakes, "_not_permitted", lambda *_: None,
+    "allow": Case(brakes, "not_permitted", lambda *_: None,
                   lambda: fails_on_and_on(begin(ONLY_PACKS, file="mine/r.toml"), 1), retries, 0),
-    "approval": Case(brakes, "_asks", lambda *_: None,
+    "approval": Case(brakes, "asks", lambda *_: None,
                      lambda: fails_on_and_on(begin(), 1, deployment="asks"), retries, 0),
     "attempts and budgets": Case(brakes, "_spent", lambda *_: None, lambda: fails_on_and_on(begin(), 6), retries, 2),
     "budget": Case(budget, "exhausted", lambda *_: "",
                    lambda: many(begin(budget=(Budget(per_hour=3, target="rule"),)), 8), retries, 3),
-    "never retry": Case(brakes, "_never_retry", lambda *_: "",
+    "never retry": Case(brakes, "never_retry", lambda *_: "",
                         lambda: fails_on_and_on(begin(), 1, dag_id="payments"), retries, 0),
-    "foreign host": Case(brakes, "_is_own_host", lambda *_: True,
+    "foreign host": Case(brakes, "is_own_host", lambda *_: True,
                          lambda: begin().look_says("load", "failed", 1)
                          .task_failed("load", log_url="https://elsewhere.example.com/x").at("1m"), retries, 0),
     "caps": Case(ledger, "capped", lambda *_: "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, TypeVar
 
 from remediator.actions.airflow import routes
-from remediator.actions.airflow.rows import decoded
+from remediator.actions.airflow.rows import decoded, instant_of_date
 from remediator.actions.airflow.session import Answer, Caller, Params
 from remediator.actions.airflow.survey_rows import (
     HealthRow,
@@ -50,10 +50,10 @@ class HealthClient:
     def __init__(self, session: Caller) -> None:
         self._session = session
 
-    async def health(self) -> HealthRow:
-        """Scheduler, triggerer, DAG processor and database."""
+    async def health(self) -> tuple[HealthRow, Instant | None]:
+        """Scheduler, triggerer, DAG processor and database; and the server's clock, None if it does not say."""
         answer = await self._session.read("GET", f"{routes.API}/monitor/health")
-        return decoded(answer.body, HealthRow)
+        return decoded(answer.body, HealthRow), instant_of_date(answer.date)
 
     async def pools(self) -> list[PoolUse]:
         """Every pool."""

@@ -8,13 +8,13 @@ import msgspec
 
 from remediator.actions.airflow.asked import since
 from remediator.actions.airflow.note import is_ours
-from remediator.actions.airflow.preview import counted
+from remediator.actions.airflow.preview import counted, short_instant
 from remediator.actions.airflow.resources import DagRow
 from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, instant_of
 from remediator.actions.airflow.verdict import too_many
 from remediator.model.action import Action, Reprocess
 from remediator.model.outcome import Delivered, Outcome, Refused, Unknown
-from remediator.model.time import Duration, Instant, format_instant
+from remediator.model.time import Duration, Instant
 
 MOST_DAGRUNS = 100
 """How many dagruns one action may touch, whoever approves it."""
@@ -29,7 +29,7 @@ class Interval(msgspec.Struct, frozen=True):
     @property
     def run_id(self) -> str:
         """The id that makes its creation harmless to repeat."""
-        return f"remediator__{format_instant(self.start)}"
+        return f"remediator__{short_instant(self.start)}"
 
 
 class Seen(msgspec.Struct, frozen=True):

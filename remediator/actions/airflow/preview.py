@@ -8,6 +8,7 @@ import msgspec
 
 from remediator.actions.airflow.rows import NO_STATE, TaskInstanceRow
 from remediator.model.event import UNMAPPED_INDEX
+from remediator.model.time import Instant, format_instant
 
 NAMED_LIMIT = 10
 """How many things a text names."""
@@ -43,6 +44,11 @@ def named(names: Sequence[str]) -> str:
     """The first of them, and how many more there are."""
     shown = ", ".join(names[:NAMED_LIMIT])
     return shown if len(names) <= NAMED_LIMIT else f"{shown} and {len(names) - NAMED_LIMIT} more"
+
+
+def short_instant(moment: Instant) -> str:
+    """'2026-03-02T00:00:00Z', with the fraction of the second if there is one."""
+    return format_instant(moment).replace(".000000Z", "Z")
 
 
 def counted(number: int, noun: str) -> str:

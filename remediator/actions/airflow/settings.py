@@ -20,7 +20,7 @@ class AirflowSettings(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: a PEM bundle to verify the server with instead of the system's.
     concurrency: calls in flight at once. requests_per_second: 0 for any number. wait_s: the longest that a call waits
     for either. page_size * max_pages: the most rows that one question reads.
-    read_budget_s: what one read may take, all its tries together. max_log_bytes: the longest log that is read to its end.
+    read_budget_s: what one read may take, all its tries together. max_log_bytes: the longest log that is read.
     queued_too_long, must_run: what a survey finds wrong: the time in a queue, globs over DAGs that must not be paused.
     """
 

@@ -18,9 +18,7 @@ class ComponentRow(msgspec.Struct, frozen=True):
     @property
     def last_heartbeat(self) -> str | None:
         """Under whichever name it came."""
-        return (
-            self.latest_scheduler_heartbeat or self.latest_triggerer_heartbeat or self.latest_dag_processor_heartbeat
-        )
+        return self.latest_scheduler_heartbeat or self.latest_triggerer_heartbeat or self.latest_dag_processor_heartbeat
 
 
 class HealthRow(msgspec.Struct, frozen=True):

@@ -12,13 +12,12 @@ from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
 from remediator.actions.airflow.note import merged
 from remediator.actions.airflow.once import Send
-from remediator.actions.airflow.preview import Preview
+from remediator.actions.airflow.preview import Preview, short_instant
 from remediator.actions.airflow.resources import DagRow
 from remediator.actions.airflow.rows import DagRunRow
 from remediator.actions.airflow.verdict import LookAgain
 from remediator.model.action import Action, Guarantee, Trigger
 from remediator.model.outcome import Delivered, Outcome, Refused
-from remediator.model.time import format_instant
 
 WAITS = "the DAG is paused, so it stays queued until somebody resumes it"
 _BAD_PARAM = "Invalid input for param "
@@ -107,6 +106,6 @@ def without_conf(fault: Answered) -> Answered:
 
 
 def _told(wanted: Trigger, *, waits: bool) -> str:
-    date = "" if wanted.logical_date is None else f" for {format_instant(wanted.logical_date)}"
+    date = "" if wanted.logical_date is None else f" for {short_instant(wanted.logical_date)}"
     text = f"creates the dagrun {wanted.run_id} of {wanted.dag_id}{date}"
     return f"{text}; {WAITS}" if waits else text

@@ -74,13 +74,14 @@ OPEN = frozenset({"health", "version"})
 
 @dataclass(slots=True)
 class FleetApi:
-    """One stand-in: its state, its accounts, its faults and its clock."""
+    """One stand-in: its state, its accounts, its faults and its clock. spoiled: answers that a fault has spoiled."""
 
     state: FleetState
     clock: Callable[[], Instant]
     accounts: Accounts = field(default_factory=Accounts)
     faults: Faults = field(default_factory=Faults)
     clear_takes_s: float = CLEAR_TAKES_S
+    spoiled: int = 0
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -99,10 +100,16 @@ class FleetApi:
                 await asyncio.sleep(fault.seconds)
                 if fault.kind is Kind.STATUS:
                     return _status(fault)
+            if fault is not None and fault.kind is Kind.DEAF:
+                self.spoiled += 1
+                return _Broken(Kind.HANG)
             answer = await self._answer(name, handler, request)
             # The stand-in's own clock, which may be virtual, and not the server's.
             answer.headers["date"] = formatdate(self.clock() // SECOND, usegmt=True)
-            return answer if fault is None else _spoiled(answer, fault)
+            if fault is None:
+                return answer
+            self.spoiled += 1
+            return _spoiled(answer, fault)
 
         return endpoint
 

@@ -130,4 +130,4 @@ def _known(call: Call) -> BackfillRecord:
 
 
 def _text(moment: Instant) -> str:
-    return format_instant(moment).replace("Z", "+00:00")
+    return format_instant(moment).replace(".000000", "").replace("Z", "+00:00")

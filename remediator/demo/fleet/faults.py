@@ -15,6 +15,8 @@ class Kind(StrEnum):
     """Answers with a status and does not act."""
     STATUS_AFTER = "status_after"
     """Acts, then answers with a status, as a proxy does that lost its server."""
+    DEAF = "deaf"
+    """Neither acts nor answers."""
     HANG = "hang"
     """Acts, then never answers."""
     CLOSE = "close"

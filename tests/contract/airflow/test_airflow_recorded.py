@@ -13,12 +13,14 @@ import pytest
 from remediator.demo.fleet.app import FleetApi
 from remediator.demo.fleet.plan import DagSpec, TaskSpec
 from remediator.demo.fleet.server import serving
-from remediator.demo.fleet.state import FleetState
-from remediator.model.time import parse_instant
+from remediator.demo.fleet.state import BackfillRecord, FleetState, PoolSize
+from remediator.model.time import DAY, parse_instant
 
+RECORDED = ("rest_calls_3_3_2.ndjson", "change_calls_3_3_2.ndjson")
 CALLS = [
     json.loads(line)
-    for line in (Path(__file__).parents[2] / "data/airflow/rest_calls_3_3_2.ndjson").read_text().splitlines()
+    for name in RECORDED
+    for line in (Path(__file__).parents[2] / "data/airflow" / name).read_text().splitlines()
 ]
 NOW = parse_instant("2026-11-22T07:20:00Z")
 CRM = "manual__2026-11-22T06:56:06.476650+00:00"
@@ -32,19 +34,30 @@ DAGS = (
     DagSpec("killed_job", (TaskSpec("killed"),)),
     DagSpec("branchy", (TaskSpec("fail_fast"),)),
     DagSpec("manual_export", (TaskSpec("export"),)),
+    DagSpec("heartbeat_etl", (TaskSpec("beat"),), tags=("tier3",)),
+    DagSpec("daily_revenue", (TaskSpec("day"),), every=DAY),
 )
 RUNS = (
     ("crm_sync", CRM),
     ("crm_sync", OTHER_CRM),
     ("partition_load", "manual__2026-11-22T06:51:59.209002+00:00"),
+    ("schema_drift", "manual__2026-11-22T06:51:59.171500+00:00"),
     ("schema_drift", "race-schema_drift-1795331118"),
     ("schema_drift", "race-schema_drift-1795331570"),
     ("killed_job", "manual__2026-11-22T06:51:59.263396+00:00"),
     ("branchy", "manual__2026-11-22T06:51:59.242473+00:00"),
 )
 ALREADY_CLEARED = {"clear_again_immediately"}
-RUNNING = {"clear_running_only_failed", "clear_running_prevent", "clear_running", "trigger_dup_id", "patch_ti_failed"}
-SUCCEEDED = {"patch_ti_success_again"}
+RUNNING = {
+    "clear_running_only_failed",
+    "clear_running_prevent",
+    "clear_running",
+    "trigger_dup_id",
+    "patch_ti_failed",
+} | {"patch_ti_success"}
+SUCCEEDED = {"patch_ti_success_again", "patch_dry"}
+OPEN_BACKFILLS = {"bf_dup": 1, "bf_get": 1, "bf_list": 1, "bf_cancel": 3}
+JANUARY = tuple(parse_instant(f"2026-01-{day:02}T00:00:00Z") for day in range(1, 6))
 ANONYMOUS = {"trig_401": "", "trig_401_bad": "Bearer nonsense"}
 
 
@@ -63,9 +76,25 @@ def state_for(label: str) -> FleetState:
         state.begin_try(run.tasks["work", -1], NOW)
         run.tasks["work", -1].state = "success" if label in SUCCEEDED else "running"
         state.set_run_state(run, "running", NOW)
+    state.pools["crm_pool"] = PoolSize("crm_pool", 2, "d")
+    if label == "trig_dup_logical_date":
+        state.add_run("manual_export", "first", NOW, logical_date=parse_instant("2026-11-01T00:00:00Z"))
+    if label.startswith("bf_"):
+        _prepare_backfills(state, label)
     for event in ("post_clear_task_instances",) * 2:
         state.record(NOW, event, "admin", "crm_sync", CRM, "{}")
     return state
+
+
+def _prepare_backfills(state: FleetState, label: str) -> None:
+    """The third of January failed, if there was a backfill before; one is open where the recording says so."""
+    for date in JANUARY if label == "bf_dry_failed" else ():
+        run = state.add_run("daily_revenue", f"backfill__{date}", NOW, run_type="backfill", logical_date=date)
+        state.set_run_state(run, "failed" if date == JANUARY[2] else "success", NOW)
+    number = OPEN_BACKFILLS.get(label, 3)
+    known = BackfillRecord(number, "daily_revenue", JANUARY[0], JANUARY[4], "none", 2, {"hs": "BF1"}, NOW, NOW)
+    known.completed_at = None if label in OPEN_BACKFILLS else NOW
+    state.backfills[number] = known
 
 
 def _fail(state: FleetState, dag_id: str, run_id: str) -> None:
@@ -154,6 +183,8 @@ def _first(recorded: list[Any], answered: list[Any]) -> tuple[Any, Any]:
 
 
 def error(answer: dict[str, Any]) -> Any:
-    """The answer without the incident number that Airflow makes up."""
+    """The answer without the incident number that Airflow makes up, and without pydantic's links to its manual."""
     detail = answer["detail"]
+    if isinstance(detail, list):
+        return [{name: value for name, value in fault.items() if name != "url"} for fault in detail]
     return {**detail, "message": ""} if isinstance(detail, dict) else detail

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from remediator.engine.detector import MAX_KEPT
 from remediator.model.event import Event
 from remediator.model.policy import BUDGET_TARGETS, DeploymentPolicy, Destination, Mode, Policy, Route

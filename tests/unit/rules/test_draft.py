@@ -111,6 +111,7 @@ words = st.sampled_from(("'a b'", "10.0.0.1", "/x/y", "https://u:p@h7/p", "2026-
 
 
 @settings(deadline=None)
+@example("\x1f")
 @given(ugly | st.lists(words, max_size=120).map("".join) | st.lists(words, max_size=120).map(" ".join))
 def test_a_pattern_finds_the_message_it_was_made_from(message: str) -> None:
     pattern = pattern_of(message)

@@ -12,7 +12,8 @@ from remediator.codecs.kubernetes_reasons import REASONS
 from remediator.codecs.openlineage import _TYPES as OPENLINEAGE_TYPES
 from remediator.model.policy import Allow, DeploymentPolicy, Policy, Route
 from remediator.rules.lint import Finding, lint
-from remediator.rules.load import load_rules
+from remediator.rules.lint_lines import located
+from remediator.rules.load import load_rules, rule_paths
 from remediator.rules.types import TYPES
 
 ROOT = Path(__file__).parents[3]
@@ -46,7 +47,8 @@ def of_where(tmp_path: Path, where: str) -> list[str]:
 @pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.toml")), ids=lambda file: file.stem)
 def test_findings_are_as_recorded(file: Path) -> None:
     """UPDATE_GOLDEN=1 rewrites the expected lines."""
-    text = "".join(f"{finding}\n" for finding in lint(load_rules([file], POLICY), POLICY))
+    findings = located(lint(load_rules([file], POLICY), POLICY), rule_paths([file]))
+    text = "".join(f"{finding}\n" for finding in findings)
     golden = file.with_suffix(".txt")
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
@@ -314,6 +316,48 @@ def test_otherwise_without_a_change_to_go_wrong(tmp_path: Path) -> None:
     text = f'[[rule]]\nid = "a"\n{FINAL}{LOG}[[rule.otherwise]]\naction = "log"\n'
     assert codes(found(tmp_path, text)) == ["never-otherwise"]
     assert found(tmp_path, text.replace('"log"', '"airflow.retry"', 1)) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "expected", "place"),
+    [
+        ('action = "airflow.trigger", dag_id = "fix_{match.host}"', ["no-such-group"], "do 1 dag_id"),
+        ('action = "airflow.trigger", dag_id = "{match.host | default(\'x\')}"', [], ""),
+        (
+            'action = "airflow.trigger", dag_id = "a", conf = { a = ["{rule.labels.team}"] }',
+            ["no-such-name"],
+            "do 1 conf a 1",
+        ),
+        (
+            'action = "http.request", endpoint = "e", body = { task = "{event.task_id}" }',
+            ["not-carried"],
+            "do 1 body task",
+        ),
+        ('action = "airflow.pause"', ["not-carried"], "do 1"),
+        ('action = "airflow.pause", dag_id = "a"', [], ""),
+        ('action = "airflow.backfill", dag_id = "a"', ["not-carried"], "do 1"),
+        ('action = "airflow.backfill", dag_id = "a", since = "{event.time}"', [], ""),
+    ],
+)
+def test_what_changes_are_about(tmp_path: Path, step: str, expected: list[str], place: str) -> None:
+    step = step.replace("default('x')", 'default(\\"x\\")')
+    findings = found(tmp_path, f'[[rule]]\nid = "a"\non = "node.not_ready"\ndo = [{{ {step} }}]')
+    assert codes(findings) == expected
+    assert [finding.fault.place for finding in findings] == [f'rule "a" {place}'] * len(expected)
+
+
+def test_a_change_of_any_kind_has_an_otherwise_and_news_after_it(tmp_path: Path) -> None:
+    pause = '\n[[rule.do]]\naction = "airflow.pause"\n'
+    text = f'[[rule]]\nid = "a"\non = "task.failed"\n{LOG}{pause}{LOG}[[rule.otherwise]]\naction = "log"\n'
+    assert found(tmp_path, text) == []
+
+
+def test_each_action_needs_leave(tmp_path: Path) -> None:
+    text = acting("a", 'dag_id = "x"') + '\n[[rule.do]]\naction = "airflow.rerun"\n'
+    policy = Policy(routes=POLICY.routes, allow=(Allow(actions=("airflow.retry",)),))
+    (finding,) = found(tmp_path, text, policy)
+    assert (finding.code, "for airflow.rerun of" in finding.fault.found) == ("not-allowed", True)
+    assert found(tmp_path, text, Policy(routes=POLICY.routes, allow=(Allow(actions=("airflow.re*",)),))) == []
 
 
 def test_many_rules_are_judged_in_linear_time(tmp_path: Path) -> None:

@@ -7,12 +7,26 @@ from pathlib import Path
 
 import pytest
 
+from remediator.model.action import CHANGE_STEPS
 from remediator.model.policy import Budget, Mode, Policy, Route
 from remediator.model.time import MINUTE, SECOND
+from remediator.rules.changes import CHANGES
 from remediator.rules.faults import Faults
 from remediator.rules.index import RuleSet
 from remediator.rules.load import MAX_RULES, load_rules
-from remediator.rules.spec import Backoff, Compound, During, Period, Rule, Selector, Sequence, Step, Window
+from remediator.rules.spec import (
+    Backoff,
+    Compound,
+    During,
+    Period,
+    Rule,
+    Selector,
+    Sequence,
+    Step,
+    Window,
+    decode_rule_set,
+    encode_rule_set,
+)
 from remediator.rules.toml import MAX_BYTES
 
 TESTS = Path(__file__).parents[2]
@@ -178,6 +192,77 @@ def test_everything_a_rule_without_state_can_say() -> None:
     assert rule.on_resolve == (Step("notify", "default"),)
     assert (rule.owner, rule.labels) == ("data-platform", {"team": "platform", "tier": "1"})
     assert not rule.is_detector
+
+
+def test_every_kind_of_change_is_a_step_with_its_own_keys() -> None:
+    rules = good("changes")
+    retry, rerun, reprocess, backfill, mark = rules["wider-each-time"].do
+    assert (retry.params, retry.max_attempts, retry.verify) == ({"scope": "group"}, 2, 60 * MINUTE)
+    assert (rerun.params, rerun.max_attempts, rerun.verify, rerun.wait) == ({}, 2, 120 * MINUTE, 5 * MINUTE)
+    assert rerun.condition == {"run_type": "scheduled"}
+    assert reprocess.params == {
+        "dag_id": "{event.dag_id}_daily",
+        "since": "{event.logical_date}",
+        "until": "2026-11-03T00:00:00Z",
+    }
+    first = "2026-11-01T00:00:00+01:00"
+    assert backfill.params == {
+        "dag_id": "daily",
+        "since": first,
+        "until": first,
+        "reprocess": "completed",
+        "max_active": 4,
+    }
+    assert mark.params == {"state": "skipped"}
+    pool, scale, request = rules["pressure"].do
+    assert pool.params == {"pool": "{event.attributes.pool}", "slots": 128, "only_if": 64}
+    assert (pool.undo_after, scale.undo_after, request.undo_after) == (120 * MINUTE, 120 * MINUTE, 0)
+    assert (scale.params["kind"], scale.params["replicas"], request.params["endpoint"]) == ("StatefulSet", 6, "tickets")
+    assert request.params["body"]["by"] == {"name": "remediator", "share": 0.5}
+    pause, trigger, resume = rules["many-failures"].do
+    assert (pause.params, pause.undo_after, pause.max_attempts) == ({}, 30 * MINUTE, 3)
+    assert trigger.params["conf"] == {"failures": "{firing.count}"}
+    assert resume.params == {"dag_id": "{event.dag_id}"}
+
+
+def test_every_kind_of_change_has_a_good_and_a_bad_file() -> None:
+    shown = {step.action for rule in good("changes").values() for step in rule.do}
+    assert shown == set(CHANGES)
+    bad = "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in BAD.glob("*.toml"))
+    assert [kind for kind in CHANGES if f'action = "{kind}"' not in bad] == []
+
+
+def test_kinds_of_changes_are_those_that_the_engine_makes() -> None:
+    """An open backfill is cancelled by no rule."""
+    assert set(CHANGES) == CHANGE_STEPS - {"airflow.cancel_backfill"}
+
+
+def test_an_instant_of_toml_is_taken_as_a_text(tmp_path: Path) -> None:
+    step = 'do = [{ action = "airflow.backfill", dag_id = "d", since = 2026-11-01T00:00:00+01:00 }]'
+    (tmp_path / "a.toml").write_text(rule("a").replace('do = [{ action = "log" }]', step), encoding="utf-8")
+    spec = load_rules([tmp_path], POLICY)
+    assert spec.rules[0].do[0].params["since"] == "2026-11-01T00:00:00+01:00"
+    assert decode_rule_set(encode_rule_set(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("{ a = nan }", "nan"),
+        ("{ a = 99999999999999999999 }", "99999999999999999999"),
+        ("{ a = [1, { b = 10:00:00 }] }", "a date or time"),
+        (f'{{ a = "{"x" * 2_001}" }}', "2,001 characters"),
+        (f"{{ {'x' * 201} = 1 }}", "a name of 201 characters"),
+        (f"{{ a = {[0] * 200} }}", "202 values"),
+        ('{ a = "{" }', "a lone {"),
+    ],
+)
+def test_values_that_are_no_json_or_too_many(tmp_path: Path, value: str, found: str) -> None:
+    step = f'do = [{{ action = "http.request", endpoint = "e", body = {value} }}]'
+    (tmp_path / "a.toml").write_text(rule("a").replace('do = [{ action = "log" }]', step), encoding="utf-8")
+    with pytest.raises(Faults) as caught:
+        load_rules([tmp_path], POLICY)
+    assert [fault.found for fault in caught.value.faults] == [found]
 
 
 def test_a_rule_has_its_own_before_defaults() -> None:

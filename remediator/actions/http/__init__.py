@@ -1,0 +1,1 @@
+"""`http.request`: JSON sent to an endpoint of the configuration."""

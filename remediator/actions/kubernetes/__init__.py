@@ -1,0 +1,1 @@
+"""`kubernetes.scale`: the number of replicas of a Deployment or StatefulSet."""

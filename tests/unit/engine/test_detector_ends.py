@@ -1,0 +1,81 @@
+"""How what a rule says ends: by an event, late or not, and by itself when nothing more comes."""
+
+from __future__ import annotations
+
+import msgspec
+from test_detector_edges import POLICY, fired, held, rule, say, story
+
+from remediator.model.event import ConditionInfo, Event
+from remediator.model.policy import DeploymentPolicy, Destination, Mode, Route
+from remediator.model.reasons import Reason
+from remediator.model.time import DAY, HOUR, MINUTE
+from remediator.rules.spec import During, Selector, Sequence, Window
+from remediator.testing.timeline import START
+
+
+def test_an_incident_stays_open_while_its_firings_are_swallowed() -> None:
+    line = story(rule(window=Window(MINUTE, at_least=2), once_within=HOUR))
+    for second in range(1, 600, 10):
+        say(line, f"a@{second}s")
+    line.expect_open(1)
+    line.at("3h").expect_open(0)
+
+
+def test_an_end_that_is_older_than_the_hold_does_not_stop_it() -> None:
+    line = say(story(held()), "a@20s").at("25s")
+    assert fired(say(line, "end@5s").at("2m")) == 1
+
+
+def test_an_end_that_comes_late_leaves_what_is_newer_than_it() -> None:
+    three = rule(window=Window(10 * MINUTE, at_least=3), ended_by=Selector(("end",)))
+    line = say(story(three), "a@20s", "a@21s").at("45s")
+    assert fired(say(line, "end@5s").at("59s").at("1m")) == 0
+    assert fired(say(line, "a@60s").at("3m")) == 1
+
+
+def test_ends_without_a_beginning_keep_no_state() -> None:
+    few = msgspec.structs.replace(POLICY, max_keys=3)
+    line = story(held(), policy=few)
+    for number in range(20):
+        say(line, f"end@{number}m", subject=f"s{number}")
+    line.at("21m")
+    assert line.core.ledger.detectors == {}
+    assert not any(one.rule == "self.rule_limit" for one in line.incidents.values())
+
+
+def test_a_sequence_calms_down_too_and_tells_the_next_time() -> None:
+    chain = rule(on=(), sequence=Sequence(MINUTE, (Selector(("a",)), Selector(("b",)))))
+    line = say(story(chain), "a@1s", "b@2s").at("30s").expect_message().expect_open(1)
+    line.at("2m").expect_message(edited=True).expect_open(0)
+    say(line, "a@3m", "b@181s").at("4m").expect_message().expect_open(1)
+
+
+def test_what_is_told_once_a_day_is_told_every_day() -> None:
+    line = say(story(rule(once_within=DAY)), "a@1s").at("1m").expect_message()
+    say(line, "a@49h").at("50h").expect_message(edited=True).expect_message()
+
+
+def test_the_incident_of_a_single_event_ends_when_long_nothing_came() -> None:
+    line = say(story(rule(per=())), "a@1s").at("1m").expect_message()
+    say(line, "a@11h").at("22h").expect_message(edited=True).expect_open(1)
+    line.at("24h").expect_message(edited=True).expect_open(0).expect_reason(Reason.CALMED)
+
+
+def test_a_scope_may_name_what_a_pattern_found() -> None:
+    evicted = During("pod.evicted", scope="pod/airflow/{match.pod}")
+    where = {"error.message": {"matches": r"Pod (?P<pod>\S+) "}}
+    one = rule(on=("task.failed_finally",), per=(), where=where, during=(evicted,))
+    api = DeploymentPolicy("api", "feed", Mode.ACT)
+    line = story(one, policy=msgspec.structs.replace(POLICY, deployments={**POLICY.deployments, "api": api}))
+    condition = ConditionInfo("pod.evicted", "pod/airflow/x1")
+    line.event(Event("pod.evicted", START, deployment="api", subject="pod/airflow/x1", condition=condition))
+    line.at("10s").fails("load", deployment="api", error="E: Pod x1 returned a failure").at("1m")
+    line.expect_reason(Reason.RULE_RESPONDS).expect_reason(Reason.RULE_ERROR, 0)
+
+
+def test_a_notification_leaves_pagers_out_where_others_are_told() -> None:
+    both = Route(
+        "default", (Destination("pagerduty.page", "pagerduty"), Destination("slack.message", "slack", "#data"))
+    )
+    line = say(story(rule(per=()), policy=msgspec.structs.replace(POLICY, routes={"default": both})), "a@1s").at("5s")
+    line.expect_message().expect_nothing()
