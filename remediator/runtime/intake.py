@@ -13,7 +13,7 @@ from remediator.model.event import TERMINAL, Event, compact
 from remediator.model.inputs import Fact, Gap, Input, Unmapped, Watermark
 from remediator.model.record import DeadLetter, Record
 from remediator.model.time import MINUTE, Duration, Instant
-from remediator.rules.index import RuleSet
+from remediator.rules.index import NOTHING, Matched, RuleSet
 from remediator.sources.port import SourceBatch
 from remediator.store.port import HistoryRow, MatcherBatch
 
@@ -53,6 +53,8 @@ class Prepared(msgspec.Struct, frozen=True):
     events: int
     facts: int
     matches: int
+    rule_errors: int = 0
+    """Rules that could answer neither yes nor no: counted, never journalled, since an error never acts."""
 
 
 def prepare(intake: Intake, rules: RuleSet, batch: SourceBatch, now: Instant, *, mark: bool) -> Prepared | None:
@@ -62,7 +64,7 @@ def prepare(intake: Intake, rules: RuleSet, batch: SourceBatch, now: Instant, *,
     letters: list[DeadLetter] = []
     unmapped: dict[str, Unmapped] = {}
     latest: Instant = 0
-    counts = [0, 0, 0]
+    counts = [0, 0, 0, 0]
     if batch.lost is not None:
         since = batch.records[0].timestamp if batch.records else now
         inputs.append(Gap(intake.feed, batch.topic, batch.partition, batch.lost.first, batch.lost.last, since))
@@ -104,7 +106,9 @@ def _take(event: Event, rules: RuleSet, inputs: list[Input], history: list[Histo
     state = HISTORY_STATES.get(event.type)
     if state is not None and event.run_id is not None and event.dag_id is not None:
         history.append(_history_row(event, state))
-    matched = met_rules(rules, event)
+    met = rules.match(event) if rules.wants(event.type) else NOTHING
+    counts[3] += len(met.errors)
+    matched = ids_of(met)
     is_condition = event.condition is not None and rules.wants_condition(event.condition.name)
     if matched or is_condition or event.type in TERMINAL:
         counts[1] += 1
@@ -114,9 +118,11 @@ def _take(event: Event, rules: RuleSet, inputs: list[Input], history: list[Histo
 
 def met_rules(rules: RuleSet, event: Event) -> tuple[str, ...]:
     """Rules that the event meets with any of their parts; each once, the first to respond first."""
-    if not rules.wants(event.type):
-        return ()
-    met = rules.match(event)
+    return ids_of(rules.match(event)) if rules.wants(event.type) else ()
+
+
+def ids_of(met: Matched) -> tuple[str, ...]:
+    """The rules of a match, each once, the first to respond first."""
     ids = [rule.id for rule in met.rules] + [rule.id for rule, _ in met.members]
     return tuple(dict.fromkeys(ids)) if ids else ()
 

@@ -27,6 +27,7 @@ class Metrics:
         self._records = self._counter("records", "Records read", "feed")
         self._facts = self._counter("facts", "Events journalled as facts")
         self._matches = self._counter("matches", "Events that at least one rule met")
+        self._rule_errors = self._counter("rule_errors", "Times that a rule could answer neither yes nor no")
         self._dead_letters = self._counter("dead_letters", "Records that no codec could read", "feed")
         self._unmapped = self._counter("unmapped", "Events that no deployment, or more than one, claims")
         self._actions = self._counter("actions", "Actions that ended", "kind", "outcome")
@@ -62,6 +63,10 @@ class Metrics:
     def matches(self, count: int) -> None:
         """So many of them met a rule."""
         self._matches.inc(count)
+
+    def rule_errors(self, count: int) -> None:
+        """So often a rule could not answer."""
+        self._rule_errors.inc(count)
 
     def dead_letters(self, feed: str, count: int) -> None:
         """So many records could not be read."""

@@ -37,6 +37,7 @@ class Observer:
         self._metrics.records(feed, prepared.records)
         self._metrics.facts(prepared.facts)
         self._metrics.matches(prepared.matches)
+        self._metrics.rule_errors(prepared.rule_errors)
         letters = prepared.batch.dead_letters
         if letters:
             self._metrics.dead_letters(feed, len(letters))

@@ -1,4 +1,4 @@
-"""Journal chunks: how a run of inputs is cut into rows, and rows back into entries. Does no I/O."""
+"""Journal chunks: how inputs are cut into rows, rows become entries, and what a cancel journals. Does no I/O."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from remediator.model.inputs import Entry, Input, decode_inputs, encode_inputs
+from remediator.model.action import Action
+from remediator.model.inputs import Entry, Input, Performed, decode_inputs, encode_inputs
+from remediator.model.outcome import Refused
 from remediator.model.time import Instant
 
 CHUNK_INPUTS = 500
@@ -49,3 +51,8 @@ def entries_after(chunks: Iterable[Chunk], after: int) -> list[Entry]:
         for position, one in enumerate(decode_inputs(chunk.body), start=chunk.first)
         if position > after
     ]
+
+
+def refusal(action: Action, reason: str) -> Performed:
+    """What the journal says of an action that was cancelled before anybody had begun with it."""
+    return Performed(action_id=action.id, key=action.key, kind=action.kind, outcome=Refused(reason=reason))

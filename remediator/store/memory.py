@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from remediator.model.action import CHANGES_TARGET, QUESTIONS, Action
 from remediator.model.incident import Incident, Phase
-from remediator.model.inputs import Entry, Input, Performed
-from remediator.model.outcome import Refused
+from remediator.model.inputs import Entry, Input
 from remediator.model.reasons import Decision
 from remediator.model.record import DeadLetter
 from remediator.model.time import MINUTE, Duration, Instant
-from remediator.store.chunks import encode_chunks, entries_after, place_chunks
+from remediator.store.audit import AuditEntry, cancelled, chain, is_audited
+from remediator.store.chunks import entries_after, refusal
 from remediator.store.lattice import history_key, merge
+from remediator.store.memory_audit import MemoryAudit, no_pause
 from remediator.store.memory_data import (
     FINISHED,
     KeptSnapshot,
@@ -44,11 +45,7 @@ from remediator.store.port import (
 )
 
 
-async def no_pause(point: str) -> None:
-    """Go on at once."""
-
-
-class MemoryStore:
+class MemoryStore(MemoryAudit):
     """Implements `port.Store`. `clock` is the lease's; `pause` is awaited with '<method>:before' and ':after'."""
 
     def __init__(
@@ -58,9 +55,8 @@ class MemoryStore:
         clock: Callable[[], Instant],
         pause: Callable[[str], Awaitable[None]] = no_pause,
     ) -> None:
-        self.data = MemoryData() if data is None else data
+        super().__init__(MemoryData() if data is None else data, pause)
         self._clock = clock
-        self._pause = pause
 
     async def open(self) -> None:
         await self._pause("open:before")
@@ -98,17 +94,13 @@ class MemoryStore:
 
     # -- journal ------------------------------------------------------------------------------------------------
 
-    def _append_journal(self, inputs: Sequence[Input], at: Instant) -> int:
-        """Take the next positions and write there; the one place that does. Returns the last position."""
-        data = self.data
-        data.journal.extend(place_chunks(data.head, encode_chunks(inputs), at))
-        data.head += len(inputs)
-        return data.head
-
-    async def append(self, inputs: Sequence[Input], at: Instant, *, frozen: bool | None = None) -> int:
+    async def append(
+        self, inputs: Sequence[Input], at: Instant, *, frozen: bool | None = None, audit: Sequence[AuditEntry] = ()
+    ) -> int:
         await self._pause("append:before")
         if frozen is not None:
             self.data.frozen = frozen
+        self._append_audit(audit, at)
         last = self._append_journal(inputs, at)
         await self._pause("append:after")
         return last
@@ -191,21 +183,22 @@ class MemoryStore:
             put(data.states, key, state)
         for key, timers in commit.timers.items():
             put(data.timers, key, timers or None)
-        for action in commit.actions:
-            self._add_action(action, commit.at)
+        added = [action.id for action in commit.actions if self._add_action(action, commit.at)]
         data.incidents.update({(incident.id, incident.episode): incident for incident in commit.incidents})
         data.decisions.extend(commit.decisions)
         data.frozen = data.frozen if commit.frozen is None else commit.frozen
         data.position = commit.position
         # Cancels come after actions: one step may want an action at one entry and take it back at a later one.
-        cancelled = [
-            done for action_id, reason in commit.cancels if (done := self._cancel(action_id, reason, commit.at))
+        gone = [
+            (done, reason) for action_id, reason in commit.cancels if (done := self._cancel(action_id, reason, commit.at))
         ]
-        self._append_journal(cancelled, commit.at)
+        self._append_audit([commit.audit[name] for name in added if name in commit.audit], commit.at)
+        self._append_audit([cancelled(action, reason) for action, reason in gone if is_audited(action)], commit.at)
+        self._append_journal([refusal(action, reason) for action, reason in gone], commit.at)
 
-    def _add_action(self, action: Action, at: Instant) -> None:
+    def _add_action(self, action: Action, at: Instant) -> bool:
         if action.id in self.data.outbox:
-            return
+            return False
         lane = self.data.lanes.setdefault(action.lane, {})
         if action.replaces:
             for row in [row for row in lane.values() if row.action.replaces == action.replaces]:
@@ -215,13 +208,14 @@ class MemoryStore:
         row = OutboxRow(seq=self.data.sequence, action=action, at=at, not_before=action.not_before)
         self.data.outbox[action.id] = row
         self.data.lanes.setdefault(action.lane, {})[action.id] = row
+        return True
 
-    def _cancel(self, action_id: str, reason: str, at: Instant) -> Performed | None:
+    def _cancel(self, action_id: str, reason: str, at: Instant) -> Action | None:
         row = self.data.outbox.get(action_id)
         if row is None or row.state != "pending":
             return None
         self._end(row, "refused", reason, at)
-        return Performed(action_id=action_id, key=row.action.key, kind=row.action.kind, outcome=Refused(reason=reason))
+        return row.action
 
     def _end(self, row: OutboxRow, state: str, detail: str, at: Instant) -> None:
         row.state, row.detail, row.at, row.token = state, detail, at, ""
@@ -289,13 +283,22 @@ class MemoryStore:
         self.data.rate_count += 1
         return Go.YES
 
-    async def finish(self, claim: Claim, result: Input | None, state: str, detail: str, at: Instant) -> bool:
+    async def finish(
+        self,
+        claim: Claim,
+        result: Input | None,
+        state: str,
+        detail: str,
+        at: Instant,
+        audit: AuditEntry | None = None,
+    ) -> bool:
         await self._pause("finish:before")
         row = self._held(claim)
         if row is not None:
             self._end(row, state, detail, at)
             if row.action.kind in QUESTIONS:
                 del self.data.outbox[row.action.id]
+            self._append_audit([] if audit is None else [audit], at)
             self._append_journal([] if result is None else [result], at)
         await self._pause("finish:after")
         return row is not None
@@ -425,4 +428,6 @@ class MemoryStore:
             list(data.outbox.items()), lambda kv: kv[1].state in FINISHED and kv[1].at < outbox_before, left
         )
         data.outbox = dict(rows)
+        answers, left = drop(list(data.answers.items()), lambda kv: kv[1].at < before, left)
+        data.answers = dict(answers)
         return limit - left

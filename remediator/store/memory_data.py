@@ -12,9 +12,10 @@ from remediator.model.incident import Incident, Phase
 from remediator.model.reasons import Decision
 from remediator.model.record import DeadLetter
 from remediator.model.time import Instant
+from remediator.store.audit import AuditHead, AuditRow
 from remediator.store.chunks import Chunk
 from remediator.store.lattice import HistoryKey
-from remediator.store.port import HistoryRow, Timer
+from remediator.store.port import Answer, HistoryRow, Timer
 
 LOOK = "airflow.look"
 FINISHED = frozenset({"delivered", "refused", "unknown"})
@@ -69,6 +70,9 @@ class MemoryData(msgspec.Struct):
     incidents: dict[tuple[str, int], Incident] = {}
     decisions: list[Decision] = []
     snapshots: list[KeptSnapshot] = []
+    audit: list[AuditRow] = []
+    audit_head: AuditHead = AuditHead()
+    answers: dict[str, Answer] = {}
 
 
 def offered(rows: list[OutboxRow], now: Instant) -> list[OutboxRow]:

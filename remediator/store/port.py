@@ -14,10 +14,11 @@ import msgspec
 
 from remediator.model.action import Action
 from remediator.model.incident import Incident
-from remediator.model.inputs import Entry, Input
+from remediator.model.inputs import Entry, Input, Pressed
 from remediator.model.reasons import Decision
 from remediator.model.record import DeadLetter
 from remediator.model.time import Duration, Instant
+from remediator.store.audit import AuditEntry, AuditPage
 
 Timer = tuple[str, Instant]
 """(clock, at). clock: 'now', 'feed:<name>' (its watermark) or 'thaw'. At most one per key and clock."""
@@ -81,6 +82,8 @@ class StepCommit(msgspec.Struct, frozen=True):
     cancels: (action id, reason): a pending, unclaimed action becomes refused, and Performed(Refused(reason)) is
         appended to the journal; one that is claimed or done is left alone.
     frozen: the new value of the freeze flag, None to leave it.
+    audit: action id -> the audit entry that documents it, written if the action is new. A cancel of an action that is
+        audited is documented by the store itself, if it was in time.
     """
 
     position: int
@@ -92,6 +95,7 @@ class StepCommit(msgspec.Struct, frozen=True):
     incidents: Sequence[Incident] = ()
     decisions: Sequence[Decision] = ()
     frozen: bool | None = None
+    audit: dict[str, AuditEntry] = {}
 
 
 class ControllerStart(msgspec.Struct, frozen=True):
@@ -135,6 +139,16 @@ class ActionRow(msgspec.Struct, frozen=True):
     at: Instant
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """The first answer that a person gave to a proposal. is_new: it was written by the call that returns it."""
+
+    proposal: str
+    command: str
+    actor: str
+    at: Instant
+    is_new: bool = False
+
+
 class Counts(msgspec.Struct, frozen=True):
     """The store's size, for status and metrics."""
 
@@ -171,12 +185,24 @@ class Store(Protocol):
 
     # -- journal ------------------------------------------------------------------------------------------------
 
-    async def append(self, inputs: Sequence[Input], at: Instant, *, frozen: bool | None = None) -> int:
-        """Append inputs, return the last one's position. `frozen` sets the freeze flag in the same transaction.
+    async def append(
+        self, inputs: Sequence[Input], at: Instant, *, frozen: bool | None = None, audit: Sequence[AuditEntry] = ()
+    ) -> int:
+        """Append inputs, return the last one's position. `frozen` sets the freeze flag, `audit` adds to the chain, in
+        the same transaction.
 
         Positions start at 1, have no holes, and become visible in order: whoever has read up to position p never
         later finds an entry at or below p, however many writers commit side by side.
         """
+
+    async def answer(self, pressed: Pressed, at: Instant, audit: AuditEntry) -> Answer:
+        """Append a person's answer to the proposal `pressed.subject` and its audit entry, if it is the first one.
+
+        Otherwise nothing is written and the first one is returned: a repeated call changes nothing.
+        """
+
+    async def answered(self, proposal: str) -> Answer | None:
+        """The answer that was given to a proposal, None if there is none, or not any more."""
 
     async def read_journal(self, after: int, limit: int) -> list[Entry]:
         """Entries with position > after, in order: at least one if there is any, about `limit`, never more than
@@ -231,8 +257,17 @@ class Store(Protocol):
         a target and the store-wide count of this minute is used up (a YES counts). Otherwise YES.
         """
 
-    async def finish(self, claim: Claim, result: Input | None, state: str, detail: str, at: Instant) -> bool:
+    async def finish(
+        self,
+        claim: Claim,
+        result: Input | None,
+        state: str,
+        detail: str,
+        at: Instant,
+        audit: AuditEntry | None = None,
+    ) -> bool:
         """End the action with `state` and append `result` (if any) to the journal. Rows of questions are deleted.
+        `audit` (if any) is added to the chain.
 
         False, and nothing written, if the token is not the row's any more: the result is somebody else's to tell.
         """
@@ -251,6 +286,12 @@ class Store(Protocol):
     async def decisions(self, incident_id: str, limit: int) -> list[Decision]:
         """The story of one incident, in order."""
 
+    async def decisions_since(self, since: Instant, after: int, limit: int) -> list[tuple[int, Decision]]:
+        """(number, decision) of all incidents, by time and number: those after (since, after).
+
+        Pages: begin with after=0, go on with the `at` and the number of the last one.
+        """
+
     async def actions(self, incident_id: str, limit: int) -> list[ActionRow]:
         """The outbox rows of one incident ('' for all), in order of creation."""
 
@@ -259,6 +300,9 @@ class Store(Protocol):
 
     async def history(self, deployment: str, dag_id: str, run_id: str) -> list[HistoryRow]:
         """What is known of one dagrun and its task instances."""
+
+    async def audit(self, after: int, limit: int, since: Instant = 0) -> AuditPage:
+        """Links of the audit chain with number > after, and written at or after `since`, in order."""
 
     async def counts(self) -> Counts:
         """Sizes and positions."""
@@ -279,5 +323,12 @@ class Store(Protocol):
 
     async def prune(self, before: Instant, outbox_before: Instant, limit: int) -> int:
         """Delete at most `limit` rows: journal rows older than `before` and not above the oldest kept snapshot,
-        decisions, resolved incidents, history and dead letters older than `before`, finished outbox rows older
-        than `outbox_before`. Returns how many went; call again until 0."""
+        decisions, resolved incidents, history, dead letters and answers older than `before`, finished outbox rows
+        older than `outbox_before`. Returns how many went; call again until 0."""
+
+    async def prune_audit(self, before: Instant, at: Instant, limit: int) -> int:
+        """Delete the oldest links, at most `limit`, up to the first one that is not older than `before`.
+
+        The chain keeps the last deleted one's number and hash as its anchor, and a link that says so. Returns how many
+        went. Nothing else ever deletes or changes a link.
+        """
