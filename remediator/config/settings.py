@@ -190,14 +190,14 @@ Receiver = SlackReceiver | PagerDutyReceiver
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """Where http.request sends JSON. method: 'POST' or 'PUT'.
+    """Where http.request sends JSON. url: a secret, for the address of a web hook often is one; method: POST or PUT.
 
     token: sent as 'Authorization: Bearer'. headers: name -> value, of secrets too; Authorization only without a token.
     idempotency_header: the header that carries the action's id, by which the target knows a repeat; '' for none.
     """
 
     name: str
-    url: str
+    url: Secret
     method: str = "POST"
     token: Secret | None = None
     headers: dict[str, Secret] = {}

@@ -32,10 +32,10 @@ def read_endpoints(root: Table, secrets: SecretReader) -> tuple[Endpoint, ...]:
 def _read_endpoint(table: Table, names: Names, secrets: SecretReader) -> Endpoint:
     name = names.read(table, "endpoint")
     table.require("url")
-    default = Endpoint(name="", url="")
+    default = Endpoint(name="", url=Secret(""))
     endpoint = Endpoint(
         name=name,
-        url=check_url(table, "url", table.text("url", secret=True)),
+        url=_read_url(table, secrets),
         method=table.choice("method", default.method, METHODS),
         token=secrets.read(table, "token"),
         headers=_read_headers(table.table("headers"), secrets),
@@ -45,6 +45,16 @@ def _read_endpoint(table: Table, names: Names, secrets: SecretReader) -> Endpoin
     table.close()
     _check_headers(table, endpoint)
     return endpoint
+
+
+def _read_url(table: Table, secrets: SecretReader) -> Secret:
+    """An address in the file, or one that is a secret: then no fault shows it."""
+    if not isinstance(table.raw("url"), dict):
+        return Secret(check_url(table, "url", table.text("url", secret=True)))
+    url = secrets.read(table, "url") or Secret("")
+    if url and not url.reveal().startswith(("https://", "http://")):
+        table.fault("url", "a secret that is no such address", "http://host:port or https://host")
+    return url
 
 
 def _read_headers(table: Table, secrets: SecretReader) -> dict[str, Secret]:

@@ -37,11 +37,10 @@ def propose(context: Context, state: DagState, case: Case, step: Step, text: str
 
 
 def _asked(context: Context, case: Case) -> Step:
-    """Whom to ask: who would be paged if nothing could be done, else who is told, else who gets the unclassified."""
+    """Whom to ask, as the rule tells people: who hears of what it does, else who hears of what it could not do."""
     rule = rule_of(context, case.rule)
-    steps = [step for step in (*rule.otherwise, *rule.do) if step.to]
-    pages = [step for step in steps if step.action == "page"]
-    return next(iter([*pages, *steps]), Step(action="page", to=context.policy.unclassified_route))
+    told = (step for step in (*rule.do, *rule.otherwise) if step.to)
+    return next(told, Step(action="page", to=context.policy.unclassified_route))
 
 
 def find(state: DagState, proposal_id: str) -> tuple[str, Case] | None:

@@ -52,9 +52,7 @@ def answer(line: Timeline, command: str, deployment: str = "prod") -> Timeline:
 def asked() -> Timeline:
     """A failure of a deployment that wants to be asked."""
     line = story(CHAT, RETRY).fails("load", deployment="careful").at("10s")
-    return (
-        line.expect_message().expect_message(edited=True).expect_page().expect_nothing().expect_reason(Reason.PROPOSED)
-    )
+    return line.expect_message().expect_message(edited=True).expect_nothing().expect_reason(Reason.PROPOSED)
 
 
 def test_an_approved_change_is_made_and_the_story_names_who_said_so() -> None:
@@ -66,12 +64,12 @@ def test_an_approved_change_is_made_and_the_story_names_who_said_so() -> None:
 
 def test_a_rejected_change_is_not_made() -> None:
     line = answer(asked(), "reject", "careful").at("5m")
-    line.expect_reason(Reason.REJECTED).expect_open(1)
+    line.expect_page().expect_reason(Reason.REJECTED).expect_open(1)
     assert not any(one.kind == "airflow.retry" for one in line.actions)
 
 
-def test_a_proposal_that_nobody_answers_expires_and_is_not_made() -> None:
-    line = asked().at("61m")
+def test_a_proposal_that_nobody_answers_expires_and_pages() -> None:
+    line = asked().at("61m").expect_page()
     line.expect_reason(Reason.PROPOSAL_EXPIRED)
     assert not any(incident.proposals for incident in line.incidents.values())
     assert not any(one.kind == "airflow.retry" for one in line.actions)
@@ -253,3 +251,7 @@ def test_a_restored_store_changes_nothing_until_a_person_thaws_it() -> None:
     line = story(RETRY).give(Pressed("ann", "restored")).fails("load").at("5m")
     line.expect_nothing().expect_reason(Reason.RESTORED)
     line.thaw().at("6m").expect_retry("load")
+
+
+def test_a_rule_that_tells_nobody_while_it_acts_asks_whom_it_would_page() -> None:
+    story(RETRY).fails("load", deployment="careful").at("10s").expect_page().expect_nothing()

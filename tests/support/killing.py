@@ -1,9 +1,10 @@
-"""Kills a coroutine at its n-th await, as a process is killed: nothing of it goes on afterwards."""
+"""Ends a coroutine at its n-th await, as a killed process ends: what it had sent until then is under way."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
 from types import coroutine
 from typing import Any, TypeVar
 
@@ -12,24 +13,35 @@ MOST = 500
 """Awaits of one action: more than that, and something waits for ever."""
 
 
-class Killed(Exception):  # noqa: N818  (it is what happened)
-    """The coroutine did not live to its end."""
-
-
 @coroutine
-def _until(inner: Coroutine[Any, Any, T], last: int) -> Generator[Any, Any, T]:
-    """Runs `inner`; its await number `last` ends with its death instead of its result."""
-    awaits, dead = 0, False
+def _counted(inner: Coroutine[Any, Any, T], last: int, kill: Callable[[], object]) -> Generator[Any, Any, T]:
+    """Runs `inner`, and kills it when it begins its await number `last`."""
+    awaits = 0
+    step: Callable[[], Any] = partial(inner.send, None)
     while True:
         try:
-            waiting = inner.throw(asyncio.CancelledError()) if awaits == last and not dead else inner.send(None)
+            waiting = step()
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
-        except asyncio.CancelledError:
-            raise Killed from None
-        dead = dead or awaits == last
         awaits += 1
-        yield waiting
+        if awaits == last:
+            kill()
+        try:
+            yield waiting
+            step = partial(inner.send, None)
+        except BaseException as thrown:  # noqa: BLE001  (whatever the loop throws belongs to `inner`)
+            step = partial(inner.throw, thrown)
+
+
+async def _killed(inner: Coroutine[Any, Any, T], last: int) -> T | None:
+    """Its result, None if it was killed."""
+
+    async def run() -> T:
+        return await _counted(inner, last, lambda: task.cancel())
+
+    task = asyncio.create_task(run())
+    await asyncio.wait([task])
+    return None if task.cancelled() else task.result()
 
 
 async def killed_at_each_await(
@@ -40,11 +52,8 @@ async def killed_at_each_await(
     Returns how many times it was killed before it lived.
     """
     for last in range(1, MOST):
-        try:
-            done: T | None = await _until(make(), last)
-        except Killed:
-            await then(None)
-            continue
+        done = await _killed(make(), last)
         await then(done)
-        return last - 1
+        if done is not None:
+            return last - 1
     raise AssertionError(f"not done after {MOST} awaits")

@@ -69,7 +69,9 @@ class ClusterClient:
 
     async def _call(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> bytes:
         sent = {b"Authorization": f"Bearer {self._account.token.reveal()}".encode()}
-        sent |= {name.encode(): value.encode() for name, value in ({"Accept": "application/json"} | (headers or {})).items()}
+        sent |= {
+            name.encode(): value.encode() for name, value in ({"Accept": "application/json"} | (headers or {})).items()
+        }
         whole_s = self._account.timeout / SECOND
         try:
             async with asyncio.timeout(whole_s):

@@ -1,4 +1,4 @@
-"""The stand-in over HTTP: who may do what, and the routes of apps/v1 that remediator uses. Holds no state of its own."""
+"""The stand-in over HTTP: who may do what, and the routes of apps/v1 that remediator uses. No state of its own."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Cluster:
         if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
             return status(401, "Unauthorized")
         if route in self.forbidden:
-            verb, what = route.split()[0], f"{place['plural']}.apps \"{place['name']}\""
+            verb, what = route.split()[0], f'{place["plural"]}.apps "{place["name"]}"'
             return status(403, f'{what} is forbidden: User "remediator" cannot {verb} resource')
         workload = self.state.workloads.get((place["namespace"], place["plural"], place["name"]))
         if workload is None:

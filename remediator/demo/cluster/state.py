@@ -68,7 +68,9 @@ class ClusterState:
         version = body.get("metadata", {}).get("resourceVersion", "")
         if version and version != str(workload.version):
             text = "please apply your changes to the latest version and try again"
-            return status(409, f'Operation cannot be fulfilled on "{workload.name}": the object has been modified; {text}')
+            return status(
+                409, f'Operation cannot be fulfilled on "{workload.name}": the object has been modified; {text}'
+            )
         self.set(workload, body["spec"]["replicas"], manager)
         return 200, scale_of(workload)
 

@@ -40,6 +40,11 @@ class Endpoint:
         """How often something was done."""
         return len(self.taken)
 
+    def forget(self) -> None:
+        """Start anew, with no effect and no key known."""
+        self.taken.clear()
+        self._done.clear()
+
     def app(self) -> Starlette:
         """The ASGI application."""
         return Starlette(routes=[Route("/{path:path}", self._take, methods=["POST", "PUT"])])

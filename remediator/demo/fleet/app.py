@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from remediator.demo.fleet import backfill_handlers, change_handlers, dag_handlers, handlers
+from remediator.demo.fleet import backfill_handlers, change_handlers, dag_handlers, handlers, health_handlers
 from remediator.demo.fleet.auth import Accounts, Denied
 from remediator.demo.fleet.bodies import Invalid
 from remediator.demo.fleet.faults import Fault, Faults, Kind
@@ -32,8 +32,11 @@ CLEAR_TAKES_S = 0.03
 Handler = Callable[[Call], Any]
 ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
     ("version", "GET", f"{API}/version", handlers.version),
-    ("health", "GET", f"{API}/monitor/health", handlers.health),
-    ("event_log", "GET", f"{API}/eventLogs", handlers.event_log),
+    ("health", "GET", f"{API}/monitor/health", health_handlers.health),
+    ("event_log", "GET", f"{API}/eventLogs", health_handlers.event_log),
+    ("list_pools", "GET", f"{API}/pools", health_handlers.pools),
+    ("import_errors", "GET", f"{API}/importErrors", health_handlers.import_errors),
+    ("list_dags", "GET", f"{API}/dags", health_handlers.dags),
     ("dag", "GET", f"{API}/dags/{{dag_id}}", dag_handlers.dag),
     ("patch_dag", "PATCH", f"{API}/dags/{{dag_id}}", dag_handlers.patch_dag),
     ("tasks", "GET", f"{API}/dags/{{dag_id}}/tasks", dag_handlers.tasks),
@@ -43,7 +46,7 @@ ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
     ("list_batch", "POST", f"{RUN}/taskInstances/list", handlers.list_batch),
     ("list_tasks", "GET", f"{RUN}/taskInstances", handlers.list_tasks),
     ("task_tries", "GET", f"{TASK}/tries", handlers.task_tries),
-    ("task_log", "GET", f"{TASK}/logs/{{try_number:int}}", handlers.task_log),
+    ("task_log", "GET", f"{TASK}/logs/{{try_number:int}}", health_handlers.task_log),
     ("mapped_tries", "GET", f"{TASK}/{{map_index:int}}/tries", handlers.task_tries),
     ("get_task", "GET", f"{TASK}/{{map_index:int}}", handlers.get_mapped_task),
     ("get_task", "GET", TASK, handlers.get_task),
@@ -126,7 +129,7 @@ class FleetApi:
             return JSONResponse({"detail": str(missing)}, 404)
         except Invalid as invalid:
             return JSONResponse({"detail": invalid.detail}, 422)
-        return JSONResponse(content, 201 if name == "token" else 200)
+        return content if isinstance(content, Response) else JSONResponse(content, 201 if name == "token" else 200)
 
     def _user(self, request: Request) -> str:
         changes = request.method != "GET" and not request.url.path.endswith("/list")

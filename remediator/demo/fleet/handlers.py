@@ -53,17 +53,6 @@ def version(_: Call) -> Json:
     return {"version": "3.3.2", "git_version": None}
 
 
-def health(call: Call) -> Json:
-    """GET /monitor/health"""
-    beat = render.at(call.now)
-    return {
-        "metadatabase": {"status": "healthy"},
-        "scheduler": {"status": "healthy", "latest_scheduler_heartbeat": beat},
-        "triggerer": {"status": "healthy", "latest_triggerer_heartbeat": beat},
-        "dag_processor": {"status": "healthy", "latest_dag_processor_heartbeat": beat},
-    }
-
-
 def get_run(call: Call) -> Json:
     """GET .../dagRuns/{r}"""
     return render.dag_run(call.state, run_of(call))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from remediator.demo.fleet.ills import Ills
 from remediator.demo.fleet.plan import DagSpec, TaskSpec
 from remediator.model.event import UNMAPPED_INDEX
 from remediator.model.time import Instant
@@ -151,6 +152,7 @@ class FleetState:
         self.broken: set[str] = set()
         self.pools = {"default_pool": PoolSize("default_pool", 128, "Default pool")}
         self.backfills: dict[int, BackfillRecord] = {}
+        self.ills = Ills()
         self._serial = 0
         self._run_serial = 0
         self._log_serial = 0

@@ -57,7 +57,7 @@ FIRST = parse_instant("2027-01-04T00:00:00Z")
 
 @dataclass
 class Place:
-    """One stand-in; every `perform` is a process of its own, with a client of its own."""
+    """One stand-in and one client of it, or another where something is to be different."""
 
     api: FleetApi
     url: str
@@ -68,10 +68,13 @@ class Place:
         return self.api.state
 
     def client(self, **changes: object) -> AirflowClient:
+        if self.clients and not changes:
+            return self.clients[0]
         given: dict[str, object] = {"username": "admin", "password": Secret("admin"), "read_timeout_s": 2.0}
         settings = AirflowSettings(deployment="prod", base_url=self.url, **(given | changes))  # type: ignore[arg-type]
-        self.clients.append(AirflowClient(settings))
-        return self.clients[-1]
+        made = AirflowClient(settings)
+        self.clients = [*self.clients, made] if changes else [made, *self.clients]
+        return made
 
     async def perform(self, action: Action, *, uncertain: bool = False, **changes: object) -> Outcome:
         return await executors({"prod": self.client(**changes)})[action.kind].perform(action, uncertain=uncertain)

@@ -276,7 +276,7 @@ idempotency_header = "Idempotency-Key"
 timeout = "5s"
 [[endpoint]]
 name = "bare"
-url = "http://localhost:9999/hook"
+url = { env = "HOOK" }
 [[cluster]]
 name = "production"
 serves = "prod-*"
@@ -295,7 +295,12 @@ breaker_rest = "10m"
 proposal_expiry = "2h"
 """
 )
-BRAKES_ENVIRON = {"TICKETS": "hunter6", "TEAM": "hunter7", "KUBE": "hunter8"}
+BRAKES_ENVIRON = {
+    "TICKETS": "hunter6",
+    "TEAM": "hunter7",
+    "KUBE": "hunter8",
+    "HOOK": "https://hooks.example.com/hunter9",
+}
 
 
 def test_brakes_are_part_of_the_policy(tmp_path: Path) -> None:
@@ -318,9 +323,9 @@ def test_a_breaker_can_remember_the_largest_sample() -> None:
 def test_endpoints_and_clusters_are_settings_with_their_secrets(tmp_path: Path) -> None:
     config = load(tmp_path, BRAKES, BRAKES_ENVIRON)
     assert config.endpoints == (
-        Endpoint("tickets", "https://tickets.example.com/api", "PUT", Secret("hunter6"), {"X-Team": Secret("hunter7")},
-                 "Idempotency-Key", 5 * SECOND),
-        Endpoint("bare", "http://localhost:9999/hook"),
+        Endpoint("tickets", Secret("https://tickets.example.com/api"), "PUT", Secret("hunter6"),
+                 {"X-Team": Secret("hunter7")}, "Idempotency-Key", 5 * SECOND),
+        Endpoint("bare", Secret("https://hooks.example.com/hunter9")),
     )  # fmt: skip
     assert config.clusters == (Cluster("production", ("prod-*",), "https://10.0.0.1:6443", Secret("hunter8")),)
     assert config.cluster_of("prod-a") is config.clusters[0]

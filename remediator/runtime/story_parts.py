@@ -1,0 +1,154 @@
+"""What a story is told from and what it is made of. Data only, and how to find things in it; tells nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from remediator.model.action import CHANGES_TARGET, Action, Pause, Pool, Scale
+from remediator.model.event import Event
+from remediator.model.incident import Incident
+from remediator.model.inputs import Fact, Input, Looked, Watermark
+from remediator.model.reasons import Decision, Reason
+from remediator.model.time import Instant
+from remediator.runtime.story_words import task_and_try
+from remediator.store.port import ActionRow
+
+PROOFS = frozenset({Reason.HELPED, Reason.DID_NOT_HELP})
+ENDS = frozenset({*PROOFS, Reason.RECOVERED, Reason.GONE, Reason.RULE_REMOVED, Reason.CALMED, Reason.ENDED_BY_EVENT})
+"""How a case ends, or goes on to its next attempt."""
+ISSUES = frozenset({Reason.RETRY_ISSUED, Reason.CHANGE_ISSUED, Reason.UNDONE, Reason.PAGED, Reason.NOTIFIED})
+"""The decisions that an action comes of."""
+
+
+class RuleWords(msgspec.Struct, frozen=True):
+    """The rule as it is now. place: 'file:line', '' if it is not known any more."""
+
+    id: str
+    summary: str = ""
+    mode: str = ""
+    place: str = ""
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of one incident, as far as it is still kept.
+
+    decisions: the incident's, in order. beside: those of no incident that belong to it: its rule over time, the freeze.
+    inputs: journal position -> entry; marks: position of a fact -> the mark that its batch ended with.
+    rule_set: what decides now, since `rule_set_since`. cut: is the beginning of the decisions left off?
+    """
+
+    now: Instant
+    incident: Incident | None = None
+    decisions: tuple[Decision, ...] = ()
+    beside: tuple[Decision, ...] = ()
+    actions: tuple[ActionRow, ...] = ()
+    inputs: dict[int, Input] = {}
+    marks: dict[int, Watermark] = {}
+    rules: dict[str, RuleWords] = {}
+    rule_set: str = ""
+    rule_set_since: Instant = 0
+    cut: bool = False
+
+    def told(self) -> list[Decision]:
+        """Every decision, in order; what belongs to no incident comes before what it led to."""
+        both = [(one.position, 0, one) for one in self.beside] + [(one.position, 1, one) for one in self.decisions]
+        return [one for _, _, one in sorted(both, key=lambda each: each[:2])]
+
+    def row(self, action_id: str) -> ActionRow | None:
+        """The outbox row of an action."""
+        return next((row for row in self.actions if row.action.id == action_id), None) if action_id else None
+
+    def event_at(self, position: int) -> Event | None:
+        """The event that was journalled there."""
+        found = self.inputs.get(position)
+        return found.event if isinstance(found, Fact) else None
+
+    def looked_at(self, position: int) -> Looked | None:
+        """The scheduler's answer that was journalled there."""
+        found = self.inputs.get(position)
+        return found if isinstance(found, Looked) else None
+
+    def changes(self) -> Iterator[ActionRow]:
+        """What was to change something, in order."""
+        return (row for row in self.actions if row.action.kind in CHANGES_TARGET)
+
+    def proof_of(self, action_id: str) -> Decision | None:
+        """What showed whether the action helped."""
+        return next((one for one in self.decisions if one.action_id == action_id and one.reason in PROOFS), None)
+
+    def undo_of(self, action: Action) -> ActionRow | None:
+        """The later action that takes this one back."""
+        later = list(self.actions)
+        index = next((number for number, row in enumerate(later) if row.action.id == action.id), len(later))
+        return next((row for row in later[index + 1 :] if is_undo(row.action, action)), None)
+
+    def claim_of(self, final: Decision) -> Decision | None:
+        """The event's claim that a decision about the same try of the same task followed."""
+        subject = task_and_try(final.text)
+        claims = [one for one in self.decisions
+                  if one.reason is Reason.SUSPECTED and one.position <= final.position
+                  and task_and_try(one.text) == subject]  # fmt: skip
+        return claims[-1] if claims else None
+
+
+UNDONE = "undone"
+"""Why an undo is made, as its parameters say."""
+
+
+def is_undo(later: Action, first: Action) -> bool:
+    """Does the later action take the first one back?"""
+    return (
+        getattr(later.params, "why", "") == UNDONE
+        and later.target == first.target
+        and subject_of(later) == subject_of(first) != ()
+        and later.id != first.id
+    )
+
+
+def subject_of(action: Action) -> tuple[str, ...]:
+    """What a change that can be taken back is made to; () for one that cannot."""
+    match action.params:
+        case Pause(dag_id=dag_id):
+            return ("dag", dag_id)
+        case Pool(pool=pool):
+            return ("pool", pool)
+        case Scale(namespace=namespace, kind=kind, name=name):
+            return ("scale", namespace, kind, name)
+    return ()
+
+
+# -- the story ----------------------------------------------------------------------------------------------------
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of the timeline, or several that say the same, folded. more: what shows it, and what came of it."""
+
+    at: Instant
+    reason: str
+    text: str
+    rule: str = ""
+    action_id: str = ""
+    more: tuple[str, ...] = ()
+    count: int = 1
+    until: Instant = 0
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What somebody who was just woken has to know, one sentence each."""
+
+    wrong: str
+    done: str
+    left: str
+
+
+class Story(msgspec.Struct, frozen=True):
+    """A story, ready to be read. facts: (name, text). log: the end of the failed try's log. began: zero of the times."""
+
+    head: Head
+    facts: tuple[tuple[str, str], ...]
+    lines: tuple[Line, ...]
+    after: tuple[str, ...]
+    log: tuple[str, ...]
+    began: Instant
