@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import typer
 
-from remediator.cli.output import fail, safe
+from remediator.cli.output import COULD_NOT, FINDINGS, fail, safe
 from remediator.config.load import load_http
 from remediator.config.settings import HttpSettings
 from remediator.rules.faults import Faults
@@ -45,11 +45,15 @@ class Daemon(msgspec.Struct, frozen=True):
         """The JSON at a path of the API. Ends the command with one line if there is none."""
         return self._call("GET", path, params=params)
 
+    def look_up(self, path: str) -> Any:
+        """As get, but what is not there, or is there more than once, is a finding: the command ends with 1."""
+        return self._call("GET", path, missing=FINDINGS)
+
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """The JSON answer to a POST. Ends the command with one line if there is none."""
         return self._call("POST", path, json=body)
 
-    def _call(self, method: str, path: str, **more: Any) -> Any:
+    def _call(self, method: str, path: str, *, missing: int = COULD_NOT, **more: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
@@ -58,6 +62,8 @@ class Daemon(msgspec.Struct, frozen=True):
             fail(f"cannot reach remediator at {safe(self.url)}: {safe(error) or type(error).__name__}")
         if response.status_code == 401:
             fail(f"remediator at {safe(self.url)} asks for a token: set {TOKEN_VARIABLE}, or give --config")
+        if response.status_code in (404, 409):
+            fail("\n".join([f"remediator says: {safe(error_text(response))}", *found_lines(response)]), missing)
         if response.status_code != 200:
             fail(f"remediator says: {safe(error_text(response))}")
         return _json(response, self.url)
@@ -69,6 +75,14 @@ def error_text(response: httpx.Response) -> str:
         return str(response.json()["error"])[:1_000]
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError):
         return f"HTTP {response.status_code}"
+
+
+def found_lines(response: httpx.Response) -> list[str]:
+    """What an error answer lists, bounded; [] for most."""
+    try:
+        return [f"  {safe(line)[:200]}" for line in response.json()["found"]][:50]
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError):
+        return []
 
 
 def _json(response: httpx.Response, url: str) -> Any:

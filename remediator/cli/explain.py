@@ -9,91 +9,33 @@ from urllib.parse import quote
 import typer
 
 from remediator.cli.daemon import ConfigOption, JsonOption, UrlOption, find_daemon
-from remediator.cli.incidents import state_text
-from remediator.cli.output import safe, say, say_json
-from remediator.model.time import format_duration, parse_instant
+from remediator.cli.output import fail, safe, say, say_json
+from remediator.runtime.story_text import text_lines
 
 View = dict[str, Any]
-REASON_WIDTH = 18
+PATHS = {"incident": "incidents", "action": "actions"}
 
 
 def explain(
-    incident: Annotated[str, typer.Option("--incident", "-i", help="Its id, or the beginning of it.")],
+    incident: Annotated[str, typer.Option("--incident", "-i", help="An incident's id, or the beginning of it.")] = "",
+    action: Annotated[str, typer.Option("--action", "-a", help="An action's id, or the beginning of it.")] = "",
     url: UrlOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell the story of one incident: what was seen, decided, done, and what came of it."""
-    story = find_daemon(config, url).get(f"/api/v1/incidents/{quote(incident, safe='')}/explain")
+    """Tell the story of one incident, or of one action: what was seen, decided and done, and what proved it."""
+    given = [(name, value) for name, value in (("incident", incident), ("action", action)) if value]
+    if len(given) != 1:
+        fail("give either --incident ID or --action ID; `remediator incidents` lists them, a story names its actions")
+    name, value = given[0]
+    found = find_daemon(config, url).look_up(f"/api/v1/{PATHS[name]}/{quote(value, safe='')}/explain")
     if as_json:
-        say_json(story)
+        say_json(found)
         return
-    for line in story_lines(story):
+    for line in story_lines(found):
         say(line)
 
 
-def story_lines(story: View) -> Iterator[str]:
-    """The story as a person reads it."""
-    yield from _head(story["incident"])
-    yield ""
-    yield from _timeline(story)
-
-
-def _head(incident: View) -> Iterator[str]:
-    yield safe(incident["title"])
-    name = f"incident {safe(incident['id'])} episode {incident['episode']}"
-    yield f"  {incident['severity']} · {state_text(incident)} · {name}"
-    where = [("deployment", "deployment"), ("dag", "dag_id"), ("task", "task_id"), ("rule", "rule"), ("owner", "owner")]
-    yield "  " + "   ".join(f"{name} {safe(incident[key])}" for name, key in where if incident.get(key))
-    if incident.get("failures"):
-        yield f"  failures {incident['failures']}; dagruns {safe(', '.join(incident.get('dagruns', [])))}"
-    for name in ("error", "status", "resolution", "log_url"):
-        if incident.get(name):
-            yield f"  {name.removesuffix('_url')}: {safe(incident[name])}"
-    if incident.get("impact"):
-        yield f"  impact: {safe(', '.join(incident['impact']))}"
-
-
-def _timeline(story: View) -> Iterator[str]:
-    actions = {action["id"]: action for action in story["actions"]}
-    decisions = story["decisions"]
-    start = parse_instant(decisions[0]["at"]) if decisions else 0
-    for number, decision in enumerate(decisions, start=1):
-        yield _decision_line(number, decision, start)
-        action = actions.pop(decision.get("action_id", ""), None)
-        if action is not None:
-            yield f"{'':27}→ {action_text(action)}"
-    if not decisions:
-        yield "nothing was decided, or it is past its retention"
-    if actions:
-        yield ""
-        yield "further actions"
-        yield from (f"  {clock(action['at'])}  {action_text(action)}" for action in actions.values())
-
-
-def _decision_line(number: int, decision: View, start: int) -> str:
-    since = parse_instant(decision["at"]) - start
-    rule = f"  [rule {safe(decision['rule'])}]" if decision.get("rule") else ""
-    later = f"  (+{elapsed(since)})" if since else ""
-    reason = f"{safe(decision['reason']):<{REASON_WIDTH}}"
-    return f"{number:>3}. {clock(decision['at'])}  {reason} {safe(decision['text'])}{rule}{later}"
-
-
-def action_text(action: View) -> str:
-    """'airflow.retry on prod: delivered after 2 tries, 1 task cleared'"""
-    tries = f" after {action['tries']} failed tries" if action.get("tries") else ""
-    detail = f", {safe(action['detail'])}" if action.get("detail") else ""
-    target = f" on {safe(action['target'])}" if action.get("target") else ""
-    return f"{safe(action['kind'])}{target}: {safe(action['state'])}{tries}{detail}  [{safe(action['id'])[:12]}]"
-
-
-def clock(instant: str) -> str:
-    """'2026-11-22 06:50:35Z'"""
-    return instant[:19].replace("T", " ") + "Z"
-
-
-def elapsed(length: int) -> str:
-    """A length as a person needs it: to the tenth of a second below a minute, else to the second."""
-    if length < 60_000_000:
-        return f"{length / 1_000_000:.1f}s"
-    return format_duration(length // 1_000_000 * 1_000_000)
+def story_lines(found: View) -> Iterator[str]:
+    """The story as a person reads it, with nothing in it that a terminal would obey."""
+    return (safe(line) for line in text_lines(found["story"]))

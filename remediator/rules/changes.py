@@ -62,7 +62,7 @@ CHANGES: dict[str, Change] = {
         {
             "dag_id": _DAG,
             "since": _SINCE,
-            "until": Key("instant", "Before which data intervals begin; just after `since` unless said."),
+            "until": Key("instant", "Before which data intervals begin."),
         },
     ),
     "airflow.backfill": Change(
@@ -70,7 +70,7 @@ CHANGES: dict[str, Change] = {
         {
             "dag_id": _DAG,
             "since": _SINCE,
-            "until": Key("instant", "The last logical date; `since` unless said."),
+            "until": Key("instant", "The last logical date; the event's unless said."),
             "reprocess": Key(
                 "word", "Which dagruns are run again; failed unless said.", words=("none", "failed", "completed")
             ),

@@ -12,6 +12,8 @@ from remediator.model.inputs import Activated, Entry, Tick
 from remediator.model.time import SECOND, Duration, Instant
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import decode_rule_set
+from remediator.runtime import audit
+from remediator.store.audit import AuditEntry
 from remediator.store.port import Fenced, Lease, StepCommit, Store, StoreError
 
 READ_LIMIT = 1_000
@@ -86,7 +88,8 @@ class Controller:
         await self._provide(entries)
         self._core = None  # until the commit has succeeded, what the core holds did not happen
         changes = await self._step(core, entries)
-        await self._store.commit_step(lease, _commit_of(changes, self._clock()))
+        documented = audit.wanted(changes, entries, core.states, core.world.rule_set)
+        await self._store.commit_step(lease, _commit_of(changes, self._clock(), documented))
         self._core = core
         core.evict(CACHED_STATES)
         self._decided(changes, entries)
@@ -139,7 +142,7 @@ class Controller:
         self._rule_sets[content_hash] = RuleSet(decode_rule_set(body))
 
 
-def _commit_of(changes: Changes, at: Instant) -> StepCommit:
+def _commit_of(changes: Changes, at: Instant, documented: dict[str, AuditEntry]) -> StepCommit:
     return StepCommit(
         position=changes.position,
         at=at,
@@ -149,4 +152,5 @@ def _commit_of(changes: Changes, at: Instant) -> StepCommit:
         cancels=changes.cancels,
         incidents=changes.incidents,
         decisions=changes.decisions,
+        audit=documented,
     )

@@ -14,6 +14,8 @@ from remediator.model.action import QUESTIONS, LogTail, Look, Survey
 from remediator.model.inputs import Answer, Input, Looked, Performed, Surveyed, Swept, Tailed
 from remediator.model.outcome import FROZEN, Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import MINUTE, SECOND, Duration, Instant
+from remediator.runtime import audit
+from remediator.store.audit import AuditEntry
 from remediator.store.port import Claim, Go, Store
 
 CLAIM_DURATION: Duration = 90 * SECOND
@@ -107,10 +109,12 @@ class Dispatcher:
             return
         performed = Performed(claim.action.id, claim.action.key, claim.action.kind, final)
         state, detail = state_of(final)
-        await self._finish(claim, performed, state, detail)
+        await self._finish(claim, performed, state, detail, audit.result(claim.action, final, state, detail))
 
-    async def _finish(self, claim: Claim, result: Input, state: str, detail: str) -> None:
-        if await self._store.finish(claim, result, state, detail, self._clock()):
+    async def _finish(
+        self, claim: Claim, result: Input, state: str, detail: str, documented: AuditEntry | None = None
+    ) -> None:
+        if await self._store.finish(claim, result, state, detail, self._clock(), documented):
             self._told(claim.action.kind, state)
 
 

@@ -19,6 +19,7 @@ from remediator.rules.faults import Faults
 from remediator.rules.index import RuleSet
 from remediator.rules.load import load_rules
 from remediator.rules.spec import encode_rule_set
+from remediator.runtime import audit
 from remediator.runtime.logs import Name
 from remediator.store.port import Store, StoreError
 
@@ -39,7 +40,8 @@ class RuleBook:
     async def activate(self) -> None:
         """Keep the current rule set in the store and journal that it decides from here on."""
         await self._store.put_rule_set(self.current.hash, encode_rule_set(self.current.spec))
-        await self._store.append([Activated(self.current.hash)], self._clock())
+        documented = audit.activation(self.current.hash, len(self.current.rules), self._config.daemon.name)
+        await self._store.append([Activated(self.current.hash)], self._clock(), audit=[documented])
         self._log.info(Name.RULES_ACTIVATED, rule_set=self.current.hash, rules=len(self.current.rules))
 
     def want_reload(self) -> None:

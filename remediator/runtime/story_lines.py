@@ -24,10 +24,11 @@ ALIKE = frozenset(
      Reason.SUPPRESSED, Reason.LATE, Reason.UNREACHABLE, Reason.DIGESTED}
 )  # fmt: skip
 """Repeated ones are one line, whatever number or name differs in them."""
-NEVER_FOLDED = ISSUES | ENDS | {Reason.APPROVED, Reason.REJECTED, Reason.PROPOSED, Reason.INCIDENT_OPENED}
-LONGEST_CYCLE = 9
-REPEATS = 3
-"""From so many on, a sequence of decisions that comes again and again is told once."""
+ANSWERS = frozenset({Reason.APPROVED, Reason.REJECTED, Reason.PROPOSED, Reason.INCIDENT_OPENED})
+"""Never folded: each has its own who and why."""
+LONGEST_CYCLE = 12
+REPEATS, REPEATS_OF_ACTIONS = 3, 6
+"""From so many on, a sequence of decisions that comes again and again is told once; with actions in it, from more."""
 
 
 def lines_of(ground: Ground, decisions: Iterable[Decision]) -> tuple[Line, ...]:
@@ -113,23 +114,29 @@ def _folded_cycles(lines: list[Line]) -> Iterator[Line]:
             continue
         yield from lines[at : at + period]
         rest = lines[at + period : at + period * repeats]
-        yield Line(rest[0].at, "", f"The same {repeats - 1} times more within {length(rest[-1].until - rest[0].at)}; the "
-                   f"last: {rest[-1].text}", count=len(rest), until=rest[-1].until)  # fmt: skip
+        over = length(rest[-1].until - rest[0].at)
+        text = f"The same {repeats - 1} times more within {over}; the last: {rest[-1].text}"
+        yield Line(rest[0].at, "", text, count=len(rest), until=rest[-1].until)
         at += period * repeats
 
 
 def _cycle(lines: Sequence[Line], at: int) -> tuple[int, int]:
     """(lines of the sequence that begins here, how often it comes); (0, 0) if it does not."""
     for period in range(2, LONGEST_CYCLE + 1):
-        pattern = [(line.reason, line.rule) for line in lines[at : at + period]]
-        if any(Reason(reason) in NEVER_FOLDED for reason, _ in pattern):
-            return 0, 0
+        pattern = _pattern(lines, at, period)
+        if any(Reason(reason) in ANSWERS for reason, _ in pattern):
+            break
         repeats = 1
-        while [(line.reason, line.rule) for line in lines[at + repeats * period : at + (repeats + 1) * period]] == pattern:
+        while _pattern(lines, at + repeats * period, period) == pattern:
             repeats += 1
-        if repeats >= REPEATS:
+        has_actions = any(Reason(reason) in ISSUES | ENDS for reason, _ in pattern)
+        if repeats >= (REPEATS_OF_ACTIONS if has_actions else REPEATS):
             return period, repeats
     return 0, 0
+
+
+def _pattern(lines: Sequence[Line], at: int, period: int) -> list[tuple[str, str]]:
+    return [(line.reason, line.rule) for line in lines[at : at + period]]
 
 
 # -- what no decision tells ----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from remediator.model.inputs import Fact, Input, Looked, Watermark
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import Instant
 from remediator.runtime.story_words import task_and_try
+from remediator.store.audit import AuditEntry
 from remediator.store.port import ActionRow
 
 PROOFS = frozenset({Reason.HELPED, Reason.DID_NOT_HELP})
@@ -37,6 +38,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     decisions: the incident's, in order. beside: those of no incident that belong to it: its rule over time, the freeze.
     inputs: journal position -> entry; marks: position of a fact -> the mark that its batch ended with.
     rule_set: what decides now, since `rule_set_since`. cut: is the beginning of the decisions left off?
+    word: of a story of one action: what the audit says of who wanted it.
     """
 
     now: Instant
@@ -50,6 +52,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     rule_set: str = ""
     rule_set_since: Instant = 0
     cut: bool = False
+    word: AuditEntry | None = None
 
     def told(self) -> list[Decision]:
         """Every decision, in order; what belongs to no incident comes before what it led to."""
@@ -144,7 +147,7 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Story(msgspec.Struct, frozen=True):
-    """A story, ready to be read. facts: (name, text). log: the end of the failed try's log. began: zero of the times."""
+    """A story, ready to be read. facts: (name, text). log: its last lines. began: where its times begin to count."""
 
     head: Head
     facts: tuple[tuple[str, str], ...]

@@ -75,7 +75,6 @@ SENTENCES: dict[Reason, str] = {
     Reason.DELIVERED: "It arrived: {text}.",
     Reason.REFUSED: "It was refused, and nothing was changed: {text}.",
     Reason.OUTCOME_UNKNOWN: "Whether it happened is not known; it is not repeated on faith: {text}.",
-    Reason.SUPERSEDED: "Something newer took its place: {text}.",
     Reason.HELPED: "Proved: it helped. {text}.",
     Reason.DID_NOT_HELP: "Proved: it did not help. {text}.",
     Reason.PAGED: "Paged: {text}.",
@@ -107,7 +106,6 @@ SENTENCES: dict[Reason, str] = {
     Reason.STEP_WAITS: "The rule wants to wait: {text}.",
     Reason.STEP_LEFT_OUT: "A step is left out: {text}.",
     Reason.QUIET: "It is a quiet time, nobody is told yet: {text}.",
-    Reason.OUT_OF_SCOPE: "It is outside of the rule's scope: {text}.",
     Reason.PROPOSED: "A person is asked: {text}.",
     Reason.APPROVED: "A person said yes: {text}.",
     Reason.REJECTED: "A person said no: {text}.",
@@ -202,7 +200,8 @@ def what_of(action: Action) -> str:
 def _retry(params: Retry) -> str:
     tasks = ", ".join(f"try {one.try_number} of {task_name(one)}" for one in params.tasks)
     beside = {"group": " with its whole task group", "dagrun": " with every failed task of the dagrun"}
-    return f"clears {tasks or 'failed tasks'}{beside.get(params.scope, '')} in dagrun {params.run_id} of DAG {params.dag_id}"
+    place = f"dagrun {params.run_id} of DAG {params.dag_id}"
+    return f"clears {tasks or 'failed tasks'}{beside.get(params.scope, '')} in {place}"
 
 
 def _pool(params: Pool) -> str:

@@ -12,17 +12,19 @@ from remediator.model.ids import WORLD_KEY
 from remediator.model.inputs import Pressed
 from remediator.model.policy import Policy
 from remediator.model.time import MINUTE, SECOND, Duration, Instant, format_instant
+from remediator.runtime import audit
+from remediator.runtime.surface_accounts import AccountsSurface
 from remediator.runtime.surface_rules import Assign, Explainer, unmatched_view
+from remediator.runtime.surface_story import Storyteller
 from remediator.runtime.wiring import WatchedSource
 from remediator.store.port import Store
 from remediator.web import views
 from remediator.web.port import View
 
 STUCK_AFTER: Duration = 2 * MINUTE
-STORY_LIMIT = 500
 
 
-class DaemonSurface:
+class DaemonSurface(AccountsSurface):
     """Implements `web.port.Surface`. `leading`: does this process decide? `beats`: part -> when it last ran."""
 
     def __init__(
@@ -36,14 +38,12 @@ class DaemonSurface:
         woken: Callable[[], None],
         assign: Assign,
     ) -> None:
-        self._store = store
-        self._clock = clock
-        self._policy = policy
+        super().__init__(store, clock, policy, woken)
         self._sources = sources
         self._leading = leading
         self._beats = beats
-        self._woken = woken
         self._explainer = Explainer(store, assign)
+        self._stories = Storyteller(store, clock)
 
     def live(self) -> bool:
         now = self._clock()
@@ -87,20 +87,18 @@ class DaemonSurface:
 
     async def freeze(self, on: bool, actor: str, reason: str) -> View:
         pressed = Pressed(actor, "freeze" if on else "thaw", reason)
-        position = await self._store.append([pressed], self._clock(), frozen=on)
+        position = await self._store.append([pressed], self._clock(), frozen=on, audit=[audit.command(pressed)])
         self._woken()
         return {"frozen": on, "position": position}
 
     async def incidents(self, *, open_only: bool, limit: int) -> list[View]:
         return [views.incident_view(one) for one in await self._store.incidents(open_only=open_only, limit=limit)]
 
-    async def explain_incident(self, incident_id: str) -> View | None:
-        incident = await self._store.incident(incident_id)
-        if incident is None:
-            return None
-        decisions = await self._store.decisions(incident.id, STORY_LIMIT)
-        actions = await self._store.actions(incident.id, STORY_LIMIT)
-        return views.story_view(incident, decisions, actions)
+    async def explain_incident(self, incident_id: str) -> View:
+        return await self._stories.incident(incident_id)
+
+    async def explain_action(self, action_id: str) -> View:
+        return await self._stories.action(action_id)
 
     async def explain_event(self, event: Event, topic: str, rules: Sequence[str]) -> View:
         return await self._explainer.explain(event, topic, rules)

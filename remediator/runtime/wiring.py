@@ -14,6 +14,11 @@ from remediator.actions.airflow.look import LookExecutor
 from remediator.actions.airflow.settings import AirflowSettings
 from remediator.actions.airflow.survey import SurveyExecutor
 from remediator.actions.airflow.sweep import SweepExecutor
+from remediator.actions.http.executor import RequestExecutor
+from remediator.actions.http.settings import EndpointAccount
+from remediator.actions.kubernetes.client import ClusterClient
+from remediator.actions.kubernetes.executor import ScaleExecutor
+from remediator.actions.kubernetes.settings import ClusterAccount
 from remediator.actions.log import LogExecutor
 from remediator.actions.pagerduty.executor import PagerDutyAccount, PagerDutyExecutor
 from remediator.actions.port import Executor, Questioner
@@ -25,7 +30,15 @@ from remediator.codecs.mapping import MappingCodec, MappingSpec
 from remediator.codecs.masking import mask
 from remediator.codecs.port import Codec, Undecodable
 from remediator.codecs.registry import CODECS
-from remediator.config.settings import Config, Deployment, Feed, PagerDutyReceiver, SlackReceiver
+from remediator.config.settings import (
+    Cluster,
+    Config,
+    Deployment,
+    Endpoint,
+    Feed,
+    PagerDutyReceiver,
+    SlackReceiver,
+)
 from remediator.model.event import Event
 from remediator.model.record import Record
 from remediator.model.secret import Secret
@@ -83,9 +96,13 @@ def make_outside(config: Config, write: Callable[..., object]) -> Outside:
          for one in config.receivers if isinstance(one, PagerDutyReceiver)},
         client=config.daemon.name,
     )  # fmt: skip
+    requests = RequestExecutor({one.name: _endpoint(one) for one in config.endpoints})
+    clusters = {one.name: ClusterClient(_cluster(one)) for one in config.clusters}
     return Outside(
         executors={
             **airflow_executors(clients),
+            "http.request": requests,
+            "kubernetes.scale": ScaleExecutor(_by_deployment(config, clusters)),
             "slack.message": slack,
             "pagerduty.page": pagerduty,
             "log": LogExecutor(write),
@@ -96,7 +113,13 @@ def make_outside(config: Config, write: Callable[..., object]) -> Outside:
             "airflow.survey": SurveyExecutor(clients, mask),
             "airflow.log": LogTailExecutor(clients, mask),
         },
-        closers=(*(client.close for client in clients.values()), slack.close, pagerduty.close),
+        closers=(
+            *(client.close for client in clients.values()),
+            *(cluster.close for cluster in clusters.values()),
+            requests.close,
+            slack.close,
+            pagerduty.close,
+        ),
     )
 
 
@@ -119,6 +142,27 @@ def _airflow(deployment: Deployment) -> AirflowSettings:
         queued_too_long=api.queued_too_long,
         must_run=api.must_run,
     )
+
+
+def _endpoint(endpoint: Endpoint) -> EndpointAccount:
+    return EndpointAccount(
+        url=endpoint.url,
+        method=endpoint.method,
+        token=endpoint.token or Secret(),
+        headers=endpoint.headers,
+        idempotency_header=endpoint.idempotency_header,
+        timeout=endpoint.timeout,
+    )
+
+
+def _cluster(cluster: Cluster) -> ClusterAccount:
+    return ClusterAccount(url=cluster.url, token=cluster.token, ca_file=cluster.ca_file, timeout=cluster.timeout)
+
+
+def _by_deployment(config: Config, clusters: Mapping[str, ClusterClient]) -> dict[str, ClusterClient]:
+    """Deployment -> the cluster that serves it."""
+    serving = {one.name: config.cluster_of(one.name) for one in config.deployments}
+    return {name: clusters[cluster.name] for name, cluster in serving.items() if cluster is not None}
 
 
 def make_source(feed: Feed, positions: PositionReader, clock: Clock) -> KafkaSource:

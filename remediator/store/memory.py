@@ -15,7 +15,7 @@ from remediator.model.inputs import Entry, Input
 from remediator.model.reasons import Decision
 from remediator.model.record import DeadLetter
 from remediator.model.time import MINUTE, Duration, Instant
-from remediator.store.audit import AuditEntry, cancelled, chain, is_audited
+from remediator.store.audit import AuditEntry, cancelled, is_audited
 from remediator.store.chunks import entries_after, refusal
 from remediator.store.lattice import history_key, merge
 from remediator.store.memory_audit import MemoryAudit, no_pause
@@ -190,7 +190,9 @@ class MemoryStore(MemoryAudit):
         data.position = commit.position
         # Cancels come after actions: one step may want an action at one entry and take it back at a later one.
         gone = [
-            (done, reason) for action_id, reason in commit.cancels if (done := self._cancel(action_id, reason, commit.at))
+            (done, reason)
+            for action_id, reason in commit.cancels
+            if (done := self._cancel(action_id, reason, commit.at))
         ]
         self._append_audit([commit.audit[name] for name in added if name in commit.audit], commit.at)
         self._append_audit([cancelled(action, reason) for action, reason in gone if is_audited(action)], commit.at)

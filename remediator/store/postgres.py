@@ -9,13 +9,15 @@ import secrets
 from collections.abc import Sequence
 
 from remediator.model.incident import Incident
-from remediator.model.inputs import Entry, Input
+from remediator.model.inputs import Entry, Input, Pressed
 from remediator.model.reasons import Decision
 from remediator.model.record import DeadLetter
 from remediator.model.time import Duration, Instant
-from remediator.store import postgres_read, postgres_work
+from remediator.store import postgres_audit, postgres_read, postgres_work
+from remediator.store.audit import AuditEntry, AuditPage
 from remediator.store.port import (
     ActionRow,
+    Answer,
     Claim,
     ControllerStart,
     Counts,
@@ -55,11 +57,22 @@ class PostgresStore:
 
     # -- journal ------------------------------------------------------------------------------------------------
 
-    async def append(self, inputs: Sequence[Input], at: Instant, *, frozen: bool | None = None) -> int:
+    async def append(
+        self, inputs: Sequence[Input], at: Instant, *, frozen: bool | None = None, audit: Sequence[AuditEntry] = ()
+    ) -> int:
         async with self._pool.writing() as db:
             if frozen is not None:
                 await db.rows("freeze", frozen=frozen)
+            await postgres_audit.append_audit(db, audit, at)
             return await postgres_work.append(db, inputs, at)
+
+    async def answer(self, pressed: Pressed, at: Instant, audit: AuditEntry) -> Answer:
+        async with self._pool.writing() as db:
+            return await postgres_work.answer(db, pressed, at, audit)
+
+    async def answered(self, proposal: str) -> Answer | None:
+        async with self._pool.reading() as db:
+            return await postgres_audit.answered(db, proposal)
 
     async def read_journal(self, after: int, limit: int) -> list[Entry]:
         async with self._pool.reading() as db:
@@ -114,9 +127,17 @@ class PostgresStore:
         async with self._pool.writing() as db:
             return await postgres_work.confirm(db, claim, now, changes_per_minute)
 
-    async def finish(self, claim: Claim, result: Input | None, state: str, detail: str, at: Instant) -> bool:
+    async def finish(
+        self,
+        claim: Claim,
+        result: Input | None,
+        state: str,
+        detail: str,
+        at: Instant,
+        audit: AuditEntry | None = None,
+    ) -> bool:
         async with self._pool.writing() as db:
-            return await postgres_work.finish(db, claim, result, state, detail, at)
+            return await postgres_work.finish(db, claim, result, state, detail, at, audit)
 
     async def postpone(self, claim: Claim, not_before: Instant, *, uncertain: bool, detail: str) -> bool:
         row = {"id": claim.action.id, "token": claim.token, "not_before": not_before}
@@ -137,6 +158,10 @@ class PostgresStore:
         async with self._pool.reading() as db:
             return await postgres_read.decisions(db, incident_id, limit)
 
+    async def decisions_since(self, since: Instant, after: int, limit: int) -> list[tuple[int, Decision]]:
+        async with self._pool.reading() as db:
+            return await postgres_read.decisions_since(db, since, after, limit)
+
     async def actions(self, incident_id: str, limit: int) -> list[ActionRow]:
         async with self._pool.reading() as db:
             return await postgres_read.actions(db, incident_id, limit)
@@ -148,6 +173,10 @@ class PostgresStore:
     async def history(self, deployment: str, dag_id: str, run_id: str) -> list[HistoryRow]:
         async with self._pool.reading() as db:
             return await postgres_read.history(db, deployment, dag_id, run_id)
+
+    async def audit(self, after: int, limit: int, since: Instant = 0) -> AuditPage:
+        async with self._pool.snapshot() as db:
+            return await postgres_audit.page(db, after, limit, since)
 
     async def counts(self) -> Counts:
         async with self._pool.snapshot() as db:
@@ -170,3 +199,7 @@ class PostgresStore:
     async def prune(self, before: Instant, outbox_before: Instant, limit: int) -> int:
         async with self._pool.writing() as db:
             return await postgres_work.prune(db, before, outbox_before, limit)
+
+    async def prune_audit(self, before: Instant, at: Instant, limit: int) -> int:
+        async with self._pool.writing() as db:
+            return await postgres_audit.prune(db, before, at, limit)

@@ -1,7 +1,7 @@
 """What each writing method of the PostgreSQL store does inside its transaction.
 
 Order of locks, the same everywhere so that no two wait for each other: lease, progress, history, outbox, freeze,
-rate, and the journal's counter last.
+rate, the audit chain's head, and the journal's counter last.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from itertools import accumulate
 from typing import Any
 
 from remediator.model.action import CHANGES_TARGET, QUESTIONS, Action
-from remediator.model.inputs import Input, Performed
-from remediator.model.outcome import Refused
+from remediator.model.inputs import Input, Pressed
 from remediator.model.time import MINUTE, Instant
+from remediator.store.audit import AuditEntry, cancelled, is_audited
 from remediator.store.bodies import decode_action, encode_body, history_columns
-from remediator.store.chunks import encode_chunks
+from remediator.store.chunks import encode_chunks, refusal
 from remediator.store.lattice import merge_all
-from remediator.store.port import Claim, Fenced, Go, HistoryRow, Lease, MatcherBatch, StepCommit
+from remediator.store.port import Answer, Claim, Fenced, Go, HistoryRow, Lease, MatcherBatch, StepCommit
+from remediator.store.postgres_audit import add_answer, answered, append_audit
 from remediator.store.postgres_pool import Session
 
 HISTORY_COLUMNS = (
@@ -35,7 +36,7 @@ HISTORY_COLUMNS = (
     "started_at",
 )
 """In the order of bodies.history_columns."""
-PRUNED = ("journal", "decision", "dead_letter", "incident", "history", "outbox")
+PRUNED = ("journal", "decision", "dead_letter", "incident", "history", "outbox", "answer")
 
 
 # -- matcher ----------------------------------------------------------------------------------------------------
@@ -89,6 +90,15 @@ async def append(db: Session, inputs: Sequence[Input], at: Instant) -> int:
     return max(int(row[0]) for row in written)
 
 
+async def answer(db: Session, pressed: Pressed, at: Instant, audit: AuditEntry) -> Answer:
+    first = await add_answer(db, pressed, at)
+    if first is None:
+        return await answered(db, pressed.subject) or Answer(pressed.subject, pressed.command, pressed.actor, at)
+    await append_audit(db, [audit], at)
+    await append(db, [pressed], at)
+    return first
+
+
 # -- controller -------------------------------------------------------------------------------------------------
 
 
@@ -101,15 +111,18 @@ async def commit_step(db: Session, lease: Lease, commit: StepCommit) -> None:
     await fence(db, lease)
     await _write_states(db, commit)
     await _write_timers(db, commit)
-    for action in commit.actions:
-        await _add_action(db, action, commit.at)
+    added = [action.id for action in commit.actions if await _add_action(db, action, commit.at)]
     await _write_story(db, commit)
     await db.rows("controller_move", position=commit.position)
     # Cancels come after actions: one step may want an action at one entry and take it back at a later one.
-    cancelled = [await _cancel(db, action_id, reason, commit.at) for action_id, reason in commit.cancels]
+    taken_back = [(await _cancel(db, action_id, why, commit.at), why) for action_id, why in commit.cancels]
+    gone = [(action, why) for action, why in taken_back if action is not None]
     if commit.frozen is not None:
         await db.rows("freeze", frozen=commit.frozen)
-    await append(db, [done for done in cancelled if done is not None], commit.at)
+    documented = [commit.audit[name] for name in added if name in commit.audit]
+    documented += [cancelled(action, why) for action, why in gone if is_audited(action)]
+    await append_audit(db, documented, commit.at)
+    await append(db, [refusal(action, why) for action, why in gone], commit.at)
 
 
 async def _write_states(db: Session, commit: StepCommit) -> None:
@@ -144,7 +157,7 @@ async def _write_story(db: Session, commit: StepCommit) -> None:
         )
 
 
-async def _add_action(db: Session, action: Action, at: Instant) -> None:
+async def _add_action(db: Session, action: Action, at: Instant) -> bool:
     added = await db.row(
         "action_add",
         id=action.id,
@@ -158,14 +171,12 @@ async def _add_action(db: Session, action: Action, at: Instant) -> None:
     )
     if added is not None and action.replaces:
         await db.rows("action_supersede", lane=action.lane, replaces=action.replaces, id=action.id, at=at)
+    return added is not None
 
 
-async def _cancel(db: Session, action_id: str, reason: str, at: Instant) -> Performed | None:
+async def _cancel(db: Session, action_id: str, reason: str, at: Instant) -> Action | None:
     row = await db.row("action_cancel", id=action_id, reason=reason, at=at)
-    if row is None:
-        return None
-    action = decode_action(row[0])
-    return Performed(action_id=action_id, key=action.key, kind=action.kind, outcome=Refused(reason=reason))
+    return None if row is None else decode_action(row[0])
 
 
 # -- outbox -----------------------------------------------------------------------------------------------------
@@ -195,11 +206,20 @@ async def confirm(db: Session, claimed: Claim, now: Instant, changes_per_minute:
     return Go.YES
 
 
-async def finish(db: Session, claimed: Claim, result: Input | None, state: str, detail: str, at: Instant) -> bool:
+async def finish(
+    db: Session,
+    claimed: Claim,
+    result: Input | None,
+    state: str,
+    detail: str,
+    at: Instant,
+    audit: AuditEntry | None,
+) -> bool:
     statement = "claim_delete" if claimed.action.kind in QUESTIONS else "claim_finish"
     ended = await db.row(statement, id=claimed.action.id, token=claimed.token, state=state, detail=detail, at=at)
     if ended is None:
         return False
+    await append_audit(db, () if audit is None else (audit,), at)
     if result is not None:
         await append(db, (result,), at)
     return True

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from remediator.model.incident import Incident
-from remediator.model.inputs import Entry, Input
+from remediator.model.inputs import Entry, Input, Pressed
 from remediator.model.reasons import Decision
 from remediator.model.record import DeadLetter
 from remediator.model.time import Duration, Instant
-from remediator.store import sqlite_read, sqlite_work
+from remediator.store import sqlite_audit, sqlite_read, sqlite_work
+from remediator.store.audit import AuditEntry, AuditPage
 from remediator.store.port import (
     ActionRow,
+    Answer,
     Claim,
     ControllerStart,
     Counts,
@@ -140,13 +142,22 @@ class SqliteStore:
 
     # -- journal ------------------------------------------------------------------------------------------------
 
-    async def append(self, inputs: Sequence[Input], at: Instant, *, frozen: bool | None = None) -> int:
+    async def append(
+        self, inputs: Sequence[Input], at: Instant, *, frozen: bool | None = None, audit: Sequence[AuditEntry] = ()
+    ) -> int:
         def work(db: Session) -> int:
             if frozen is not None:
                 db.run("freeze", frozen=frozen)
+            sqlite_audit.append_audit(db, audit, at)
             return sqlite_work.append(db, inputs, at)
 
         return await self._write(work)
+
+    async def answer(self, pressed: Pressed, at: Instant, audit: AuditEntry) -> Answer:
+        return await self._write(lambda db: sqlite_work.answer(db, pressed, at, audit))
+
+    async def answered(self, proposal: str) -> Answer | None:
+        return await self._read(lambda db: sqlite_audit.answered(db, proposal))
 
     async def read_journal(self, after: int, limit: int) -> list[Entry]:
         return await self._read(lambda db: sqlite_read.journal(db, after, limit))
@@ -210,8 +221,16 @@ class SqliteStore:
     async def confirm(self, claim: Claim, now: Instant, changes_per_minute: int) -> Go:
         return await self._write(lambda db: sqlite_work.confirm(db, claim, now, changes_per_minute))
 
-    async def finish(self, claim: Claim, result: Input | None, state: str, detail: str, at: Instant) -> bool:
-        return await self._write(lambda db: sqlite_work.finish(db, claim, result, state, detail, at))
+    async def finish(
+        self,
+        claim: Claim,
+        result: Input | None,
+        state: str,
+        detail: str,
+        at: Instant,
+        audit: AuditEntry | None = None,
+    ) -> bool:
+        return await self._write(lambda db: sqlite_work.finish(db, claim, result, state, detail, at, audit))
 
     async def postpone(self, claim: Claim, not_before: Instant, *, uncertain: bool, detail: str) -> bool:
         def work(db: Session) -> bool:
@@ -231,6 +250,9 @@ class SqliteStore:
     async def decisions(self, incident_id: str, limit: int) -> list[Decision]:
         return await self._read(lambda db: sqlite_read.decisions(db, incident_id, limit))
 
+    async def decisions_since(self, since: Instant, after: int, limit: int) -> list[tuple[int, Decision]]:
+        return await self._read(lambda db: sqlite_read.decisions_since(db, since, after, limit))
+
     async def actions(self, incident_id: str, limit: int) -> list[ActionRow]:
         return await self._read(lambda db: sqlite_read.actions(db, incident_id, limit))
 
@@ -239,6 +261,9 @@ class SqliteStore:
 
     async def history(self, deployment: str, dag_id: str, run_id: str) -> list[HistoryRow]:
         return await self._read(lambda db: sqlite_read.history(db, deployment, dag_id, run_id))
+
+    async def audit(self, after: int, limit: int, since: Instant = 0) -> AuditPage:
+        return await self._read(lambda db: sqlite_audit.page(db, after, limit, since))
 
     async def counts(self) -> Counts:
         return await self._read(sqlite_read.counts)
@@ -256,3 +281,6 @@ class SqliteStore:
 
     async def prune(self, before: Instant, outbox_before: Instant, limit: int) -> int:
         return await self._write(lambda db: sqlite_work.prune(db, before, outbox_before, limit))
+
+    async def prune_audit(self, before: Instant, at: Instant, limit: int) -> int:
+        return await self._write(lambda db: sqlite_audit.prune(db, before, at, limit))

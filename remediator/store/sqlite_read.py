@@ -8,6 +8,7 @@ from remediator.model.incident import Incident
 from remediator.model.inputs import Entry
 from remediator.model.reasons import Decision
 from remediator.model.record import DeadLetter
+from remediator.model.time import Instant
 from remediator.store.bodies import (
     decode_action,
     decode_dead_letter,
@@ -58,6 +59,11 @@ def incident(db: Session, incident_id: str) -> Incident | None:
 def decisions(db: Session, incident_id: str, limit: int) -> list[Decision]:
     rows = db.rows("decisions", incident=incident_id, limit=limit)
     return [decode_decision(body) for (body,) in reversed(rows)]
+
+
+def decisions_since(db: Session, since: Instant, after: int, limit: int) -> list[tuple[int, Decision]]:
+    rows = db.rows("decisions_since", since=since, after=after, limit=limit)
+    return [(seq, decode_decision(body)) for seq, body in rows]
 
 
 def actions(db: Session, incident_id: str, limit: int) -> list[ActionRow]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediator.model.action import CHANGES_TARGET, QUESTIONS, Action
-from remediator.model.inputs import Input, Performed
-from remediator.model.outcome import Refused
+from remediator.model.inputs import Input, Pressed
 from remediator.model.time import MINUTE, Instant
+from remediator.store.audit import AuditEntry, cancelled, is_audited
 from remediator.store.bodies import decode_action, encode_body, history_columns
-from remediator.store.chunks import encode_chunks, place_chunks
+from remediator.store.chunks import encode_chunks, place_chunks, refusal
 from remediator.store.lattice import history_key, merge_all
-from remediator.store.port import Claim, Fenced, Go, HistoryRow, Lease, MatcherBatch, StepCommit
+from remediator.store.port import Answer, Claim, Fenced, Go, HistoryRow, Lease, MatcherBatch, StepCommit
+from remediator.store.sqlite_audit import add_answer, answered, append_audit
 from remediator.store.sqlite_file import Session
 
-PRUNED = ("journal", "decision", "dead_letter", "incident", "history", "outbox")
+PRUNED = ("journal", "decision", "dead_letter", "incident", "history", "outbox", "answer")
 
 
 # -- matcher ----------------------------------------------------------------------------------------------------
@@ -59,6 +60,15 @@ def append(db: Session, inputs: Sequence[Input], at: Instant) -> int:
     return last
 
 
+def answer(db: Session, pressed: Pressed, at: Instant, audit: AuditEntry) -> Answer:
+    first = add_answer(db, pressed, at)
+    if first is None:
+        return answered(db, pressed.subject) or Answer(pressed.subject, pressed.command, pressed.actor, at)
+    append_audit(db, [audit], at)
+    append(db, [pressed], at)
+    return first
+
+
 # -- controller -------------------------------------------------------------------------------------------------
 
 
@@ -77,13 +87,14 @@ def fence(db: Session, lease: Lease) -> None:
 def commit_step(db: Session, lease: Lease, commit: StepCommit) -> None:
     fence(db, lease)
     _write_keys(db, commit)
-    for action in commit.actions:
-        _add_action(db, action, commit.at)
+    added = [action.id for action in commit.actions if _add_action(db, action, commit.at)]
     _write_story(db, commit)
     db.run("controller_move", position=commit.position, frozen=commit.frozen)
     # Cancels come after actions: one step may want an action at one entry and take it back at a later one.
-    cancelled = [done for action_id, reason in commit.cancels if (done := _cancel(db, action_id, reason, commit.at))]
-    append(db, cancelled, commit.at)
+    gone = [(done, why) for action_id, why in commit.cancels if (done := _cancel(db, action_id, why, commit.at))]
+    append_audit(db, [commit.audit[name] for name in added if name in commit.audit], commit.at)
+    append_audit(db, [cancelled(action, why) for action, why in gone if is_audited(action)], commit.at)
+    append(db, [refusal(action, why) for action, why in gone], commit.at)
 
 
 def _write_keys(db: Session, commit: StepCommit) -> None:
@@ -99,7 +110,7 @@ def _write_story(db: Session, commit: StepCommit) -> None:
     db.many("decision_add", ((one.incident, one.at, encode_body(one)) for one in commit.decisions))
 
 
-def _add_action(db: Session, action: Action, at: Instant) -> None:
+def _add_action(db: Session, action: Action, at: Instant) -> bool:
     added = db.run(
         "action_add",
         id=action.id,
@@ -113,14 +124,12 @@ def _add_action(db: Session, action: Action, at: Instant) -> None:
     )
     if added.rowcount == 1 and action.replaces:
         db.run("action_supersede", lane=action.lane, replaces=action.replaces, id=action.id, at=at)
+    return added.rowcount == 1
 
 
-def _cancel(db: Session, action_id: str, reason: str, at: Instant) -> Performed | None:
+def _cancel(db: Session, action_id: str, reason: str, at: Instant) -> Action | None:
     row = db.row("action_cancel", id=action_id, reason=reason, at=at)
-    if row is None:
-        return None
-    action = decode_action(row[0])
-    return Performed(action_id=action_id, key=action.key, kind=action.kind, outcome=Refused(reason=reason))
+    return None if row is None else decode_action(row[0])
 
 
 # -- outbox -----------------------------------------------------------------------------------------------------
@@ -153,11 +162,20 @@ def confirm(db: Session, claimed: Claim, now: Instant, changes_per_minute: int) 
     return Go.YES
 
 
-def finish(db: Session, claimed: Claim, result: Input | None, state: str, detail: str, at: Instant) -> bool:
+def finish(
+    db: Session,
+    claimed: Claim,
+    result: Input | None,
+    state: str,
+    detail: str,
+    at: Instant,
+    audit: AuditEntry | None,
+) -> bool:
     statement = "claim_delete" if claimed.action.kind in QUESTIONS else "claim_finish"
     ended = db.run(statement, id=claimed.action.id, token=claimed.token, state=state, detail=detail, at=at)
     if ended.rowcount == 0:
         return False
+    append_audit(db, () if audit is None else (audit,), at)
     append(db, () if result is None else (result,), at)
     return True
 

@@ -5,9 +5,9 @@ Bounds every body and every wait; answers errors as {"error": text}. Knows no st
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from collections.abc import Awaitable
+from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -18,23 +18,20 @@ from starlette.routing import Mount, Route
 
 from remediator.model.event import Event
 from remediator.model.secret import Secret
-from remediator.model.time import DAY, Duration, Instant, parse_duration, parse_instant
+from remediator.model.time import Instant, parse_instant
 from remediator.store.port import StoreError
-from remediator.web.auth import objection
-from remediator.web.port import Exposition, NotThere, Surface
+from remediator.web.accounts import account_routes
+from remediator.web.auth import known_by, objection
+from remediator.web.port import Exposition, NotThere, Several, Surface, View
+from remediator.web.requests import Endpoint, bounded, limited_body, parse_since
 
-BODY_LIMIT = 16_384
 EVENT_LIMIT = 1_048_576
-WAIT_S = 15.0
 INCIDENTS_DEFAULT = 50
 INCIDENTS_MAX = 500
 RULES_MAX = 100
 INSTANTS = ("time", "logical_date", "started_at", "ended_at")
 LATEST: Instant = 253_402_214_400_000_000
 SINCE_DEFAULT = "7d"
-SINCE_MAX = 90 * DAY
-T = TypeVar("T")
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class FreezeBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,8 +65,10 @@ def build_app(surface: Surface, metrics: Exposition, token: Secret | None = None
                     Route("/freeze", routes.guarded(routes.freeze), methods=["POST"]),
                     Route("/incidents", routes.guarded(routes.incidents)),
                     Route("/incidents/{incident_id}/explain", routes.guarded(routes.explain)),
+                    Route("/actions/{action_id}/explain", routes.guarded(routes.explain_action)),
                     Route("/explain", routes.guarded(routes.explain_event), methods=["POST"]),
                     Route("/unmatched", routes.guarded(routes.unmatched)),
+                    *account_routes(surface, routes.guarded, known_by(token)),
                 ],
             ),
         ],
@@ -113,7 +112,8 @@ class _Routes:
 
     async def freeze(self, request: Request) -> Response:
         body = parse_freeze(await limited_body(request))
-        return JSONResponse(await bounded(self._surface.freeze(body.on, body.actor[:200], body.reason[:1_000])))
+        actor = f"{body.actor[:200]} ({known_by(self._token)})"
+        return JSONResponse(await bounded(self._surface.freeze(body.on, actor, body.reason[:1_000])))
 
     async def incidents(self, request: Request) -> Response:
         found = await bounded(
@@ -125,11 +125,10 @@ class _Routes:
         return JSONResponse({"incidents": found})
 
     async def explain(self, request: Request) -> Response:
-        incident_id = request.path_params["incident_id"]
-        story = await bounded(self._surface.explain_incident(incident_id))
-        if story is None:
-            raise HTTPException(404, f"no incident has the id, or the unique prefix, {incident_id[:100]!r}")
-        return JSONResponse(story)
+        return await told(self._surface.explain_incident(request.path_params["incident_id"]))
+
+    async def explain_action(self, request: Request) -> Response:
+        return await told(self._surface.explain_action(request.path_params["action_id"]))
 
     async def explain_event(self, request: Request) -> Response:
         body, event = parse_explain(await limited_body(request, EVENT_LIMIT))
@@ -144,28 +143,14 @@ class _Routes:
         return JSONResponse(await bounded(self._surface.unmatched(since)))
 
 
-async def bounded(answer: Awaitable[T]) -> T:
-    """The answer, or 503 when it takes too long."""
+async def told(story: Awaitable[View]) -> Response:
+    """The story; 404 if there is none, 409 with {'error': …, 'found': [lines]} if the id names several."""
     try:
-        async with asyncio.timeout(WAIT_S):
-            return await answer
-    except TimeoutError:
-        raise HTTPException(503, f"no answer within {WAIT_S:.0f} s") from None
-
-
-async def limited_body(request: Request, limit: int = BODY_LIMIT) -> bytes:
-    """The body of a JSON request. Raises HTTPException: 413 if it is too long, 415 if it is not JSON.
-
-    Asking for JSON also keeps web forms of other sites out: browsers ask before they send it across.
-    """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise HTTPException(415, "the body must be application/json")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise HTTPException(413, f"the body may have {limit:,} bytes")
-    return body
+        return JSONResponse(await bounded(story))
+    except NotThere as error:
+        raise HTTPException(404, str(error)) from None
+    except Several as error:
+        return JSONResponse({"error": str(error), "found": error.found}, status_code=409)
 
 
 def parse_freeze(body: bytes) -> FreezeBody:
@@ -201,17 +186,6 @@ def event_of(table: dict[str, Any]) -> Event:
             "an instant beyond the year 9999: microseconds since 1970, or text such as 2026-11-22T06:00:00Z"
         )
     return event
-
-
-def parse_since(text: str) -> Duration:
-    """How far back to look. Raises HTTPException 400."""
-    try:
-        since = parse_duration(text[:40])
-    except (ValueError, OverflowError):
-        since = 0
-    if not 0 < since <= SINCE_MAX:
-        raise HTTPException(400, "since must be a duration such as '7d' or '12h', at most '90d'")
-    return since
 
 
 def parse_limit(text: str | None) -> int:

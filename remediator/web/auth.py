@@ -25,3 +25,8 @@ def objection(request: Request, token: Secret | None) -> tuple[int, str] | None:
     if scheme.lower() == "bearer" and compare_digest(given.strip().encode(), token.reveal().encode()):
         return None
     return 401, "a valid bearer token is needed"
+
+
+def known_by(token: Secret | None) -> str:
+    """How whoever sent an admitted request was known: what the audit writes beside the name that they gave."""
+    return "api token" if token is not None else "this machine, no token"

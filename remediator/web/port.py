@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from remediator.model.event import Event
-from remediator.model.time import Duration
+from remediator.model.time import Duration, Instant
 
 View = dict[str, Any]
 """JSON-able: texts, numbers, booleans, lists and dicts; times as ISO 8601 texts."""
@@ -27,7 +27,39 @@ class NotThere(Exception):  # noqa: N818  (a state of affairs, not a fault)
     """What was asked for does not exist, such as a rule; the text says so."""
 
 
-class Surface(Protocol):
+class Several(Exception):  # noqa: N818  (a state of affairs, not a fault)
+    """An abbreviated id names more than one; `found`: a line for each, the first of them."""
+
+    def __init__(self, text: str, found: Sequence[str]) -> None:
+        super().__init__(text)
+        self.found = list(found)
+
+
+class Over(Exception):  # noqa: N818  (a state of affairs, not a fault)
+    """What was asked for can not be answered any more, such as a proposal that has expired; the text says so."""
+
+
+class Accounts(Protocol):
+    """What people are asked for, and what was done: proposals, the audit, reports. Raises StoreError like `Surface`."""
+
+    async def proposals(self) -> list[View]:
+        """Changes that wait for a person, those that expire first first."""
+
+    async def answer(self, proposal: str, command: str, actor: str, reason: str) -> View:
+        """Approve or reject, journalled once: a repeated call with the same command changes nothing.
+
+        proposal: its id or a unique prefix. Returns {'proposal', 'command', 'actor', 'at', 'repeated'}.
+        Raises NotThere for an unknown one, Over for one that has expired or was answered otherwise.
+        """
+
+    async def audit(self, after: int, limit: int, since: Instant) -> View:
+        """{'head': the chain's ends, 'entries': `audit_view` of each link with number > after, in order}."""
+
+    async def report(self, since: Duration) -> View:
+        """What was healed, held, refused, unknown, unclassified, paged and asked in the last `since`."""
+
+
+class Surface(Accounts, Protocol):
     """Contract of the daemon towards its operators. Raises StoreError when the store cannot answer."""
 
     def live(self) -> bool:
@@ -45,8 +77,14 @@ class Surface(Protocol):
     async def incidents(self, *, open_only: bool, limit: int) -> list[View]:
         """`views.incident_view` of each, latest updated first."""
 
-    async def explain_incident(self, incident_id: str) -> View | None:
-        """`views.story_view` of the latest episode; None if no incident has this id or unique prefix."""
+    async def explain_incident(self, incident_id: str) -> View:
+        """`views.story_view` of the latest episode, and 'story': runtime.story_text.story_json.
+
+        incident_id: or a unique beginning of it. Raises NotThere, and Several if it is not unique.
+        """
+
+    async def explain_action(self, action_id: str) -> View:
+        """{'action': …, 'incident': … or None, 'decisions': its own, 'story': …}; ids as for explain_incident."""
 
     async def explain_event(self, event: Event, topic: str, rules: Sequence[str]) -> View:
         """What the active rules make of an event, and what stands in their way now. Changes nothing.

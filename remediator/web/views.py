@@ -52,12 +52,13 @@ def story_view(incident: Incident, decisions: Iterable[Decision], actions: Itera
     """Everything that `explain` tells of one incident."""
     return {
         "incident": incident_view(incident),
-        "decisions": [_decision(decision) for decision in decisions],
-        "actions": [_action(row) for row in actions],
+        "decisions": [decision_view(decision) for decision in decisions],
+        "actions": [action_view(row) for row in actions],
     }
 
 
-def _decision(decision: Decision) -> View:
+def decision_view(decision: Decision) -> View:
+    """A decision with its time as text."""
     return {
         "position": decision.position,
         "at": format_instant(decision.at),
@@ -68,7 +69,8 @@ def _decision(decision: Decision) -> View:
     }
 
 
-def _action(row: ActionRow) -> View:
+def action_view(row: ActionRow) -> View:
+    """An outbox row with its times as texts."""
     return {
         "id": row.action.id,
         "kind": row.action.kind,

@@ -185,7 +185,7 @@ class History:
         return Expected(
             clears=sum(CLEARS[trouble] * of[trouble] for trouble in CLEARS),
             pages=sum(of[trouble] for trouble in PAGED),
-            posts=sum(of[trouble] for trouble in CHATTED),
+            posts=sum(of[trouble] for trouble in CHATTED) + of[Trouble.STUBBORN],  # first told, later paged there
             healed=of[Trouble.HEALS],
         )
 

@@ -112,6 +112,10 @@ def _history(folder: Path, size: int, end: Instant) -> History:
     return History(size, end)
 
 
+UNCAPPED = {"changes_per_minute": 10_000, "concurrent_changes": 10_000}
+"""A day's troubles are told within seconds here; what is capped would only wait."""
+
+
 def settings(place: Site, url: str, number: int, plan: Plan) -> dict[str, Any]:
     """A daemon's settings: quick in all that a crash makes others wait for."""
     chat = {"kind": "slack", "receiver": "chat", "channel": "#alerts"}
@@ -119,7 +123,7 @@ def settings(place: Site, url: str, number: int, plan: Plan) -> dict[str, Any]:
     api, feed = own["deployment"][0]["api"], own["feed"][0]
     return place.settings(
         daemon={"lease": "2s"},
-        policy={**own["policy"], "behind_after": "1h", "blind_after": "2h"},
+        policy={**own["policy"], "behind_after": "1h", "blind_after": "2h", **UNCAPPED},
         store={"url": url, "synchronous": "NORMAL"} if url.startswith("sqlite") else {"url": url},
         feed=[{**feed, **({"member": f"crash-{number}", "session": "6s"} if plan.is_static else {"session": "1s"})}],
         deployment=[{**own["deployment"][0], "api": {**api, "timeout": "1s"}}],

@@ -136,7 +136,7 @@ def never_spent(*given: object) -> str:
 
 
 def no_ceiling(original: Any) -> Any:
-    """For `response.retry_brake`: what the deployment and the mode forbid is let through."""
+    """For `brakes.not_permitted`: what the deployment and the mode forbid is let through."""
 
     def brake(*given: Any) -> Any:
         found = original(*given)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from remediator.engine import budget, looks, response, tell
+from remediator.engine import brakes, budget, looks, response, retries, tell
 from remediator.testing.simulation.layout import Parts
 from remediator.testing.simulation.run import run_seed
 from tests.simulation import faults
@@ -48,12 +48,12 @@ def _budgets(patch: pytest.MonkeyPatch) -> None:
 
 
 def _ceiling(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(response, "retry_brake", faults.no_ceiling(response.retry_brake))
+    patch.setattr(brakes, "not_permitted", faults.no_ceiling(brakes.not_permitted))
 
 
 def _random_ids(patch: pytest.MonkeyPatch) -> None:
     ids = faults.random_ids()
-    for module in (response, looks, tell):
+    for module in (response, retries, looks, tell):
         patch.setattr(module, "stable_id", ids)
 
 

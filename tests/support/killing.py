@@ -29,7 +29,7 @@ def _counted(inner: Coroutine[Any, Any, T], last: int, kill: Callable[[], object
         try:
             yield waiting
             step = partial(inner.send, None)
-        except BaseException as thrown:  # noqa: BLE001  (whatever the loop throws belongs to `inner`)
+        except BaseException as thrown:  # whatever the loop throws is for `inner`
             step = partial(inner.throw, thrown)
 
 

@@ -53,7 +53,7 @@ def tail(end: bytes, mask: Mask, *, cut: bool) -> str:
     text = end.decode("utf-8", "replace")
     whole = text.partition("\n")[2] if cut else text
     lines = [line for one in _without_sources(whole.split("\n")) for line in _told(one)]
-    if not any(line.strip() for line in lines):
+    if cut and not any(line.strip() for line in lines):
         lines = text.split("\n")
     return _bounded(mask(plain("\n".join(lines)[-MAX_BYTES - MARGIN :])))
 

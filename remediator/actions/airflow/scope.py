@@ -9,7 +9,7 @@ import msgspec
 from remediator.actions.airflow.note import merged
 from remediator.actions.airflow.routes import Clearing
 from remediator.actions.airflow.rows import TaskInstanceRow
-from remediator.actions.airflow.verdict import Clear, too_many
+from remediator.actions.airflow.verdict import too_many
 from remediator.model.action import Retry, RetryTarget
 from remediator.model.outcome import Refused
 
@@ -60,11 +60,7 @@ def clearing(retry: Retry, targets: Sequence[RetryTarget], rows: Sequence[TaskIn
     return Clearing(retry.dag_id, retry.run_id, tuple(targets))
 
 
-def planned(
-    what: Clearing, rows: Sequence[TaskInstanceRow], clear: Clear, retry: Retry, action_id: str
-) -> Plan | Refused:
+def planned(what: Clearing, rows: Sequence[TaskInstanceRow], retry: Retry, action_id: str) -> Plan | Refused:
     """After the scheduler's dry run. The note joins what people wrote on all that will be touched."""
     refused = too_many(len(rows), retry.max_affected)
-    return refused or Plan(
-        what, merged([*clear.note.splitlines()[:-1], *(row.note for row in rows)], action_id, retry.why)
-    )
+    return refused or Plan(what, merged((row.note for row in rows), action_id, retry.why))

@@ -15,7 +15,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from remediator.demo.fleet import backfill_handlers, change_handlers, dag_handlers, handlers, health_handlers
+from remediator.demo.fleet import (
+    backfill_handlers,
+    change_handlers,
+    dag_handlers,
+    handlers,
+    health_handlers,
+    v1,
+    v1_handlers,
+)
 from remediator.demo.fleet.auth import Accounts, Denied
 from remediator.demo.fleet.bodies import Invalid
 from remediator.demo.fleet.faults import Fault, Faults, Kind
@@ -77,7 +85,10 @@ OPEN = frozenset({"health", "version"})
 
 @dataclass(slots=True)
 class FleetApi:
-    """One stand-in: its state, its accounts, its faults and its clock. spoiled: answers that a fault has spoiled."""
+    """One stand-in: its state, its accounts, its faults and its clock.
+
+    spoiled: answers that a fault has spoiled. api: 'v2', or 'v1' of an Airflow 2.
+    """
 
     state: FleetState
     clock: Callable[[], Instant]
@@ -85,15 +96,23 @@ class FleetApi:
     faults: Faults = field(default_factory=Faults)
     clear_takes_s: float = CLEAR_TAKES_S
     spoiled: int = 0
+    api: str = "v2"
 
     def app(self) -> Starlette:
         """The ASGI application."""
+        if self.api == "v1":
+            return self._v1_app()
         routes = [Route(path, self._endpoint(name, handler), methods=[verb]) for name, verb, path, handler in ROUTES]
         routes.append(Route("/auth/token", self._endpoint("token", self._token), methods=["POST"]))
         clear = f"{API}/dags/{{dag_id}}/clearTaskInstances"
         routes.append(Route(clear, self._endpoint("clear", self._clear), methods=["POST"]))
         routes.append(Route(f"{RUN}/clear", self._endpoint("rerun", self._rerun), methods=["POST"]))
         return Starlette(routes=routes)
+
+    def _v1_app(self) -> Starlette:
+        routes = [Route(path, self._endpoint(name, handler), methods=[verb]) for name, verb, path, handler in v1.ROUTES]
+        routes.append(Route(v1.CLEAR, self._endpoint("clear", self._v1_clear), methods=["POST"]))
+        return Starlette(routes=routes, exception_handlers={404: v1.no_route})
 
     def _endpoint(self, name: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -124,15 +143,20 @@ class FleetApi:
             found = handler(call)
             content = await found if isinstance(found, Awaitable) else found
         except (Denied, Refusal) as refusal:
-            return JSONResponse({"detail": refusal.detail}, refusal.status)
+            return self._refused(refusal.status, refusal.detail)
         except NotFound as missing:
-            return JSONResponse({"detail": str(missing)}, 404)
+            return self._refused(404, str(missing))
         except Invalid as invalid:
             return JSONResponse({"detail": invalid.detail}, 422)
         return content if isinstance(content, Response) else JSONResponse(content, 201 if name == "token" else 200)
 
+    def _refused(self, status: int, detail: Any) -> Response:
+        return v1.problem(status, detail) if self.api == "v1" else JSONResponse({"detail": detail}, status)
+
     def _user(self, request: Request) -> str:
         changes = request.method != "GET" and not request.url.path.endswith("/list")
+        if self.api == "v1":
+            return v1.user_of(self.accounts, request, changes=changes)
         return self.accounts.user_of(request.headers.get("authorization", ""), changes=changes)
 
     def _token(self, call: Call) -> Any:
@@ -144,6 +168,12 @@ class FleetApi:
         if not body.dry_run:
             await asyncio.sleep(self.clear_takes_s)
         return handlers.finish_clear(call, body, chosen, self.clock())
+
+    async def _v1_clear(self, call: Call) -> Any:
+        body, chosen = v1_handlers.choose_clear(call)
+        if not body.dry_run:
+            await asyncio.sleep(self.clear_takes_s)
+        return v1_handlers.finish_clear(call, body, chosen)
 
     async def _rerun(self, call: Call) -> Any:
         raw, body, chosen = change_handlers.choose_rerun(call)

@@ -1,4 +1,4 @@
-"""What the routes answer that tell how a stand-in is: health, pools, import errors, paused DAGs, logs. No I/O, no clock.
+"""What the routes answer that tell how a stand-in is: health, pools, import errors, DAGs, logs. No I/O, no clock.
 
 Fields as recorded from Airflow 3.3.2.
 """

@@ -1,4 +1,4 @@
-"""What can be wrong with a stand-in beside failing tasks: components, pools, files, lost heartbeats, long logs. Pure."""
+"""What can be wrong with a stand-in beside failing tasks: components, pools, files, lost heartbeats, logs. Pure."""
 
 from __future__ import annotations
 

@@ -279,3 +279,46 @@ DELETE FROM history WHERE ctid = ANY(ARRAY(
 DELETE FROM outbox WHERE seq IN (
     SELECT seq FROM outbox WHERE state IN ('delivered', 'refused', 'unknown') AND at < :outbox_before
     ORDER BY at LIMIT :limit) RETURNING 1
+
+-- name: audit_lock
+-- Held until the commit, so that links are chained in the order in which they become visible. Always taken right
+-- before the journal's counter.
+SELECT seq, hash, anchor_seq, anchor_hash FROM audit_head FOR UPDATE
+
+-- name: audit_head
+SELECT seq, hash, anchor_seq, anchor_hash FROM audit_head
+
+-- name: audit_add
+WITH moved AS (UPDATE audit_head SET seq = :seq, hash = :hash)
+INSERT INTO audit (seq, at, body, prev_hash, hash)
+SELECT * FROM unnest(:seqs::bigint[], :ats::bigint[], :bodies::bytea[], :prev_hashes::text[], :hashes::text[])
+
+-- name: audit_read
+SELECT seq, at, body, prev_hash, hash FROM audit WHERE seq > :after AND at >= :since ORDER BY seq LIMIT :limit
+
+-- name: audit_old
+-- The last of the oldest rows that may go: all before it are older than :before, too.
+SELECT seq, hash FROM audit
+WHERE seq < coalesce((SELECT seq FROM audit WHERE at >= :before ORDER BY seq LIMIT 1), (SELECT max(seq) + 1 FROM audit))
+    AND seq < (SELECT min(seq) FROM audit) + :limit
+ORDER BY seq DESC LIMIT 1
+
+-- name: audit_drop
+DELETE FROM audit WHERE seq <= :last RETURNING 1
+
+-- name: audit_anchor
+UPDATE audit_head SET anchor_seq = :last, anchor_hash = :hash
+
+-- name: answer_add
+INSERT INTO answer (proposal, command, actor, at) VALUES (:proposal, :command, :actor, :at)
+ON CONFLICT DO NOTHING RETURNING 1
+
+-- name: answer
+SELECT proposal, command, actor, at FROM answer WHERE proposal = :proposal
+
+-- name: prune_answer
+DELETE FROM answer WHERE proposal IN (
+    SELECT proposal FROM answer WHERE at < :before ORDER BY at LIMIT :limit) RETURNING 1
+
+-- name: decisions_since
+SELECT seq, body FROM decision WHERE at >= :since AND (at > :since OR seq > :after) ORDER BY at, seq LIMIT :limit

@@ -22,14 +22,18 @@ from remediator.demo.fleet.server import serving
 from remediator.demo.fleet.state import DagRun, FleetState, TaskInstance
 from remediator.demo.fleet.world import World
 from remediator.model.secret import Secret
-from remediator.model.time import MILLISECOND, SECOND, Instant
+from remediator.model.time import DAY, MILLISECOND, SECOND, Instant
 from tests.airflow.patient import admitted, found
 
 DAG_ID = os.environ.get("AIRFLOW_DAG", "crm_sync")
 """pull (one retry, always fails with a lost connection) -> merge -> publish."""
 LONG_DAG_ID = os.environ.get("AIRFLOW_LONG_DAG", "long_job")
 """work: runs for at least ten seconds."""
+DAILY_DAG_ID = os.environ.get("AIRFLOW_DAILY_DAG", "")
+"""work: succeeds at once; scheduled daily, so that a backfill has dates. '' if the real Airflow has none."""
 BACKENDS = ("stand-in", "real") if "AIRFLOW_URL" in os.environ else ("stand-in",)
+DAILY_BACKENDS = BACKENDS if DAILY_DAG_ID else ("stand-in",)
+STAND_IN_DAILY = "daily"
 _FAILS = Failure("ConnectionError", "connection reset by peer")
 _DAGS = (
     DagSpec(
@@ -41,12 +45,16 @@ _DAGS = (
         ),
     ),
     DagSpec(LONG_DAG_ID, (TaskSpec("work"),)),
+    DagSpec(DAILY_DAG_ID or STAND_IN_DAILY, (TaskSpec("load"),), every=DAY),
 )
 
 
 @dataclass
 class Airflow:
-    """One Airflow: its URL, an admin's credentials, a patient HTTP client with a token, and ours."""
+    """One Airflow: its URL, an admin's credentials, a patient HTTP client with a token, and ours.
+
+    api: the version that it speaks. state: of a stand-in.
+    """
 
     url: str
     username: str
@@ -54,20 +62,21 @@ class Airflow:
     http: httpx.AsyncClient
     client: AirflowClient
     patience_s: float
+    api: str = "v2"
+    state: FleetState | None = None
 
-    async def trigger(self, dag_id: str) -> str:
+    async def trigger(self, dag_id: str, logical_date: str | None = None) -> str:
         run_id = f"contract-{time.time_ns()}"
-        answer = await self.http.post(
-            f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "dag_run_id": run_id}
-        )
+        body = {"dag_run_id": run_id} if self.api == "v1" else {"logical_date": logical_date, "dag_run_id": run_id}
+        answer = await self.http.post(f"/api/{self.api}/dags/{dag_id}/dagRuns", json=body)
         # 409: an earlier call went through after all; its answer was lost, or was a 500.
         assert answer.status_code in (200, 409), answer.text
         return run_id
 
-    async def failed_run(self) -> str:
+    async def failed_run(self, logical_date: str | None = None) -> str:
         """A new dagrun of DAG_ID, waited for until it has failed."""
-        run_id = await self.trigger(DAG_ID)
-        await self.eventually(lambda: self._is_run(DAG_ID, run_id, "failed"))
+        run_id = await self.trigger(DAG_ID, logical_date)
+        await self.eventually(lambda: self.is_run(DAG_ID, run_id, "failed"))
         return run_id
 
     async def running_task(self) -> str:
@@ -79,7 +88,7 @@ class Airflow:
         return run_id
 
     async def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
-        answer = await self.http.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")
+        answer = await self.http.get(f"/api/{self.api}/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")
         assert answer.status_code == 200, answer.text
         row: dict[str, Any] = answer.json()
         return row
@@ -92,7 +101,7 @@ class Airflow:
             while not await holds():  # noqa: ASYNC110  (a real scheduler raises no event here)
                 await asyncio.sleep(0.05)
 
-    async def _is_run(self, dag_id: str, run_id: str, state: str) -> bool:
+    async def is_run(self, dag_id: str, run_id: str, state: str) -> bool:
         run = await found(lambda: self.client.dagrun(dag_id, run_id), f"{dag_id} {run_id}")
         return run is not None and run.state == state
 
@@ -102,16 +111,17 @@ class Airflow:
 
 
 @asynccontextmanager
-async def stand_in() -> AsyncIterator[Airflow]:
+async def stand_in(api: str = "v2") -> AsyncIterator[Airflow]:
     state = FleetState()
     for dag in _DAGS:
         state.add_dag(dag)
     world = World(state, _plan)
     async with (
-        serving(FleetApi(state, clock)) as url,
+        serving(FleetApi(state, clock, api=api)) as url,
         driving([world], clock),
-        _connected(url, "admin", "admin", patience_s=20) as airflow,
+        _connected(url, "admin", "admin", patience_s=20, api=api) as airflow,
     ):
+        airflow.state = state
         yield airflow
 
 
@@ -127,12 +137,17 @@ def clock() -> Instant:
 
 
 @asynccontextmanager
-async def _connected(url: str, username: str, password: str, patience_s: float) -> AsyncIterator[Airflow]:
-    settings = AirflowSettings(deployment="one", base_url=url, username=username, password=Secret(password))
+async def _connected(
+    url: str, username: str, password: str, patience_s: float, api: str = "v2"
+) -> AsyncIterator[Airflow]:
+    settings = AirflowSettings(
+        deployment="one", base_url=url, api_version=api, username=username, password=Secret(password)
+    )
     client = AirflowClient(settings)
-    async with await admitted(url, username, password) as http:
+    basic = httpx.AsyncClient(base_url=url, auth=(username, password)) if api == "v1" else None
+    async with basic or await admitted(url, username, password) as http:
         try:
-            yield Airflow(url, username, password, http, client, patience_s)
+            yield Airflow(url, username, password, http, client, patience_s, api)
         finally:
             await client.close()
 
@@ -140,4 +155,4 @@ async def _connected(url: str, username: str, password: str, patience_s: float) 
 def _plan(run: DagRun, instance: TaskInstance) -> Plan:
     if instance.task_id == "pull":
         return Plan(_FAILS, duration=10 * MILLISECOND, announce=10 * MILLISECOND)
-    return Plan(duration=60 * SECOND if instance.task_id == "work" else 10 * MILLISECOND)
+    return Plan(duration=60 * SECOND if run.dag_id == LONG_DAG_ID else 10 * MILLISECOND)

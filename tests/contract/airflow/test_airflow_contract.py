@@ -72,16 +72,16 @@ class TestTokens:
         assert answer.status_code == 200
         assert set(answer.json()) == {"metadatabase", "scheduler", "triggerer", "dag_processor"}
 
-    async def test_the_server_says_its_time(self, airflow: Airflow) -> None:
-        server = await found(airflow.client.server_time, "the server's time")
+    async def test_the_server_says_its_time(self, either: Airflow) -> None:
+        server = await found(either.client.server_time, "the server's time")
         assert server is not None
         assert abs(server - clock()) < MINUTE
 
 
 class TestLook:
-    async def test_a_failed_dagrun_beside_an_unknown_one(self, airflow: Airflow) -> None:
-        run_id = await airflow.failed_run()
-        truth, unknown = await look(airflow, run_id, "never-heard-of")
+    async def test_a_failed_dagrun_beside_an_unknown_one(self, either: Airflow) -> None:
+        run_id = await either.failed_run()
+        truth, unknown = await look(either, run_id, "never-heard-of")
         assert unknown == DagRunTruth("one", DAG_ID, "never-heard-of", "")
         assert (truth.state, truth.complete) == ("failed", True)
         assert truth.ended_at is not None
@@ -91,8 +91,8 @@ class TestLook:
             ("pull", "failed", 2, 1),
         ]
 
-    async def test_unknown_ids_are_404_in_the_schedulers_own_words(self, airflow: Airflow) -> None:
-        client = airflow.client
+    async def test_unknown_ids_are_404_in_the_schedulers_own_words(self, either: Airflow) -> None:
+        client = either.client
         assert await found(lambda: client.dagrun("no-such-dag", "r"), "a dagrun") is None
         for index in (-1, 3):
             ask = partial(client.task_instance, DAG_ID, "no-such-run", "pull", index)
@@ -138,44 +138,45 @@ class TestLook:
 
 
 class TestSweep:
-    async def test_finds_the_failed_dagrun(self, airflow: Airflow) -> None:
+    async def test_finds_the_failed_dagrun(self, either: Airflow) -> None:
         since = clock() - 5 * SECOND
-        run_id = await airflow.failed_run()
+        run_id = await either.failed_run()
         action = Action("s", "l", "world", "one", Sweep(since), 0, 0)
-        (swept,) = await answered(SweepExecutor({"one": airflow.client}), [action], clock)
+        (swept,) = await answered(SweepExecutor({"one": either.client}), [action], clock)
         assert isinstance(swept, Swept)
         assert since < swept.until <= clock()
         assert (DAG_ID, run_id) in {(ref.dag_id, ref.run_id) for ref in swept.dagruns}
 
 
 class TestRetry:
-    async def test_a_retry_happens_once_and_is_proven(self, airflow: Airflow) -> None:
-        run_id = await airflow.failed_run()
-        pull = await failed_pull(airflow, run_id)
+    async def test_a_retry_happens_once_and_is_proven(self, either: Airflow) -> None:
+        run_id = await either.failed_run()
+        pull = await failed_pull(either, run_id)
 
-        first = await retry(airflow, run_id, pull, "aaaa0001")
-        again = await retry(airflow, run_id, pull, "aaaa0001")
-        other = await retry(airflow, run_id, pull, "aaaa0002")
+        first = await retry(either, run_id, pull, "aaaa0001")
+        again = await retry(either, run_id, pull, "aaaa0001")
+        other = await retry(either, run_id, pull, "aaaa0002")
 
         assert first == Delivered(ref="aaaa0001", detail="cleared 3 task instances")
         assert again == Delivered(ref="aaaa0001", detail="found by its note")
         assert isinstance(other, Refused)
-        now = await airflow.task(DAG_ID, run_id, "pull")
-        assert now["id"] != pull.instance_id
-        assert now["max_tries"] == 3
-        assert now["note"] == "remediator:aaaa0001 lost connection"
+        now = await found(lambda: either.client.task_instance(DAG_ID, run_id, "pull", -1), "pull")
+        assert now is not None
+        assert now.id != pull.instance_id
+        assert now.max_tries == 3
+        assert now.note == "remediator:aaaa0001 lost connection"
 
-    async def test_the_note_outlives_airflows_own_retries(self, airflow: Airflow) -> None:
-        run_id = await airflow.failed_run()
-        pull = await failed_pull(airflow, run_id)
-        await retry(airflow, run_id, pull, "aaaa0003")
+    async def test_the_note_outlives_airflows_own_retries(self, either: Airflow) -> None:
+        run_id = await either.failed_run()
+        pull = await failed_pull(either, run_id)
+        await retry(either, run_id, pull, "aaaa0003")
 
         async def failed_again() -> bool:
-            row = await airflow.task(DAG_ID, run_id, "pull")
+            row = await either.task(DAG_ID, run_id, "pull")
             return row["state"] == "failed" and row["try_number"] == 4
 
-        await airflow.eventually(failed_again)
-        assert await retry(airflow, run_id, pull, "aaaa0003") == Delivered(ref="aaaa0003", detail="found by its note")
+        await either.eventually(failed_again)
+        assert await retry(either, run_id, pull, "aaaa0003") == Delivered(ref="aaaa0003", detail="found by its note")
 
     async def test_a_second_clear_of_a_failure_is_empty(self, airflow: Airflow) -> None:
         run_id = await airflow.failed_run()

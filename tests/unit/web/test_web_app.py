@@ -10,8 +10,9 @@ import pytest
 
 from remediator.model.secret import Secret
 from remediator.runtime.metrics import Metrics
-from remediator.web import app as web_app
-from remediator.web.app import BODY_LIMIT, build_app
+from remediator.web import requests as web_requests
+from remediator.web.app import build_app
+from remediator.web.requests import BODY_LIMIT
 from remediator.web.server import serving
 from tests.contract.people.told import OPEN
 from tests.unit.web.surface import FakeDaemon
@@ -159,7 +160,7 @@ async def test_store_trouble_is_503_and_a_bug_tells_nothing(local: httpx.AsyncCl
 async def test_a_daemon_that_does_not_answer_is_503(
     local: httpx.AsyncClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web_app, "WAIT_S", 0.05)
+    monkeypatch.setattr(web_requests, "WAIT_S", 0.05)
     daemon.hang = asyncio.Event()
     assert (await local.get("/api/v1/status")).status_code == 503
 

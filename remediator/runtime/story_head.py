@@ -1,0 +1,209 @@
+"""The first three lines of a story: what is wrong, what was done, what is left to do. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from remediator.engine.steps import UNCLASSIFIED
+from remediator.engine.tell import LOG, PAGERDUTY, SLACK
+from remediator.model.action import Message, Pause
+from remediator.model.incident import Incident, Phase
+from remediator.model.reasons import Decision, Reason
+from remediator.runtime.story_parts import Ground, Head, is_undo, subject_of
+from remediator.runtime.story_words import KINDS, STATES, clock, length, plain, what_of
+from remediator.store.port import ActionRow
+
+ERROR_SHOWN = 200
+RUNS_SHOWN = 3
+PROVED = frozenset({"airflow.retry", "airflow.rerun"})
+"""Changes of which a later look shows whether they helped; of the others, that they were done."""
+
+LEFT: dict[Reason, str] = {
+    Reason.SUSPECTED: "Wait: the scheduler is being asked whether the failure is final.",
+    Reason.RETRY_PLANNED: "Wait: {text}.",
+    Reason.RETRY_ISSUED: "Wait: the retry is on its way.",
+    Reason.CHANGE_ISSUED: "Wait: the change is on its way.",
+    Reason.DELIVERED: "Wait: whether it helps will be seen when the task has run again.",
+    Reason.STILL_RUNNING: "Wait: {text}.",
+    Reason.FROZEN: "Decide about the freeze: `remediator freeze off` lets what it holds be decided anew.",
+    Reason.CATCHING_UP: "Wait: {text}; people are told once what is read is fresh.",
+    Reason.STEP_WAITS: "Wait: {text}.",
+    Reason.QUIET: "Nothing before the quiet time ends: {text}.",
+    Reason.CAPPED: "Wait: {text}.",
+    Reason.MAINTENANCE: "Wait for the maintenance to end: {text}.",
+    Reason.UNREACHABLE: "See why the scheduler does not answer: {text}.",
+    Reason.HOLDING: "Wait: {text}.",
+}
+"""The last of these that was decided, and was followed by nothing else of the kind, says what is awaited."""
+SETTLED = frozenset({Reason.PAGED, Reason.NOTIFIED, Reason.ALREADY_TOLD, Reason.DIGESTED})
+GIVEN_UP: dict[Reason, str] = {
+    Reason.DID_NOT_HELP: "what was tried did not help",
+    Reason.ATTEMPTS_SPENT: "its retries are spent",
+    Reason.BUDGET_SPENT: "its budget is used up",
+    Reason.NEVER_RETRY: "it is never to be retried",
+    Reason.CEILING: "no change is allowed here",
+    Reason.NOT_ALLOWED: "nobody allowed its rule to change anything",
+    Reason.FOREIGN_HOST: "the failure may be another system's",
+    Reason.REJECTED: "a person said no",
+    Reason.PROPOSAL_EXPIRED: "nobody answered the question in time",
+    Reason.UNVERIFIED: "the scheduler could not be asked",
+    Reason.OUTCOME_UNKNOWN: "it is not known what became of the change",
+    Reason.REFUSED: "the change was refused",
+    Reason.RULE_ERROR: "its rule could not be applied",
+    Reason.UNCLASSIFIED: "no rule knows this failure",
+    Reason.HELD_TOO_LONG: "it was held for too long",
+}
+"""Why nothing more is tried."""
+OVER: dict[str, str] = {
+    Reason.HELPED.value: "what was done has helped",
+    Reason.RECOVERED.value: "it is well again",
+    Reason.GONE.value: "the dagrun was deleted",
+    Reason.CALMED.value: "it has calmed down",
+    Reason.ENDED_BY_EVENT.value: "an event ended it",
+    Reason.RULE_REMOVED.value: "its rule was removed",
+    Reason.INCIDENT_EXPIRED.value: "it was open for as long as incidents may be; look whether it still is so",
+    Reason.INCIDENT_JOINED.value: "what was wrong belongs to another incident now",
+}
+
+
+def head_of(ground: Ground, incident: Incident) -> Head:
+    """Three sentences."""
+    return Head(_wrong(ground, incident), _done(ground), _left(ground, incident))
+
+
+def _wrong(ground: Ground, incident: Incident) -> str:
+    error = " ".join(incident.error.split())[:ERROR_SHOWN]
+    what = f"{incident.title}: {error}" if error and error not in incident.title else incident.title
+    return f"{what} ({', '.join(_scale(ground, incident))})"
+
+
+def _scale(ground: Ground, incident: Incident) -> Iterator[str]:
+    if incident.failures > 1:
+        yield f"{incident.failures} times"
+    runs = incident.dagruns
+    if runs:
+        shown = ", ".join(runs[-RUNS_SHOWN:])
+        yield f"dagrun {shown}" if len(runs) == 1 else f"{len(runs)} dagruns, at last {shown}"
+    if incident.resolved_at is None:
+        yield f"for {length(max(0, ground.now - incident.opened_at))}, since {clock(incident.opened_at)}"
+    else:
+        yield f"for {length(incident.resolved_at - incident.opened_at)}, until {clock(incident.resolved_at)}"
+
+
+# -- done ---------------------------------------------------------------------------------------------------------
+
+
+def _done(ground: Ground) -> str:
+    changed = Counter(result_words(ground, row) for row in ground.changes())
+    changes = "; ".join(text if count == 1 else f"{count} times: {text}" for text, count in changed.items())
+    people = "; ".join(dict.fromkeys(_told(ground)))
+    return f"{changes or 'nothing was changed'}. {people[:1].upper()}{people[1:] or 'Nobody was told'}."
+
+
+def result_words(ground: Ground, row: ActionRow) -> str:
+    """'retry of load in dagrun r1: it helped'"""
+    return f"{what_of(row.action)}: {verdict_of(ground, row)}"
+
+
+def verdict_of(ground: Ground, row: ActionRow) -> str:
+    """What came of a change, in a few words."""
+    undo = ground.undo_of(row.action)
+    if undo is not None:
+        return f"done, and taken back {clock(undo.at)}" if undo.state == "delivered" else "done; taking it back: " \
+            f"{STATES.get(undo.state, undo.state)}"  # fmt: skip
+    if row.state != "delivered":
+        return STATES.get(row.state, row.state)
+    if row.action.kind not in PROVED:
+        return "done"
+    proof = ground.proof_of(row.action.id)
+    if proof is None:
+        over = ground.incident is not None and ground.incident.phase is Phase.RESOLVED
+        return "done; nothing showed whether it helped" if over else "done, the proof is awaited"
+    return "it helped" if proof.reason is Reason.HELPED else "it did not help"
+
+
+def _told(ground: Ground) -> Iterator[str]:
+    """Who knows of it."""
+    for decision in ground.decisions:
+        row = ground.row(decision.action_id)
+        if decision.reason in (Reason.PAGED, Reason.NOTIFIED) and row is not None:
+            yield f"{_receiver(row, paged=decision.reason is Reason.PAGED)}{_arrived(row)}"
+        elif decision.reason is Reason.DIGESTED:
+            yield "named in a digest instead of a page"
+
+
+def _receiver(row: ActionRow, *, paged: bool) -> str:
+    names = {PAGERDUTY: f"paged by {row.action.target or PAGERDUTY}", LOG: "written to the daemon's log"}
+    if row.action.kind == SLACK and isinstance(row.action.params, Message):
+        return f"{'woken' if paged else 'told'} in {row.action.params.channel}"
+    return names.get(row.action.kind, f"told by {KINDS.get(row.action.kind, row.action.kind)}")
+
+
+def _arrived(row: ActionRow) -> str:
+    return "" if row.state == "delivered" else f" ({STATES.get(row.state, row.state)})"
+
+
+# -- left ---------------------------------------------------------------------------------------------------------
+
+
+def _left(ground: Ground, incident: Incident) -> str:
+    standing = [f"{what} is still in force: see whether it should be" for what in _standing(ground)]
+    if incident.phase is Phase.RESOLVED:
+        why = OVER.get(incident.resolution, plain(incident.status) or "it is over")
+        return f"{'. '.join(_capital(one) for one in standing) or 'Nothing'}; {why}."
+    if incident.proposals:
+        return " ".join(_answers(ground, incident))
+    return _awaited(ground, incident)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _answers(ground: Ground, incident: Incident) -> Iterator[str]:
+    for proposal in incident.proposals:
+        left = length(max(0, proposal.expires_at - ground.now))
+        yield (f"Say yes or no to {proposal.action} ({proposal.text}): `remediator approvals approve {proposal.id}`, "
+               f"or `reject`, within {left}.")  # fmt: skip
+
+
+def _awaited(ground: Ground, incident: Incident) -> str:
+    """What the last decision that still stands says of an open incident."""
+    for decision in reversed(ground.told()):
+        if decision.reason in SETTLED:
+            return _given_up(ground, incident)
+        if decision.reason in LEFT and not _is_over(ground, decision):
+            return LEFT[decision.reason].format(text=plain(decision.text))
+    return _given_up(ground, incident)
+
+
+def _is_over(ground: Ground, decision: Decision) -> bool:
+    """Arrived tellings await nothing; a freeze that was pressed off holds nothing."""
+    if decision.reason is Reason.DELIVERED:
+        row = ground.row(decision.action_id)
+        return row is None or row.action.kind not in PROVED
+    later = [one.reason for one in ground.told() if one.position > decision.position]
+    return decision.reason is Reason.FROZEN and Reason.THAWED in later
+
+
+def _given_up(ground: Ground, incident: Incident) -> str:
+    whys = [decision.reason for decision in ground.decisions if decision.reason in GIVEN_UP]
+    why = f": {GIVEN_UP[whys[-1]]}" if whys else ""
+    hint = f" The runbook is {incident.runbook}." if incident.runbook else ""
+    if incident.rule.startswith("self."):
+        return f"A person has to see to remediator itself: {plain(incident.error)}.{hint}"
+    rule = "" if incident.rule == UNCLASSIFIED else f" Rule {incident.rule!r} has no further step."
+    return f"A person has to fix it{why}.{rule} It ends by itself once the scheduler has it well.{hint}" if (
+        incident.dag_id and incident.task_id
+    ) else f"A person has to look at it{why}.{hint}"  # fmt: skip
+
+
+def _standing(ground: Ground) -> Iterator[str]:
+    """Changes that were made and not taken back."""
+    rows = [row for row in ground.changes() if row.state == "delivered" and subject_of(row.action)]
+    for row in rows:
+        is_last = not any(is_undo(other.action, row.action) for other in rows)
+        undoes = getattr(row.action.params, "why", "") == "undone"
+        if is_last and not undoes and not (isinstance(row.action.params, Pause) and not row.action.params.paused):
+            yield what_of(row.action)

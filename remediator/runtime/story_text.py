@@ -1,0 +1,55 @@
+"""A story as lines of text and as JSON. Pure; escapes nothing: who prints it knows what its terminal obeys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from remediator.model.time import format_instant, parse_instant
+from remediator.runtime.story_parts import Story
+from remediator.runtime.story_words import clock, length
+
+NAME_WIDTH = 13
+SINCE_WIDTH = 9
+
+
+def story_json(story: Story) -> dict[str, Any]:
+    """The story with its times as texts. lines: {'at', 'since_s', 'reason', 'text', …}, folded ones with 'count'."""
+    found: dict[str, Any] = msgspec.to_builtins(story)
+    found["facts"] = [{"name": name, "text": text} for name, text in story.facts]
+    found["began"] = format_instant(story.began)
+    for given, line in zip(found["lines"], story.lines, strict=True):
+        given["at"] = format_instant(line.at)
+        given["until"] = format_instant(line.until)
+        given["since_s"] = (line.at - story.began) / 1_000_000
+    return found
+
+
+def text_lines(story: dict[str, Any]) -> Iterator[str]:
+    """What story_json gave, as a person reads it: three lines first, then what is known, then the timeline."""
+    head = story["head"]
+    yield f"WRONG  {head['wrong']}"
+    yield f"DONE   {head['done']}"
+    yield f"LEFT   {head['left']}"
+    yield ""
+    for fact in story["facts"]:
+        yield f"  {fact['name']:<{NAME_WIDTH}}  {fact['text']}"
+    yield ""
+    yield from _timeline(story)
+    yield from (f"  {text}" for text in story["after"])
+    if story["log"]:
+        yield ""
+        yield "  the end of the log:"
+        yield from (f"  | {line}" for line in story["log"])
+
+
+def _timeline(story: dict[str, Any]) -> Iterator[str]:
+    if story["lines"]:
+        yield f"  {clock(parse_instant(story['began']))}"
+    for line in story["lines"]:
+        since = f"+{length(round(line['since_s'] * 1_000_000))}"
+        rule = f"  [rule {line['rule']}]" if line.get("rule") and repr(line["rule"]) not in line["text"] else ""
+        yield f"  {since:>{SINCE_WIDTH}}  {line['text']}{rule}"
+        yield from (f"  {'':>{SINCE_WIDTH}}  → {one}" for one in line.get("more", ()))

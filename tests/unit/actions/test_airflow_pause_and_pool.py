@@ -1,0 +1,114 @@
+"""Every outcome of pauses and pools, against the stand-in over real HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from remediator.model.action import (
+    Pause,
+    Pool,
+)
+from remediator.model.outcome import Delivered, Refused, Unknown
+from remediator.model.time import HOUR
+from tests.unit.actions.airflow_changes import (
+    NOW,
+    Place,
+    action,
+    standing,
+)
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[Place]:
+    async with standing() as made:
+        yield made
+
+
+class TestPause:
+    async def test_pauses_and_resumes(self, place: Place) -> None:
+        assert await place.perform(action(Pause("job"))) == Delivered(ref="job", detail="paused", before="unpaused")
+        assert place.state.paused == {"job"}
+        assert await place.perform(action(Pause("job", paused=False))) == Delivered(
+            ref="job", detail="unpaused", before="paused"
+        )
+        assert place.state.paused == set()
+
+    @pytest.mark.parametrize("uncertain", [False, True])
+    async def test_what_a_person_did_already_is_theirs(self, place: Place, uncertain: bool) -> None:
+        place.state.paused.add("job")
+        outcome = await place.perform(action(Pause("job")), uncertain=uncertain)
+        assert outcome == Delivered(ref="job", detail="already paused", before="paused")
+        assert place.state.calls["patch_dag"] == 0
+
+    async def test_a_person_who_takes_it_back_is_respected(self, place: Place) -> None:
+        wanted = action(Pause("job"))
+        await place.perform(wanted)
+        place.state.paused.clear()
+        outcome = await place.perform(wanted, uncertain=True)
+        assert outcome == Unknown("an earlier call asked for it, and the DAG is unpaused")
+        assert place.state.paused == set()
+
+    async def test_what_others_asked_for_is_not_ours(self, place: Place) -> None:
+        place.state.record(NOW, "patch_dag", "anna", "job", None, '{"is_paused": true, "method": "PATCH"}')
+        place.state.record(NOW, "patch_dag", "admin", "job", None, '{"is_paused": false, "method": "PATCH"}')
+        place.state.record(NOW, "patch_dag", "admin", "points", None, '{"is_paused": true, "method": "PATCH"}')
+        place.state.record(NOW - HOUR, "patch_dag", "admin", "job", None, '{"is_paused": true, "method": "PATCH"}')
+        outcome = await place.perform(action(Pause("job")), uncertain=True)
+        assert outcome == Delivered(ref="job", detail="paused", before="unpaused")
+
+    async def test_an_unknown_dag_is_refused(self, place: Place) -> None:
+        assert await place.perform(action(Pause("nope"))) == Refused("the scheduler does not know the DAG nope")
+
+    async def test_previews(self, place: Place) -> None:
+        texts = [(await place.preview(action(Pause("job", paused)))).text for paused in (True, False)]
+        assert texts == [
+            "pauses job: what runs goes on, nothing new is started",
+            "changes nothing: job is unpaused",
+        ]
+
+
+class TestPool:
+    async def test_gives_it_its_slots_and_tells_what_it_had(self, place: Place) -> None:
+        outcome = await place.perform(action(Pool("crm pool", 8)))
+        assert outcome == Delivered(ref="crm pool", detail="8 slots", before="4")
+        pool = place.state.pools["crm pool"]
+        assert (pool.slots, pool.include_deferred) == (8, True)
+
+    async def test_the_default_pool_needs_less(self, place: Place) -> None:
+        assert await place.perform(action(Pool("default_pool", 64))) == Delivered(
+            ref="default_pool", detail="64 slots", before="128"
+        )
+
+    async def test_another_size_than_expected_is_left_alone(self, place: Place) -> None:
+        assert await place.perform(action(Pool("crm pool", 8, only_if=5))) == Refused("the pool has 4 slots, not 5")
+        assert place.state.pools["crm pool"].slots == 4
+
+    async def test_nothing_to_do(self, place: Place) -> None:
+        outcome = await place.perform(action(Pool("crm pool", 4, only_if=2)))
+        assert outcome == Delivered(ref="crm pool", detail="already 4 slots", before="4")
+        assert place.state.calls["patch_pool"] == 0
+
+    async def test_a_person_who_takes_it_back_is_respected(self, place: Place) -> None:
+        wanted = action(Pool("crm pool", 8))
+        await place.perform(wanted)
+        place.state.pools["crm pool"].slots = 6
+        outcome = await place.perform(wanted, uncertain=True)
+        assert outcome == Unknown("an earlier call asked for 8 slots, and the pool has 6")
+        assert place.state.pools["crm pool"].slots == 6
+
+    async def test_without_a_precondition_nobody_knows_any_more_what_it_had(self, place: Place) -> None:
+        wanted = action(Pool("crm pool", 8))
+        await place.perform(wanted)
+        outcome = await place.perform(wanted, uncertain=True)
+        assert outcome == Delivered(ref="crm pool", detail="8 slots", before="")
+
+    async def test_out_of_bounds_or_unknown_is_refused(self, place: Place) -> None:
+        outcome = await place.perform(action(Pool("crm pool", -5)))
+        assert outcome == Refused("HTTP 422: body.slots: Input should be greater than or equal to -1")
+        assert await place.perform(action(Pool("nope", 1))) == Refused("the scheduler does not know the pool nope")
+
+    async def test_preview(self, place: Place) -> None:
+        preview = await place.preview(action(Pool("crm pool", 8)))
+        assert preview.text == "gives the pool crm pool 8 slots instead of 4 (0 in use, 0 queued)"

@@ -1,0 +1,201 @@
+"""An Airflow 2 behind the calls of API v2: as its reference documents it, no real one was asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+from airflow_stand_in import NOW, RUN, StandIn, stand_in
+
+from remediator.actions.airflow.client import AirflowClient
+from remediator.actions.airflow.errors import Answered, NotSent
+from remediator.actions.airflow.look import LookExecutor
+from remediator.actions.airflow.retry import RetryExecutor
+from remediator.actions.airflow.sweep import SweepExecutor
+from remediator.demo.fleet.faults import Fault, Kind
+from remediator.demo.fleet.state import DagRun, TaskInstance
+from remediator.model.action import Action, Look, Retry, RetryTarget, Sweep
+from remediator.model.inputs import Looked, Swept
+from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
+from remediator.model.secret import Secret
+from remediator.model.time import HOUR
+from remediator.model.truth import DagRunTruth
+
+ME = "a1b2c3d4e5f6a7b8c9d0e1f2"
+
+
+@pytest.fixture
+async def airflow() -> AsyncIterator[StandIn]:
+    async with stand_in("v1") as made:
+        yield made
+
+
+def fail(airflow: StandIn, dag_id: str = "crm_sync", *indexes: int) -> DagRun:
+    """The first task of the DAG failed, at these indexes if it is mapped."""
+    run = airflow.state.runs[dag_id, RUN]
+    for task in run.tasks.values():
+        first = task.task_id != "merge"
+        task.state = "success" if first and indexes and task.map_index not in indexes else "failed"
+        task.state = task.state if first else "upstream_failed"
+        task.try_number, task.updated_at, task.end_date = int(first), NOW, NOW
+    airflow.state.set_run_state(run, "failed", NOW)
+    return run
+
+
+async def truth(airflow: StandIn, dag_id: str, client: AirflowClient | None = None) -> DagRunTruth:
+    action = Action("l", "l", "k", "prod", Look(dag_id, RUN), 0, 0)
+    (answer,) = await LookExecutor({"prod": client or airflow.client}).ask([action], NOW)
+    assert isinstance(answer, Looked)
+    assert answer.truth is not None, answer.error
+    return answer.truth
+
+
+async def retry(airflow: StandIn, dag_id: str, *tasks: TaskInstance, uncertain: bool = False) -> Outcome:
+    seen = {(one.task_id, one.map_index): one for one in (await truth(airflow, dag_id)).tasks}
+    targets = tuple(
+        RetryTarget(task.task_id, task.try_number, task.map_index, seen[task.key].instance_id) for task in tasks
+    )
+    action = Action(ME, "l", "k", "prod", Retry(dag_id, RUN, targets, "lost connection"), 0, 0)
+    return await RetryExecutor({"prod": airflow.client}).perform(action, uncertain=uncertain)
+
+
+class TestRetry:
+    async def test_cleared_once_and_noted_afterwards(self, airflow: StandIn) -> None:
+        run = fail(airflow)
+        pull = run.tasks["pull", -1]
+        assert await retry(airflow, "crm_sync", pull) == Delivered(ref=ME, detail="cleared 2 task instances")
+        assert (pull.state, pull.max_tries, pull.note) == (None, 2, f"remediator:{ME} lost connection")
+        assert (run.state, airflow.state.clears, airflow.state.duplicate_clears) == ("queued", 1, 0)
+
+    async def test_a_note_that_could_not_be_left_does_not_undo_it(self, airflow: StandIn) -> None:
+        run = fail(airflow)
+        airflow.fails("set_note", 500)
+        assert isinstance(await retry(airflow, "crm_sync", run.tasks["pull", -1]), Delivered)
+
+    @pytest.mark.parametrize("kind", [Kind.STATUS_AFTER, Kind.CLOSE, Kind.GARBAGE])
+    async def test_an_answer_lost_after_acting_leaves_no_note_to_find(self, airflow: StandIn, kind: Kind) -> None:
+        run = fail(airflow)
+        airflow.api.faults.add(Fault(kind, "clear"))
+        outcome = await retry(airflow, "crm_sync", run.tasks["pull", -1])
+        # GARBAGE: the clear was answered with 200, so that its note was left and is found.
+        expected = Delivered if kind is Kind.GARBAGE else Unknown
+        assert isinstance(outcome, expected)
+        assert airflow.state.clears == 1
+
+    async def test_a_clear_that_was_not_done_is_sent_again(self, airflow: StandIn) -> None:
+        run = fail(airflow)
+        airflow.api.faults.add(Fault(Kind.STATUS, "clear", status=503))
+        assert isinstance(await retry(airflow, "crm_sync", run.tasks["pull", -1]), RetryAfter)
+        assert isinstance(await retry(airflow, "crm_sync", run.tasks["pull", -1], uncertain=True), Delivered)
+        assert (airflow.state.clears, airflow.state.duplicate_clears) == (1, 0)
+
+    async def test_somebody_elses_clear_is_left_alone(self, airflow: StandIn) -> None:
+        run = fail(airflow)
+        pull = run.tasks["pull", -1]
+        target = RetryTarget("pull", 1, -1, "1/1")
+        pull.state, pull.max_tries = None, 2
+        action = Action(ME, "l", "k", "prod", Retry("crm_sync", RUN, (target,), ""), 0, 0)
+        outcome = await RetryExecutor({"prod": airflow.client}).perform(action, uncertain=False)
+        assert outcome == Refused("attempt moved on: pull is none at try 1")
+        assert airflow.state.calls["clear"] == 0
+
+
+class TestMapped:
+    async def test_an_index_that_failed_alone_is_cleared(self, airflow: StandIn) -> None:
+        run = fail(airflow, "partition_load", 1)
+        load = run.tasks["load", 1]
+        assert await retry(airflow, "partition_load", load) == Delivered(ref=ME, detail="cleared 1 task instances")
+        assert load.note == f"remediator:{ME} lost connection"
+        assert [task.clears for task in run.tasks.values()] == [0, 1, 0]
+
+    async def test_all_that_failed_are_cleared_together(self, airflow: StandIn) -> None:
+        run = fail(airflow, "partition_load", 1, 2)
+        outcome = await retry(airflow, "partition_load", run.tasks["load", 1], run.tasks["load", 2])
+        assert outcome == Delivered(ref=ME, detail="cleared 2 task instances")
+        assert airflow.state.clears == 1
+
+    async def test_one_of_several_is_refused_because_v1_would_clear_them_all(self, airflow: StandIn) -> None:
+        run = fail(airflow, "partition_load", 1, 2)
+        outcome = await retry(airflow, "partition_load", run.tasks["load", 1])
+        assert isinstance(outcome, Refused)
+        assert "API v1 clears every failed index of a mapped task" in outcome.reason
+        assert airflow.state.clears == 0
+
+
+class TestLook:
+    async def test_states_that_v1_has_no_word_for_are_not_asked_for(self, airflow: StandIn) -> None:
+        fail(airflow)
+        airflow.state.runs["crm_sync", RUN].tasks["merge", -1].state = None
+        found = await truth(airflow, "crm_sync")
+        assert [(task.task_id, task.state) for task in found.tasks] == [("merge", "none"), ("pull", "failed")]
+        assert airflow.state.calls["list_batch"] == 1
+
+    async def test_a_refused_batch_is_asked_one_by_one(self, airflow: StandIn) -> None:
+        fail(airflow)
+        airflow.fails("list_batch", 400)
+        assert len((await truth(airflow, "crm_sync")).tasks) == 2
+
+    async def test_a_page_of_something_else_is_no_unknown_dagrun(self, airflow: StandIn) -> None:
+        lost = airflow.another(base_url=f"{airflow.url}/somewhere")
+        with pytest.raises(Answered) as fault:
+            await lost.dagrun("crm_sync", RUN)
+        assert str(fault.value) == "HTTP 404: Not Found"
+
+
+class TestSweep:
+    async def test_failures_since(self, airflow: StandIn) -> None:
+        fail(airflow, "partition_load", 1)
+        action = Action("s", "l", "w", "prod", Sweep(NOW - HOUR), 0, 0)
+        (answer,) = await SweepExecutor({"prod": airflow.client}).ask([action], NOW)
+        assert isinstance(answer, Swept)
+        assert (answer.error, answer.until) == ("", NOW)
+        assert [(ref.dag_id, ref.run_id) for ref in answer.dagruns] == [("partition_load", RUN)]
+
+
+class TestCredentials:
+    async def test_a_wrong_password_is_told_without_it(self, airflow: StandIn) -> None:
+        with pytest.raises(Answered) as fault:
+            await airflow.another(password=Secret("hunter2")).dagrun("crm_sync", RUN)
+        assert str(fault.value) == "HTTP 401: Unauthorized"
+
+    async def test_a_hosted_airflow_takes_a_token_as_it_is(self, airflow: StandIn) -> None:
+        airflow.api.accounts.accept("astro-token", "admin")
+        hosted = airflow.another(username="", token=Secret("astro-token"))
+        assert (await truth(airflow, "crm_sync", hosted)).state == "queued"
+
+
+class TestAuto:
+    @pytest.mark.parametrize("version", ["v2", "v1"])
+    async def test_finds_out_once(self, version: str) -> None:
+        async with stand_in(version) as airflow:
+            client = airflow.another(api_version="auto")
+            for _ in range(3):
+                assert (await truth(airflow, "crm_sync", client)).state == "queued"
+            assert airflow.state.calls["version"] == 1
+
+    async def test_again_after_an_upgrade(self) -> None:
+        async with AsyncExitStack() as stack:
+            async with stand_in("v1") as airflow:
+                client = airflow.another(api_version="auto", read_tries=3)
+                stack.push_async_callback(client.close)
+                assert (await truth(airflow, "crm_sync", client)).state == "queued"
+                port = int(airflow.url.rpartition(":")[2])
+                airflow.stack.pop_all()  # the client outlives the Airflow that it was made for
+            async with stand_in("v2", port) as upgraded:
+                with pytest.raises(Answered, match="HTTP 404"):
+                    await client.dagrun("crm_sync", RUN)
+                assert (await truth(upgraded, "crm_sync", client)).state == "queued"
+                assert upgraded.state.calls["version"] == 1
+
+    async def test_a_deployment_that_is_away_is_not_taken_for_another_version(self, airflow: StandIn) -> None:
+        client = airflow.another(api_version="auto")
+        airflow.api.faults.add(Fault(Kind.STATUS, "version", status=502))
+        with pytest.raises(NotSent, match="the version of its API is not known: HTTP 502"):
+            await client.dagrun("crm_sync", RUN)
+        assert (await truth(airflow, "crm_sync", client)).state == "queued"
+
+    async def test_neither_answers(self, airflow: StandIn) -> None:
+        client = airflow.another(api_version="auto", base_url=f"{airflow.url}/somewhere")
+        with pytest.raises(NotSent, match="neither API v2"):
+            await client.dagrun("crm_sync", RUN)
