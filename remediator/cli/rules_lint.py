@@ -15,6 +15,7 @@ from remediator.cli.rules_files import ConfigOption, Paths, load_or_exit
 from remediator.rules.index import RuleSet
 from remediator.rules.lint import FAULT, Finding
 from remediator.rules.lint import lint as lint_rules
+from remediator.rules.lint_lines import located
 from remediator.rules.load import rule_paths
 
 StrictOption = Annotated[bool, typer.Option("--strict", help="Exit code 1 for warnings too.")]
@@ -23,7 +24,8 @@ StrictOption = Annotated[bool, typer.Option("--strict", help="Exit code 1 for wa
 def lint(paths: Paths, config: ConfigOption = None, strict: StrictOption = False, as_json: JsonOption = False) -> None:
     """Check rules. Exit code 0: fine. 1: they have faults, all of which are printed. 2: nothing to check."""
     rule_set, policy = load_or_exit(paths, config, as_json=as_json)
-    findings = [_placed(finding, rule_paths(paths)) for finding in lint_rules(rule_set.spec, policy)]
+    files = rule_paths(paths)
+    findings = [_placed(finding, files) for finding in located(lint_rules(rule_set.spec, policy), files)]
     has_failed = any(strict or finding.severity == FAULT for finding in findings)
     if as_json:
         say_json(_as_json(rule_set, findings, ok=not has_failed))

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from remediator.config.allow import read_allows
 from remediator.config.deployments import read_deployments, read_infrastructure
 from remediator.config.feeds import read_feeds
@@ -85,8 +87,9 @@ def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
         receivers=receivers,
         endpoints=endpoints,
         clusters=clusters,
-        decisions=complete_policy(
-            policy_table, policy, feeds, deployments, infrastructure, routes, allows, maintenance
+        decisions=replace(
+            complete_policy(policy_table, policy, feeds, deployments, infrastructure, routes, allows, maintenance),
+            endpoints=tuple(one.name for one in endpoints),
         ),
         rules=read_rules(root, base),
         http=read_http(root, secrets),

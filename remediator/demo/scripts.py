@@ -11,7 +11,7 @@ import msgspec
 
 from remediator.engine.feeds import lateness
 from remediator.model.action import Action
-from remediator.model.event import ConditionInfo, Event
+from remediator.model.event import UNMAPPED_INDEX, ConditionInfo, Event
 from remediator.model.incident import Incident
 from remediator.model.inputs import Fact, Performed, Pressed, Watermark
 from remediator.model.outcome import Delivered, Refused
@@ -24,6 +24,7 @@ from remediator.store.port import ActionRow
 from remediator.testing.timeline import FEED, START, Timeline
 
 RUN = "scheduled__2027-01-15T08:00:00+00:00"
+DATA = Destination("slack.message", "chat", "#data")
 POLICY = Policy(
     deployments={
         "prod": DeploymentPolicy("prod", FEED, Mode.ACT),
@@ -31,7 +32,9 @@ POLICY = Policy(
         "cluster": DeploymentPolicy("cluster", FEED, Mode.ACT, has_api=False, serves=("prod*",)),
     },
     routes={
-        "oncall": Route("oncall", (Destination("pagerduty.page", "pager"), Destination("slack.message", "chat", "#data"))),
+        "oncall": Route(
+            "oncall", (Destination("pagerduty.page", "pager"), Destination("slack.message", "chat", "#data"))
+        ),
         "chat": Route("chat", (Destination("slack.message", "chat", "#data"),)),
     },
     unclassified_route="oncall",
@@ -77,7 +80,8 @@ def fails(line: Timeline, try_number: int = 1, **more: object) -> Timeline:
 
 def well(line: Timeline, try_number: int, **more: str) -> Timeline:
     """The scheduler has the task well again."""
-    return line.look_says("load", "success", try_number, dagrun="success", **{"run_id": RUN, **more})
+    place = {"run_id": RUN, **more}
+    return line.look_says("load", "success", try_number, map_index=UNMAPPED_INDEX, dagrun="success", **place)
 
 
 def answer(line: Timeline, command: str, reason: str = "") -> Timeline:
@@ -186,7 +190,7 @@ def undone() -> Timeline:
 
 SCRIPTS: tuple[Script, ...] = (
     Script("healed", "A retry that helped", "Nobody was woken.", healed, ("airflow.retry",)),
-    Script("in_vain", "A retry in vain", "The proof says so, a person is paged and fixes it.", in_vain, ("airflow.retry",)),
+    Script("in_vain", "A retry in vain", "The proof says so, and a person is paged.", in_vain, ("airflow.retry",)),
     Script("approved", "A change that a person let happen", "The deployment's ceiling is `approve`.", approved,
            ("airflow.retry",)),
     Script("unanswered", "A question that nobody answered", "It expires, and somebody is paged.", unanswered),
@@ -198,7 +202,7 @@ SCRIPTS: tuple[Script, ...] = (
     Script("frozen", "The freeze", "What it holds is decided anew after it.", frozen),
     Script("catching_up", "Read late", "What is read may be long over, so that people wait.", catching_up),
     Script("calm_end", "A window over failed checks", "It ends when it has calmed down.", calm_end),
-    Script("node_ends", "A node that is not ready", "The rule waits whether it lasts, and an event ends it.", node_ends),
+    Script("node_ends", "A node that is not ready", "The rule waits whether it lasts; an event ends it.", node_ends),
     Script("undone", "A pause that is taken back", "The undo is an action of its own.", undone, ("airflow.pause",)),
 )  # fmt: skip
 

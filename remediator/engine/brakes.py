@@ -68,9 +68,11 @@ ELSEWHERE = frozenset({"kubernetes.scale", "http.request"})
 def issue_brake(context: Context, state: DagState, case: Case) -> tuple[Brake, Instant] | None:
     """What puts off a change that is otherwise allowed, and until when: maintenance, or too much at once."""
     deployment = state.deployment or case.event.deployment
-    until = ledger.window_end(context, deployment)
-    if until is not None:
-        return (Reason.MAINTENANCE, "the deployment is under maintenance"), until
+    maintenance = ledger.window_end(context, deployment)
+    if maintenance is not None:
+        until, reason = maintenance
+        why = f": {reason}" if reason else ""
+        return (Reason.MAINTENANCE, f"deployment {deployment!r} is under maintenance{why}"), until
     full = ledger.capped(context, deployment)
     if not full:
         return None

@@ -121,12 +121,13 @@ def params_of(context: Context, case: Case, step: Step, action_id: str, scene: S
     match step.action:
         case "airflow.trigger":
             when = given.get("logical_date")
-            return Trigger(_named(dag_id), f"remediator__{action_id}", given.get("conf", {}),
+            return Trigger(_named(given.get("dag_id", "")), f"remediator__{action_id}", given.get("conf", {}),
                            parse_instant(when) if when else None, why)  # fmt: skip
         case "airflow.rerun":
             return Rerun(_named(dag_id), _named(run_id, "run_id"), why, most)
         case "airflow.reprocess":
-            return Reprocess(_named(dag_id), *_range(given, case), why, most)
+            since, until = _range(given, case)
+            return Reprocess(_named(dag_id), since, until if "until" in given else until + 1, why, most)
         case "airflow.backfill":
             return Backfill(_named(dag_id), *_range(given, case), given.get("reprocess", "failed"),
                             given.get("max_active", 2), why)  # fmt: skip

@@ -197,11 +197,11 @@ def digest_over(context: Context, route: str) -> None:
         context.touch(LEDGER_KEY)
 
 
-def window_end(context: Context, deployment: str) -> Instant | None:
-    """When the maintenance of the deployment is over; None if there is none."""
-    ends = [
-        one.end
+def window_end(context: Context, deployment: str) -> tuple[Instant, str] | None:
+    """When the maintenance of the deployment is over, and what it is for; None if there is none."""
+    windows = [
+        (one.end, one.reason)
         for one in context.policy.maintenance
         if one.begin <= context.now < one.end and any(fnmatchcase(deployment, glob) for glob in one.deployments)
     ]
-    return max(ends, default=None)
+    return max(windows, default=None)

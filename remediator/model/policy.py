@@ -98,6 +98,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     changes_per_minute, concurrent_changes: per deployment; what is more waits.
     breaker_*: a rule that helped in less than `breaker_rate` of its last `breaker_sample` or more changes for one error
     asks a person instead, but for one probe each `breaker_rest`.
+    endpoints: names that `http.request` may send to; None: not known.
     max_keys: keys of state per rule. condition_lifetime: of conditions that say none.
     calm_after: the incident of a rule on single events ends when so long nothing came, unless an event ends it.
     lateness: how much disorder a feed may have, unless feed_lateness says otherwise for that feed.
@@ -125,6 +126,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     breaker_rate: float = 0.3
     breaker_rest: Duration = 30 * MINUTE
     proposal_expiry: Duration = HOUR
+    endpoints: tuple[str, ...] | None = None
     max_keys: int = 10_000
     condition_lifetime: Duration = HOUR
     calm_after: Duration = 12 * HOUR

@@ -14,7 +14,7 @@ from remediator.model.policy import Policy, Route
 from remediator.rules.circles import find_circles
 from remediator.rules.expand import Expansion
 from remediator.rules.faults import Fault, Faults
-from remediator.rules.rule_table import KEYS, read_rule
+from remediator.rules.rule_table import KEYS, Known, read_rule
 from remediator.rules.selection import Defines
 from remediator.rules.spec import Rule, RuleSetSpec
 from remediator.rules.toml import MAX_BYTES, Document, decode_document, listing, near, show
@@ -89,13 +89,13 @@ def _read_tables(document: Document, policy: Policy | None, label: str) -> tuple
         root.fault("rule", f"{expansion.size:,} rules", f"at most {MAX_RULES:,}")
         return [], False
     loaded: list[Loaded] = []
-    routes = None if policy is None else policy.routes.keys()
+    names = Known(None, None) if policy is None else Known(policy.routes.keys(), policy.endpoints)
     kept: dict[Fault, None] = dict.fromkeys(document.faults)
     for rows in expansion.rules():
         kept |= dict.fromkeys(document.faults)
         seen: dict[tuple[int, str, str, str], Fault] = {}
         for number, row in enumerate(rows, 1):
-            rule = read_rule(row.table, routes, defines, label, number if row.is_row else 0)
+            rule = read_rule(row.table, names, defines, label, number if row.is_row else 0)
             loaded.append(Loaded(rule, document.file, row.line((*row.table.path, "compound", "rules"))))
             for key, fault in row.distinct():
                 seen.setdefault(key, fault)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from typing import NamedTuple
 
 from remediator.model.policy import BUDGET_TARGETS, Budget, Mode
 from remediator.rules.detection import (
@@ -42,15 +43,22 @@ _ID = re.compile(ID_PATTERN)
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
 
 
-def read_rule(table: Table, routes: Collection[str] | None, defines: Defines, label: str, row: int = 0) -> Rule:
+class Known(NamedTuple):
+    """Names of the configuration that rules may use; None if they are not known."""
+
+    routes: Collection[str] | None
+    endpoints: Collection[str] | None
+
+
+def read_rule(table: Table, names: Known, defines: Defines, label: str, row: int = 0) -> Rule:
     """One rule, its defaults and parameters filled in.
 
-    routes: those there are, None if that is not known; label: what `Rule.file` says; row: of parameters, from 1.
+    label: what `Rule.file` says; row: of parameters, from 1.
     """
     rule_id = _rule_id(table, f" (row {row})" if row else "")
     _require(table)
     on = read_on(table)
-    steps = StepReader(table, routes, defines, on)
+    steps = StepReader(table, names.routes, names.endpoints, defines, on)
     check_kinds(table)
     rule = Rule(
         id=rule_id,

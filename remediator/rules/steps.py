@@ -33,8 +33,16 @@ ACTIONS: dict[str, tuple[str, ...]] = {
 class StepReader:
     """Reads the steps of one rule."""
 
-    def __init__(self, rule: Table, routes: Collection[str] | None, defines: Defines, on: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        rule: Table,
+        routes: Collection[str] | None,
+        endpoints: Collection[str] | None,
+        defines: Defines,
+        on: tuple[str, ...],
+    ) -> None:
         self._rule = rule
+        self._endpoints = endpoints
         self._routes = routes
         self._defines = defines
         self._on = on
@@ -47,10 +55,7 @@ class StepReader:
             rule.fault(key, "an empty list", f"one or more [[rule.{key}]]")
         if len(tables) > MAX_STEPS:
             rule.fault(key, f"{len(tables)} steps", f"at most {MAX_STEPS}")
-        steps = tuple(self._step(table, key) for table in tables[:MAX_STEPS])
-        if sum(step.action == RETRY for step in steps) > 1:
-            rule.fault(key, "airflow.retry more than once", "one; max_attempts says how often")
-        return steps
+        return tuple(self._step(table, key) for table in tables[:MAX_STEPS])
 
     def _step(self, table: Table, key: str) -> Step:
         table.require("action")
@@ -62,6 +67,7 @@ class StepReader:
         if action in CHANGES:
             self._check_answers(table, action)
             step = read_change(table, action)
+            self._check_endpoint(table, step)
         elif action:
             to = self._route(table, action) if action != "log" else ""
             step = Step(action=action, to=to, text=read_template(table, "text"))
@@ -69,6 +75,11 @@ class StepReader:
             return Step(action="")
         table.close()
         return replace(step, wait=wait, condition=condition)
+
+    def _check_endpoint(self, table: Table, step: Step) -> None:
+        name, known = step.params.get("endpoint"), self._endpoints
+        if name is not None and known is not None and name not in known:
+            table.fault("endpoint", f"unknown endpoint {show(name)}", listing(known) or "none", near(name, known))
 
     def _check_answers(self, table: Table, action: str) -> None:
         """Fault for a change of the failed dagrun in a rule that does not answer for a failure."""

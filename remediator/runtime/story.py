@@ -33,7 +33,7 @@ def incident_story(ground: Ground) -> Story:
         lines=lines_of(ground, told),
         after=tuple(after),
         log=tuple(incident.log_tail.splitlines()[-LOG_LINES:]),
-        began=told[0].at if told else incident.opened_at,
+        began=ground.decisions[0].at if ground.decisions else incident.opened_at,
     )
 
 
@@ -41,6 +41,9 @@ def _facts(ground: Ground, incident: Incident) -> Iterator[tuple[str, str]]:
     yield "incident", f"{incident.id}, episode {incident.episode}, {incident.severity}, {state_words(incident)}"
     where = (("deployment", incident.deployment), ("DAG", incident.dag_id), ("task", incident.task_id))
     yield "where", ", ".join(f"{name} {value}" for name, value in where if value) or "remediator itself"
+    if incident.dagruns:
+        left_off = f", {incident.failures} failures in all" if incident.failures > len(incident.dagruns) else ""
+        yield "dagruns", f"{', '.join(one for one in incident.dagruns if one)}{left_off}"
     yield from _record(ground)
     if incident.rule:
         yield "rule", rule_words(ground, incident.rule)

@@ -9,7 +9,7 @@ from remediator.model.incident import Incident
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import Instant
 from remediator.runtime.story import rule_set_words, rule_words
-from remediator.runtime.story_head import PROVED, result_words, verdict_of
+from remediator.runtime.story_head import PROVED, capital, result_words, verdict_of
 from remediator.runtime.story_lines import lines_of, record_words
 from remediator.runtime.story_parts import ENDS, ISSUES, Ground, Head, Story
 from remediator.runtime.story_words import (
@@ -50,7 +50,7 @@ def action_story(ground: Ground, row: ActionRow) -> Story:
     lead = _lead(ground, row, issue)
     chosen = _chapter(ground, row, issue, lead)
     return Story(
-        head=Head(_wrong(ground, row, lead), f"{result_words(ground, row)}.", _left(ground, row)),
+        head=Head(_wrong(ground, row, lead), f"{capital(result_words(ground, row))}.", _left(ground, row)),
         facts=tuple(_facts(ground, row, issue, lead)),
         lines=lines_of(ground, chosen),
         after=() if issue is not None else (UNDECIDED,),
@@ -90,12 +90,12 @@ def _chapter(ground: Ground, row: ActionRow, issue: Decision | None, lead: Decis
     if row.action.kind not in CHANGES_TARGET:
         return [one for one in ground.told() if one.action_id == row.action.id]
     first = ground.claim_of(lead) if lead is not None else None
-    since = (first or lead or issue).position if first or lead or issue else 0  # type: ignore[union-attr]
-    end = _end(ground, row)
-    until = end.position if end is not None else 2**62
-    undo = ground.undo_of(row.action)
+    since, end, undo = first or lead or issue, _end(ground, row), ground.undo_of(row.action)
+    told = ground.told()
+    begin = told.index(since) if since is not None else 0
+    until = told.index(end) if end is not None else len(told)
     names = {row.action.id, undo.action.id if undo is not None else row.action.id}
-    return [one for one in ground.told() if since <= one.position <= until or one.action_id in names]
+    return [one for number, one in enumerate(told) if begin <= number <= until or one.action_id in names]
 
 
 def _end(ground: Ground, row: ActionRow) -> Decision | None:
@@ -115,7 +115,7 @@ def _wrong(ground: Ground, row: ActionRow, lead: Decision | None) -> str:
         return "nothing: it is not an incident's but remediator's own work"
     title, error = ground.incident.title, " ".join(ground.incident.error.split())[:200]
     what = f"{title}: {error}" if error and error not in title else title
-    return f"{what} ({plain(lead.text)}, {clock(lead.at)})" if lead is not None else what
+    return f"{what} ({ground.short(plain(lead.text))}, {clock(lead.at)})" if lead is not None else what
 
 
 def _left(ground: Ground, row: ActionRow) -> str:
@@ -152,7 +152,7 @@ def _facts(ground: Ground, row: ActionRow, issue: Decision | None, lead: Decisio
     yield "what", f"{what_of(action)}{f', {where} {action.target}' if action.target else ''}"
     yield from _on_whose_word(ground, row, issue)
     if lead is not None and ground.incident is not None:
-        yield "because", f"{sentence(lead)} ({clock(lead.at)})"
+        yield "because", f"{ground.short(sentence(lead))} ({clock(lead.at)})"
         yield from _origin(ground, lead, ground.incident)
     if action.kind in CHANGES_TARGET and issue is not None:
         yield from _before(ground, row, issue, lead)
@@ -199,7 +199,7 @@ def _origin(ground: Ground, lead: Decision, incident: Incident) -> Iterator[tupl
     if event is not None:
         yield "record", f"{record_words(ground, claim, event).removeprefix('the record: ')}; its offset is not kept"
         if event.try_number is not None:
-            again = "" if event.retries is None else f" (Airflow tries {event.retries + 1} times by itself)"
+            again = "" if event.retries is None else f"; Airflow's own retries: {event.retries}"
             yield "attempt", f"try {event.try_number} of {event.task_id} in dagrun {event.run_id}{again}"
         return
     found = task_and_try(lead.text)
@@ -213,7 +213,7 @@ def _before(ground: Ground, row: ActionRow, issue: Decision, lead: Decision | No
     since: Instant = lead.position if lead is not None else 0
     stood = [one for one in ground.told() if since <= one.position <= issue.position and one.reason in PUT_OFF]
     for decision in stood:
-        yield "before it", f"{sentence(decision)} ({clock(decision.at)})"
+        yield "before it", f"{ground.short(sentence(decision))} ({clock(decision.at)})"
     if issue.reason is not Reason.UNDONE:
         yield "brakes", BRAKES
 
@@ -231,7 +231,7 @@ def _proof(ground: Ground, row: ActionRow) -> str:
     if end is not None and end.reason in ENDS:
         looked = ground.looked_at(end.position)
         said = f" The scheduler said: {truth_words(looked.truth, looked.error)}." if looked is not None else ""
-        return f"{sentence(end)} ({clock(end.at)}){said}"
+        return ground.short(f"{sentence(end)} ({clock(end.at)}){said}")
     if row.state != "delivered":
         return "none, since it was not done" if row.state == "refused" else "none yet"
     if row.action.kind in PROVED:

@@ -10,12 +10,13 @@ from remediator.engine.tell import LOG, PAGERDUTY, SLACK
 from remediator.model.action import Message, Pause
 from remediator.model.incident import Incident, Phase
 from remediator.model.reasons import Decision, Reason
-from remediator.runtime.story_parts import Ground, Head, is_undo, subject_of
-from remediator.runtime.story_words import KINDS, STATES, clock, length, plain, what_of
+from remediator.runtime.story_parts import UNDONE, Ground, Head, is_undo, subject_of
+from remediator.runtime.story_words import KINDS, STATES, clock, did, length, plain, what_of
 from remediator.store.port import ActionRow
 
 ERROR_SHOWN = 200
-RUNS_SHOWN = 3
+RUNS_SHOWN, CHANGES_SHOWN = 3, 2
+"""More changes than so many are counted by kind."""
 PROVED = frozenset({"airflow.retry", "airflow.rerun"})
 """Changes of which a later look shows whether they helped; of the others, that they were done."""
 
@@ -95,31 +96,42 @@ def _scale(ground: Ground, incident: Incident) -> Iterator[str]:
 
 
 def _done(ground: Ground) -> str:
-    changed = Counter(result_words(ground, row) for row in ground.changes())
-    changes = "; ".join(text if count == 1 else f"{count} times: {text}" for text, count in changed.items())
+    rows = [row for row in ground.changes() if getattr(row.action.params, "why", "") != UNDONE]
+    many = len(rows) > CHANGES_SHOWN
+    changed = Counter(_kind_and_verdict(ground, row) if many else result_words(ground, row) for row in rows)
+    changes = "; ".join(text if count == 1 else f"{count} times {text}" for text, count in changed.items())
     people = "; ".join(dict.fromkeys(_told(ground)))
-    return f"{changes or 'nothing was changed'}. {people[:1].upper()}{people[1:] or 'Nobody was told'}."
+    return f"{capital(changes) or 'Nothing was changed'}. {people[:1].upper()}{people[1:] or 'Nobody was told'}."
 
 
 def result_words(ground: Ground, row: ActionRow) -> str:
-    """'retry of load in dagrun r1: it helped'"""
-    return f"{what_of(row.action)}: {verdict_of(ground, row)}"
+    """'cleared try 1 of load in dagrun r1: it helped'"""
+    verdict = verdict_of(ground, row)
+    if row.state == "delivered":
+        return ground.short(f"{did(row.action)}{f': {verdict}' if verdict else ''}")
+    return ground.short(f"{'not done yet' if row.state in ('pending', 'claimed') else 'not done'}: "
+                        f"{what_of(row.action)}; {verdict}")  # fmt: skip
+
+
+def _kind_and_verdict(ground: Ground, row: ActionRow) -> str:
+    verdict = verdict_of(ground, row)
+    return f"{KINDS.get(row.action.kind, row.action.kind)}{f' ({verdict})' if verdict else ''}"
 
 
 def verdict_of(ground: Ground, row: ActionRow) -> str:
     """What came of a change, in a few words."""
     undo = ground.undo_of(row.action)
     if undo is not None:
-        return f"done, and taken back {clock(undo.at)}" if undo.state == "delivered" else "done; taking it back: " \
-            f"{STATES.get(undo.state, undo.state)}"  # fmt: skip
+        done = undo.state == "delivered"
+        return f"taken back {clock(undo.at)}" if done else f"taking it back: {STATES.get(undo.state, undo.state)}"
     if row.state != "delivered":
         return STATES.get(row.state, row.state)
     if row.action.kind not in PROVED:
-        return "done"
+        return ""
     proof = ground.proof_of(row.action.id)
     if proof is None:
         over = ground.incident is not None and ground.incident.phase is Phase.RESOLVED
-        return "done; nothing showed whether it helped" if over else "done, the proof is awaited"
+        return "nothing showed whether it helped" if over else "the proof is awaited"
     return "it helped" if proof.reason is Reason.HELPED else "it did not help"
 
 
@@ -151,13 +163,13 @@ def _left(ground: Ground, incident: Incident) -> str:
     standing = [f"{what} is still in force: see whether it should be" for what in _standing(ground)]
     if incident.phase is Phase.RESOLVED:
         why = OVER.get(incident.resolution, plain(incident.status) or "it is over")
-        return f"{'. '.join(_capital(one) for one in standing) or 'Nothing'}; {why}."
+        return f"{'. '.join(capital(one) for one in standing) or 'Nothing'}; {why}."
     if incident.proposals:
         return " ".join(_answers(ground, incident))
     return _awaited(ground, incident)
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
@@ -206,4 +218,4 @@ def _standing(ground: Ground) -> Iterator[str]:
         is_last = not any(is_undo(other.action, row.action) for other in rows)
         undoes = getattr(row.action.params, "why", "") == "undone"
         if is_last and not undoes and not (isinstance(row.action.params, Pause) and not row.action.params.paused):
-            yield what_of(row.action)
+            yield f"what {did(row.action)}"

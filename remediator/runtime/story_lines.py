@@ -27,7 +27,7 @@ ALIKE = frozenset(
 ANSWERS = frozenset({Reason.APPROVED, Reason.REJECTED, Reason.PROPOSED, Reason.INCIDENT_OPENED})
 """Never folded: each has its own who and why."""
 LONGEST_CYCLE = 12
-REPEATS, REPEATS_OF_ACTIONS = 3, 6
+REPEATS, REPEATS_OF_ACTIONS = 3, 4
 """From so many on, a sequence of decisions that comes again and again is told once; with actions in it, from more."""
 
 
@@ -37,17 +37,19 @@ def lines_of(ground: Ground, decisions: Iterable[Decision]) -> tuple[Line, ...]:
 
 
 def _lines(ground: Ground, decisions: Iterable[Decision]) -> Iterator[Line]:
-    seen = ""
+    seen, shown = "", tuple[str, ...]()
     for decision in decisions:
         row = ground.row(decision.action_id)
         if decision.reason is Reason.DELIVERED and row is not None and row.action.kind in TELLINGS:
             continue  # the line that told of it says so
-        text = sentence(decision)
+        text = ground.short(sentence(decision))
+        rule = "" if ground.incident is not None and decision.rule == ground.incident.rule else decision.rule
         if decision.reason is Reason.INCIDENT_RESOLVED and plain(decision.text) == seen:
             text = "The incident is over."
-        seen = plain(decision.text)
-        yield Line(decision.at, decision.reason.value, text, decision.rule, decision.action_id,
-                   tuple(_more(ground, decision, row)), until=decision.at)  # fmt: skip
+        seen, before = plain(decision.text), shown
+        shown = tuple(ground.short(one) for one in _more(ground, decision, row))
+        more = tuple(one for one in shown if one not in before)  # one look often shows several things
+        yield Line(decision.at, decision.reason.value, text, rule, decision.action_id, more, until=decision.at)
 
 
 def _more(ground: Ground, decision: Decision, row: ActionRow | None) -> Iterator[str]:

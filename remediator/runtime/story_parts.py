@@ -59,6 +59,14 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         both = [(one.position, 0, one) for one in self.beside] + [(one.position, 1, one) for one in self.decisions]
         return [one for _, _, one in sorted(both, key=lambda each: each[:2])]
 
+    def short(self, text: str) -> str:
+        """The text without the dagrun's name, if there is but one and so nothing to tell apart."""
+        runs = self.incident.dagruns if self.incident is not None else ()
+        if len(runs) != 1 or not runs[0]:
+            return text
+        text = text.replace(f" of dagrun {runs[0]}", "").replace(f" in dagrun {runs[0]}", "")
+        return text.replace(f"dagrun {runs[0]}", "the dagrun")
+
     def row(self, action_id: str) -> ActionRow | None:
         """The outbox row of an action."""
         return next((row for row in self.actions if row.action.id == action_id), None) if action_id else None

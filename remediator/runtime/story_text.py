@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,8 @@ from remediator.model.time import format_instant, parse_instant
 from remediator.runtime.story_parts import Story
 from remediator.runtime.story_words import clock, length
 
-NAME_WIDTH = 13
+WIDTH = 118
+NAME_WIDTH = 12
 SINCE_WIDTH = 9
 
 
@@ -30,15 +32,16 @@ def story_json(story: Story) -> dict[str, Any]:
 def text_lines(story: dict[str, Any]) -> Iterator[str]:
     """What story_json gave, as a person reads it: three lines first, then what is known, then the timeline."""
     head = story["head"]
-    yield f"WRONG  {head['wrong']}"
-    yield f"DONE   {head['done']}"
-    yield f"LEFT   {head['left']}"
+    yield f"WRONG  {_flat(head['wrong'])}"
+    yield f"DONE   {_flat(head['done'])}"
+    yield f"LEFT   {_flat(head['left'])}"
     yield ""
     for fact in story["facts"]:
-        yield f"  {fact['name']:<{NAME_WIDTH}}  {fact['text']}"
+        yield from _wrapped(f"  {fact['name']:<{NAME_WIDTH}} ", fact["text"])
     yield ""
     yield from _timeline(story)
-    yield from (f"  {text}" for text in story["after"])
+    for text in story["after"]:
+        yield from _wrapped("  ", text)
     if story["log"]:
         yield ""
         yield "  the end of the log:"
@@ -49,7 +52,19 @@ def _timeline(story: dict[str, Any]) -> Iterator[str]:
     if story["lines"]:
         yield f"  {clock(parse_instant(story['began']))}"
     for line in story["lines"]:
-        since = f"+{length(round(line['since_s'] * 1_000_000))}"
+        since = length(round(line["since_s"] * 1_000_000))
+        since = since if since.startswith("-") else f"+{since}"
         rule = f"  [rule {line['rule']}]" if line.get("rule") and repr(line["rule"]) not in line["text"] else ""
-        yield f"  {since:>{SINCE_WIDTH}}  {line['text']}{rule}"
-        yield from (f"  {'':>{SINCE_WIDTH}}  → {one}" for one in line.get("more", ()))
+        yield from _wrapped(f"  {since:>{SINCE_WIDTH}}  ", f"{line['text']}{rule}")
+        for one in line.get("more", ()):
+            yield from _wrapped(f"  {'':>{SINCE_WIDTH}}  → ", one)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _wrapped(begin: str, text: str) -> list[str]:
+    """The text on lines of a readable length, those after the first as far in as its beginning."""
+    return textwrap.wrap(_flat(text), WIDTH, initial_indent=begin, subsequent_indent=" " * len(begin),
+                         break_long_words=False, break_on_hyphens=False) or [begin.rstrip()]  # fmt: skip

@@ -45,7 +45,7 @@ _FRACTION = re.compile(r"\b(\d+[smhd])\d+ms\b")
 _TRY = re.compile(r"^(?P<task>.+?) try (?P<number>\d+)\b")
 
 SENTENCES: dict[Reason, str] = {
-    Reason.SUSPECTED: "An event says: {text}. Whether that is final is for the scheduler to say: it is asked.",
+    Reason.SUSPECTED: "An event says that {text}; the scheduler is asked whether that is final.",
     Reason.AIRFLOW_RETRIES: "Airflow runs it again by itself, so there is nothing to do: {text}.",
     Reason.RECOVERED: "It is well again without a change of ours: {text}.",
     Reason.GONE: "The dagrun was deleted, so there is nothing left to heal: {text}.",
@@ -72,13 +72,13 @@ SENTENCES: dict[Reason, str] = {
     Reason.CATCHING_UP: "People are not told yet, since what is read may be long over: {text}.",
     Reason.CAUGHT_UP: "The feed has caught up: {text}.",
     Reason.HELD_TOO_LONG: "It was held for as long as is allowed and goes on now; it was held because of: {text}.",
-    Reason.DELIVERED: "It arrived: {text}.",
+    Reason.DELIVERED: "The target says that it is done: {text}.",
     Reason.REFUSED: "It was refused, and nothing was changed: {text}.",
     Reason.OUTCOME_UNKNOWN: "Whether it happened is not known; it is not repeated on faith: {text}.",
     Reason.HELPED: "Proved: it helped. {text}.",
     Reason.DID_NOT_HELP: "Proved: it did not help. {text}.",
-    Reason.PAGED: "Paged: {text}.",
-    Reason.NOTIFIED: "Told people: {text}.",
+    Reason.PAGED: "People are woken: {text}.",
+    Reason.NOTIFIED: "People are told: {text}.",
     Reason.ALREADY_TOLD: "Nobody is told twice: {text}.",
     Reason.INCIDENT_OPENED: "The incident is opened, {text}.",
     Reason.INCIDENT_JOINED: "It belongs to the incident that is open: {text}.",
@@ -148,11 +148,28 @@ KINDS: dict[str, str] = {
 """Kind of action -> what people call it."""
 
 
+SAID = re.compile(r"^(.*) is said to have failed$", re.DOTALL)
+RECEIVERS = {"pagerduty.page": "PagerDuty", "slack.message": "Slack", "log": "the daemon's log"}
+UNDO_PLANNED = re.compile(r" is undone in \w+$")
+
+
 def sentence(decision: Decision) -> str:
     """One decision in plain words."""
-    text = plain(decision.text) or "no more is known"
-    found = SENTENCES[decision.reason].format(text=text.rstrip("."), rule=repr(decision.rule) if decision.rule else "")
+    text = _worded(decision.reason, plain(decision.text).strip().rstrip(" .:")) or "no more is known"
+    known = SENTENCES[decision.reason]
+    if decision.reason is Reason.STEP_WAITS and UNDO_PLANNED.search(text):
+        known = "It will be taken back: {text}."
+    found = known.format(text=text, rule=repr(decision.rule) if decision.rule else "")
     return " ".join(found.split())
+
+
+def _worded(reason: Reason, text: str) -> str:
+    if reason is Reason.SUSPECTED:
+        return SAID.sub(r"\1 failed", text)
+    if reason in (Reason.PAGED, Reason.NOTIFIED):
+        kind, _, rest = text.partition(" ")
+        return f"{RECEIVERS.get(kind, kind)} {rest}".strip()
+    return text
 
 
 def plain(text: str) -> str:
@@ -192,24 +209,31 @@ def task_name(task: RetryTarget) -> str:
 
 
 def what_of(action: Action) -> str:
-    """What the action does, and where: 'clears try 1 of load in dagrun r1 of DAG sales'."""
+    """What the action is to do, and where: 'clear try 1 of load in dagrun r1 of DAG sales'."""
     worded = WHAT.get(type(action.params))
     return worded(action.params) if worded else action.kind
+
+
+def did(action: Action) -> str:
+    """The same, once it was done: 'cleared try 1 of load …'."""
+    verb, _, rest = what_of(action).partition(" ")
+    past = "set" if verb == "set" else IRREGULAR.get(verb, f"{verb.removesuffix('e')}ed")
+    return f"{past} {rest}".strip()
 
 
 def _retry(params: Retry) -> str:
     tasks = ", ".join(f"try {one.try_number} of {task_name(one)}" for one in params.tasks)
     beside = {"group": " with its whole task group", "dagrun": " with every failed task of the dagrun"}
     place = f"dagrun {params.run_id} of DAG {params.dag_id}"
-    return f"clears {tasks or 'failed tasks'}{beside.get(params.scope, '')} in {place}"
+    return f"clear {tasks or 'failed tasks'}{beside.get(params.scope, '')} in {place}"
 
 
 def _pool(params: Pool) -> str:
-    return f"gives pool {params.pool} {params.slots} slots"
+    return f"set pool {params.pool} to {params.slots} slots"
 
 
 def _scale(params: Scale) -> str:
-    return f"scales {params.kind} {params.namespace}/{params.name} to {params.replicas}"
+    return f"scale {params.kind} {params.namespace}/{params.name} to {params.replicas}"
 
 
 def _range(params: Reprocess | Backfill, verb: str) -> str:
@@ -217,30 +241,32 @@ def _range(params: Reprocess | Backfill, verb: str) -> str:
 
 
 def _message(params: Message) -> str:
-    return f"{'edits the message' if params.ref else 'posts a message'} in {params.channel}"
+    return f"{'edit the message' if params.ref else 'post a message'} in {params.channel}"
 
 
 WHAT: dict[type[Params], Callable[..., str]] = {
-    Look: lambda it: f"asks for dagrun {it.run_id} of DAG {it.dag_id}",
-    Sweep: lambda it: f"asks for failures since {clock(it.since)}",
-    Survey: lambda it: "asks for what no event tells",
-    LogTail: lambda it: f"asks for the log of {it.task_id}",
+    Look: lambda it: f"ask for dagrun {it.run_id} of DAG {it.dag_id}",
+    Sweep: lambda it: f"ask for failures since {clock(it.since)}",
+    Survey: lambda it: "ask for what no event tells",
+    LogTail: lambda it: f"ask for the log of {it.task_id}",
     Retry: _retry,
-    Rerun: lambda it: f"runs all of dagrun {it.run_id} of DAG {it.dag_id} again",
-    Trigger: lambda it: f"creates dagrun {it.run_id} of DAG {it.dag_id}",
-    Reprocess: lambda it: _range(it, "reprocesses"),
-    Backfill: lambda it: _range(it, "backfills"),
-    CancelBackfill: lambda it: f"cancels backfill {it.backfill_id} of DAG {it.dag_id}",
-    Pause: lambda it: f"{'pauses' if it.paused else 'resumes'} DAG {it.dag_id}",
+    Rerun: lambda it: f"run all of dagrun {it.run_id} of DAG {it.dag_id} again",
+    Trigger: lambda it: f"create dagrun {it.run_id} of DAG {it.dag_id}",
+    Reprocess: lambda it: _range(it, "reprocess"),
+    Backfill: lambda it: _range(it, "backfill"),
+    CancelBackfill: lambda it: f"cancel backfill {it.backfill_id} of DAG {it.dag_id}",
+    Pause: lambda it: f"{'pause' if it.paused else 'resume'} DAG {it.dag_id}",
     Pool: _pool,
-    Mark: lambda it: f"marks {task_name(it.task)} in dagrun {it.run_id} of DAG {it.dag_id} as {it.state}",
+    Mark: lambda it: f"mark {task_name(it.task)} in dagrun {it.run_id} of DAG {it.dag_id} as {it.state}",
     Scale: _scale,
-    Request: lambda it: f"sends a request to endpoint {it.endpoint}",
+    Request: lambda it: f"send a request to endpoint {it.endpoint}",
     Message: _message,
-    Page: lambda it: f"{'resolves the alert' if it.event_action == 'resolve' else 'pages'}",
-    LogLine: lambda it: "writes to the daemon's own log",
+    Page: lambda it: f"{'resolve the alert' if it.event_action == 'resolve' else 'page somebody'}",
+    LogLine: lambda it: "write to the daemon's own log",
 }
 """Parameters of an action -> what it does."""
+
+IRREGULAR: dict[str, str] = {"run": "ran", "send": "sent", "write": "wrote", "cancel": "cancelled"}
 
 STATES: dict[str, str] = {
     "pending": "waits to be sent",
@@ -271,7 +297,7 @@ def truth_words(truth: DagRunTruth | None, error: str = "") -> str:
               for one in truth.tasks[:5]]  # fmt: skip
     more = f" and {len(truth.tasks) - 5} more" if len(truth.tasks) > 5 else ""
     rest = ", ".join(unwell) + more if unwell else "no task of it is unwell"
-    return f"dagrun {truth.run_id} is {truth.state}; {rest}"
+    return f"dagrun {truth.run_id} is {truth.state}, {rest}"
 
 
 def _named(task_id: str, map_index: int) -> str:

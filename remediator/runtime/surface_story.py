@@ -216,7 +216,10 @@ def beside_of(
     listed = list(unattached)
     own = {one.key for one in listed if one.reason is Reason.FIRED and one.rule == incident.rule
            and one.position in positions}  # fmt: skip
-    return [one for one in listed if _belongs(one, positions, keys, own, since, until)]
+    found = [one for one in listed if _belongs(one, positions, keys, own, since, until)]
+    frozen = any(one.reason is Reason.FROZEN for one in decisions)
+    before = [one for one in listed if one.reason in OF_THE_WORLD and one.at < since] if frozen else []
+    return [*before[-1:], *found]
 
 
 def _belongs(

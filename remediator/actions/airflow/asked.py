@@ -1,4 +1,4 @@
-"""Did an earlier call of ours ask for a change? What the scheduler's event log tells of changes that carry no note.
+"""Did an earlier call of ours ask for a change? What the scheduler's event log tells where a note alone does not.
 
 Airflow writes the log before it acts: it proves the asking, not the effect. Pure.
 """
@@ -10,12 +10,18 @@ from typing import Any
 
 import msgspec
 
+from remediator.actions.airflow.note import is_ours
 from remediator.actions.airflow.resources import LogRow
+from remediator.actions.airflow.rows import DagRunRow, instant_of
 from remediator.model.action import Action
 from remediator.model.time import MINUTE, Duration, Instant
 
 CLOCKS_DIFFER: Duration = MINUTE
 """How far the scheduler's clock may be from ours."""
+CLEARED_AS = "clear_dag_run"
+"""Airflow's name of the clear of a whole dagrun in its event log."""
+Lines = Sequence[LogRow] | None
+"""Lines of the event log; None if our user may not read it."""
 
 
 def since(action: Action) -> Instant:
@@ -23,13 +29,32 @@ def since(action: Action) -> Instant:
     return max(0, action.not_before - CLOCKS_DIFFER)
 
 
-def was_asked(rows: Sequence[LogRow], owner: str, wanted: dict[str, Any]) -> bool:
-    """Is there a line of this user that asks for just this? owner: '' counts everybody's (a token names no user)."""
-    return any(owner in ("", row.owner) and wanted.items() <= _asked(row).items() for row in rows)
+def was_asked(lines: Lines, owner: str, wanted: dict[str, Any]) -> bool | None:
+    """Is there a line of this user that asks for just this? None: nobody can know.
+
+    owner: '' counts everybody's (a token names no user).
+    """
+    if lines is None:
+        return None
+    return any(owner in ("", line.owner) and wanted.items() <= _asked(line).items() for line in lines)
 
 
-def _asked(row: LogRow) -> dict[str, Any]:
+def may_have_cleared(run: DagRunRow, lines: Lines, action: Action) -> bool:
+    """Was this dagrun queued again after a clear of this action was asked for, so that its note may have been lost?"""
+    queued_at = instant_of(run.queued_at) or 0
+    if lines is None:
+        return queued_at >= since(action)
+    asked = [instant_of(line.when) or 0 for line in lines if line.run_id == run.dag_run_id and _is_by(line, action)]
+    return any(queued_at >= moment for moment in asked)
+
+
+def _is_by(line: LogRow, action: Action) -> bool:
+    note = _asked(line).get("note")
+    return isinstance(note, str) and is_ours(note, action.id)
+
+
+def _asked(line: LogRow) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(row.extra or "{}", type=dict[str, Any])
+        return msgspec.json.decode(line.extra or "{}", type=dict[str, Any])
     except msgspec.MsgspecError:
         return {}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from remediator.actions.airflow.asked import since
+from remediator.actions.airflow.asked import Lines, may_have_cleared
 from remediator.actions.airflow.note import is_ours
 from remediator.actions.airflow.preview import counted, short_instant
 from remediator.actions.airflow.resources import DagRow
@@ -36,12 +36,13 @@ class Seen(msgspec.Struct, frozen=True):
     """What the scheduler says.
 
     runs: every dagrun by logical date from `since` to some intervals after `until`. dates: those that its schedule
-    has there, without what is in flight; none if it has no schedule. affects: task instances, if somebody asked.
+    has there, without what is in flight; none if it has no schedule. asked: clears that were asked for since, if any can be ours.
     """
 
     dag: DagRow | None
     runs: tuple[DagRunRow, ...] = ()
     dates: tuple[Instant, ...] = ()
+    asked: Lines = ()
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -64,13 +65,13 @@ def margin(dag: DagRow) -> Duration:
     return 2 * _length(dag)
 
 
-def planned(seen: Seen, action: Action, *, uncertain: bool) -> Plan:
+def planned(seen: Seen, action: Action) -> Plan:
     """What is to be done with each data interval that begins in [since, until)."""
     assert isinstance(action.params, Reprocess)  # noqa: S101  (the dispatcher picks the executor by kind)
     wanted = action.params
     runs = [run for run in seen.runs if wanted.since <= _start(run) < wanted.until]
     taken = {instant_of(run.logical_date) for run in seen.runs}
-    fates = [_fate(run, action, uncertain=uncertain) for run in runs]
+    fates = [_fate(run, action, seen.asked) for run in runs]
     return Plan(
         clear=tuple(run for run, fate in zip(runs, fates, strict=True) if fate == "clear"),
         create=tuple(each for each in _scheduled(seen) if _is_missing(each, wanted, taken)),
@@ -107,13 +108,12 @@ def left(plan: Plan) -> str:
     return f", {' and '.join(parts)} left alone" if parts else ""
 
 
-def _fate(run: DagRunRow, action: Action, *, uncertain: bool) -> str:
+def _fate(run: DagRunRow, action: Action, asked: Lines) -> str:
     if is_ours(run.note, action.id):
         return "done"
-    if run.state not in OVER_STATES:
-        return "in flight"
-    again = uncertain and (instant_of(run.queued_at) or 0) >= since(action)
-    return "moved" if again else "clear"
+    if may_have_cleared(run, asked, action):
+        return "moved"
+    return "clear" if run.state in OVER_STATES else "in flight"
 
 
 def _start(run: DagRunRow) -> Instant:

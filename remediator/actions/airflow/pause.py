@@ -21,14 +21,14 @@ ASKED_AS = "patch_dag"
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """The DAG, and whether an earlier call of this action is in the event log."""
+    """The DAG, and whether an earlier call of this action is in the event log (None: nobody can know)."""
 
     dag: DagRow | None
-    asked: bool = False
+    asked: bool | None = False
 
 
 class Pausing:
-    """One pause or resumption. `before` is 'paused' or 'unpaused'; both the same if nothing had to be done."""
+    """One pause or resumption. `before`: 'paused' or 'unpaused', '' if nobody knows whether an earlier call did it."""
 
     guarantee: ClassVar[Guarantee] = Guarantee.PROVABLE
 
@@ -47,9 +47,9 @@ class Pausing:
         if seen.dag is None:
             return Refused(f"the scheduler does not know the DAG {self._pause.dag_id}")
         if seen.dag.is_paused == self._pause.paused:
-            return self._already(was_ours=seen.asked)
-        if seen.asked:
-            return Unknown(f"an earlier call asked for it, and the DAG is {word(seen.dag.is_paused)}")
+            return self._already(seen.asked)
+        if seen.asked is not False:
+            return Unknown(f"an earlier call may have done it, and the DAG is {word(seen.dag.is_paused)}")
         return Send(None)
 
     async def send(self, call: None) -> DagRow:
@@ -70,16 +70,16 @@ class Pausing:
         dag = await self._client.dag(self._pause.dag_id)
         return previewed(dag, self._pause)
 
-    async def _asked(self) -> bool:
+    async def _asked(self) -> bool | None:
         rows = await self._client.asked(ASKED_AS, since(self._action), self._pause.dag_id)
         wanted: dict[str, Any] = {"is_paused": self._pause.paused}
         return was_asked(rows, self._client.settings.username, wanted)
 
-    def _already(self, *, was_ours: bool) -> Outcome:
+    def _already(self, was_ours: bool | None) -> Outcome:
         if was_ours:
             return self._delivered()
         now = word(self._pause.paused)
-        return Delivered(ref=self._pause.dag_id, detail=f"already {now}", before=now)
+        return Delivered(ref=self._pause.dag_id, detail=f"already {now}", before="" if was_ours is None else now)
 
     def _delivered(self) -> Delivered:
         now, before = word(self._pause.paused), word(not self._pause.paused)

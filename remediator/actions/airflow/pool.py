@@ -21,10 +21,10 @@ ASKED_AS = "patch_pool"
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """The pool, and whether an earlier call of this action is in the event log."""
+    """The pool, and whether an earlier call of this action is in the event log (None: nobody can know)."""
 
     pool: PoolRow | None
-    asked: bool = False
+    asked: bool | None = False
 
 
 class Resizing:
@@ -48,9 +48,9 @@ class Resizing:
         if pool is None:
             return unknown_pool(wanted)
         if pool.slots == wanted.slots:
-            return self._already(was_ours=seen.asked)
-        if seen.asked:
-            return Unknown(f"an earlier call asked for {wanted.slots} slots, and the pool has {pool.slots}")
+            return self._already(seen.asked)
+        if seen.asked is not False:
+            return Unknown(f"an earlier call may have given it {wanted.slots} slots, and it has {pool.slots}")
         if wanted.only_if not in (None, pool.slots):
             return Refused(f"the pool has {pool.slots} slots, not {wanted.only_if}")
         return Send(pool)
@@ -73,13 +73,13 @@ class Resizing:
     async def preview(self) -> Preview:
         return previewed(await self._client.pool(self._pool.pool), self._pool)
 
-    async def _asked(self) -> bool:
+    async def _asked(self) -> bool | None:
         rows = await self._client.asked(ASKED_AS, since(self._action))
         wanted: dict[str, Any] = {"pool_name": self._pool.pool, "slots": self._pool.slots}
         return was_asked(rows, self._client.settings.username, wanted)
 
-    def _already(self, *, was_ours: bool) -> Outcome:
-        if was_ours:
+    def _already(self, was_ours: bool | None) -> Outcome:
+        if was_ours is not False:
             return self._delivered(before=self._expected())
         slots = self._pool.slots
         return Delivered(ref=self._pool.pool, detail=f"already {slots} slots", before=str(slots))

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 
 from remediator.actions.airflow import intervals, routes, verdict
+from remediator.actions.airflow.asked import CLEARED_AS, since
 from remediator.actions.airflow.client import AirflowClient, Position, next_position
 from remediator.actions.airflow.errors import Answered, Fault, Lost, NotSent, TooLarge
 from remediator.actions.airflow.intervals import Interval, Plan, Seen
@@ -40,10 +41,10 @@ class ReprocessExecutor:
         if client is None:
             return Refused(f"no API is configured for deployment {action.target!r}")
         watch = Watch()
-        seen = await tried(_look(client, action))
+        seen = await tried(_look(client, action, uncertain=uncertain))
         if isinstance(seen, Fault):
             return _unseen(seen, uncertain=uncertain)
-        plan = intervals.planned(seen, action, uncertain=uncertain)
+        plan = intervals.planned(seen, action)
         refused = _unwanted(seen, plan, action)
         if refused is not None:
             return refused
@@ -58,24 +59,25 @@ class ReprocessExecutor:
         client = self._clients.get(action.target)
         if client is None:
             return Preview("", error=f"no API is configured for deployment {action.target!r}")
-        seen = await tried(_look(client, action))
+        seen = await tried(_look(client, action, uncertain=False))
         if isinstance(seen, Fault):
             return Preview("", error=str(seen))
-        plan = intervals.planned(seen, action, uncertain=False)
+        plan = intervals.planned(seen, action)
         affects = await tried(_count(client, action, plan))
         return (
             Preview("", error=str(affects)) if isinstance(affects, Fault) else _previewed(seen, plan, action, affects)
         )
 
 
-async def _look(client: AirflowClient, action: Action) -> Seen:
+async def _look(client: AirflowClient, action: Action, *, uncertain: bool) -> Seen:
     wanted = _reprocess(action)
     dag = await client.dag(wanted.dag_id)
     if dag is None:
         return Seen(None)
     until = wanted.until + intervals.margin(dag)
+    asked = await client.asked(CLEARED_AS, since(action), wanted.dag_id) if uncertain else ()
     runs, dates = await asyncio.gather(_runs(client, wanted, until), _dates(client, wanted, until))
-    return Seen(dag, runs, dates)
+    return Seen(dag, runs, dates, asked)
 
 
 async def _runs(client: AirflowClient, wanted: Reprocess, until: Instant) -> tuple[DagRunRow, ...]:

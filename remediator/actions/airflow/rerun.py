@@ -6,24 +6,24 @@ from typing import ClassVar
 
 import msgspec
 
-from remediator.actions.airflow.asked import since
+from remediator.actions.airflow.asked import CLEARED_AS, may_have_cleared, since
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
 from remediator.actions.airflow.note import is_ours, merged
 from remediator.actions.airflow.once import Send
 from remediator.actions.airflow.preview import Preview, of_clear
-from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, instant_of
+from remediator.actions.airflow.rows import OVER_STATES, DagRunRow
 from remediator.actions.airflow.verdict import SOON, LookAgain, too_many
 from remediator.model.action import Action, Guarantee, Rerun
 from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
-from remediator.model.time import Instant
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """The dagrun, and how many task instances its clear would touch if somebody wants to know."""
+    """The dagrun, how many task instances its clear would touch, and whether an earlier call may have cleared it."""
 
     run: DagRunRow | None
     affects: int = 0
+    perhaps_ours: bool = False
 
 
 class Rerunning:
@@ -40,13 +40,16 @@ class Rerunning:
 
     async def look(self) -> Seen:
         run = await self._client.dagrun(self._rerun.dag_id, self._rerun.run_id)
-        return Seen(run, await self._affects() if run is not None and self._rerun.max_affected else 0)
+        if run is None:
+            return Seen(None)
+        affects = await self._affects() if self._rerun.max_affected else 0
+        return Seen(run, affects, await self._perhaps_ours(run) if self._uncertain else False)
 
     def decide(self, seen: Seen) -> Send[str] | Outcome:
         run, rerun = seen.run, self._rerun
         if run is None:
             return Refused(f"the scheduler does not know {rerun.dag_id} {rerun.run_id}")
-        settled = self.done(seen) or moved_on(run, since(self._action), uncertain=self._uncertain)
+        settled = self.done(seen) or moved_on(run, perhaps_ours=seen.perhaps_ours)
         if settled is not None:
             return settled
         refused = too_many(seen.affects, rerun.max_affected)
@@ -71,18 +74,19 @@ class Rerunning:
         page = await self._client.would_rerun(self._rerun.dag_id, self._rerun.run_id)
         return of_clear(page.task_instances, self._rerun.dag_id, self._rerun.run_id)
 
+    async def _perhaps_ours(self, run: DagRunRow) -> bool:
+        lines = await self._client.asked(CLEARED_AS, since(self._action), run.dag_id)
+        return may_have_cleared(run, lines, self._action)
+
     async def _affects(self) -> int:
         return len((await self._client.would_rerun(self._rerun.dag_id, self._rerun.run_id)).task_instances)
 
 
-def moved_on(run: DagRunRow, intended: Instant, *, uncertain: bool) -> Outcome | None:
+def moved_on(run: DagRunRow, *, perhaps_ours: bool) -> Outcome | None:
     """Is a dagrun without our note no longer the finished one that was meant? None if it is.
 
-    uncertain: a person may have written over the note that an earlier call of ours left.
+    perhaps_ours: a person may have written over the note that an earlier call of ours left.
     """
-    text = f"the dagrun is {run.state}: somebody was faster"
-    if run.state not in OVER_STATES:
-        return Unknown(f"{text}, perhaps an earlier call of ours") if uncertain else Refused(text)
-    if uncertain and (instant_of(run.queued_at) or 0) >= intended:
-        return Unknown("the dagrun was queued again since, perhaps by an earlier call of ours")
-    return None
+    if perhaps_ours:
+        return Unknown(f"the dagrun is {run.state}, queued again since an earlier call of ours")
+    return None if run.state in OVER_STATES else Refused(f"the dagrun is {run.state}: somebody was faster")

@@ -65,6 +65,7 @@ class LogRow(msgspec.Struct, frozen=True):
 
     when: str
     event: str
+    run_id: str | None = None
     owner: str | None = None
     extra: str | None = None
 

@@ -83,7 +83,7 @@ class StandIn:
 
 @asynccontextmanager
 async def stand_in(version: str, port: int = 0) -> AsyncIterator[StandIn]:
-    """Of this API version, on any port unless one is given; crm_sync and partition_load have each a dagrun that is queued now."""
+    """Of this API version, on any port unless one is given; each DAG has a dagrun that is queued now."""
     state = FleetState()
     for dag in DAGS:
         state.add_dag(dag)

@@ -142,9 +142,9 @@ class TestRerun:
     async def test_a_dagrun_that_is_on_its_way_is_left_alone(self, place: Place, now: str) -> None:
         failed_job(place.state).state = now
         wanted = action(Rerun("job", RUN))
-        assert await place.perform(wanted) == Refused(f"the dagrun is {now}: somebody was faster")
-        unsure = await place.perform(wanted, uncertain=True)
-        assert unsure == Unknown(f"the dagrun is {now}: somebody was faster, perhaps an earlier call of ours")
+        for uncertain in (False, True):
+            outcome = await place.perform(wanted, uncertain=uncertain)
+            assert outcome == Refused(f"the dagrun is {now}: somebody was faster")
         assert place.state.clears == 0
 
     async def test_a_note_that_a_person_wrote_over_is_not_taken_for_no_call(self, place: Place) -> None:
@@ -152,10 +152,19 @@ class TestRerun:
         wanted = action(Rerun("job", RUN))
         await place.perform(wanted)
         run.note = PERSON
+        outcome = await place.perform(wanted, uncertain=True)
+        assert outcome == Unknown("the dagrun is queued, queued again since an earlier call of ours")
         place.state.set_run_state(run, "success", NOW + HOUR)
         outcome = await place.perform(wanted, uncertain=True)
-        assert isinstance(outcome, Unknown)
+        assert outcome == Unknown("the dagrun is success, queued again since an earlier call of ours")
         assert place.state.clears == 1
+
+    async def test_without_the_event_log_the_clock_has_to_do(self, place: Place) -> None:
+        run = failed_job(place.state)
+        place.fails_with(Kind.STATUS, "event_log", status=403, detail="Forbidden", times=2)
+        assert isinstance(await place.perform(action(Rerun("job", RUN)), uncertain=True), Delivered)
+        run.note = PERSON
+        assert isinstance(await place.perform(action(Rerun("job", RUN)), uncertain=True), Unknown)
 
     async def test_an_unknown_dagrun_is_refused(self, place: Place) -> None:
         assert await place.perform(action(Rerun("job", "nope"))) == Refused("the scheduler does not know job nope")

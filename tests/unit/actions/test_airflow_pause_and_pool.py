@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from remediator.demo.fleet.faults import Kind
 from remediator.model.action import (
     Pause,
     Pool,
@@ -47,7 +48,7 @@ class TestPause:
         await place.perform(wanted)
         place.state.paused.clear()
         outcome = await place.perform(wanted, uncertain=True)
-        assert outcome == Unknown("an earlier call asked for it, and the DAG is unpaused")
+        assert outcome == Unknown("an earlier call may have done it, and the DAG is unpaused")
         assert place.state.paused == set()
 
     async def test_what_others_asked_for_is_not_ours(self, place: Place) -> None:
@@ -57,6 +58,14 @@ class TestPause:
         place.state.record(NOW - HOUR, "patch_dag", "admin", "job", None, '{"is_paused": true, "method": "PATCH"}')
         outcome = await place.perform(action(Pause("job")), uncertain=True)
         assert outcome == Delivered(ref="job", detail="paused", before="unpaused")
+
+    async def test_without_the_event_log_nobody_knows(self, place: Place) -> None:
+        place.fails_with(Kind.STATUS, "event_log", status=403, detail="Forbidden", times=2)
+        outcome = await place.perform(action(Pause("job")), uncertain=True)
+        assert outcome == Unknown("an earlier call may have done it, and the DAG is unpaused")
+        place.state.paused.add("job")
+        outcome = await place.perform(action(Pause("job")), uncertain=True)
+        assert outcome == Delivered(ref="job", detail="already paused", before="")
 
     async def test_an_unknown_dag_is_refused(self, place: Place) -> None:
         assert await place.perform(action(Pause("nope"))) == Refused("the scheduler does not know the DAG nope")
@@ -95,7 +104,7 @@ class TestPool:
         await place.perform(wanted)
         place.state.pools["crm pool"].slots = 6
         outcome = await place.perform(wanted, uncertain=True)
-        assert outcome == Unknown("an earlier call asked for 8 slots, and the pool has 6")
+        assert outcome == Unknown("an earlier call may have given it 8 slots, and it has 6")
         assert place.state.pools["crm pool"].slots == 6
 
     async def test_without_a_precondition_nobody_knows_any_more_what_it_had(self, place: Place) -> None:

@@ -82,7 +82,7 @@ def test_every_message_keeps_slacks_limits(title: str, error: str, status: str, 
         text=status,
         log_tail=error,
         runbook=title,
-        labels={name: title for name in names},
+        labels=dict.fromkeys(names, title),
         proposals=tuple(Proposal(name, "k", "airflow.retry", title, 1) for name in names),
     )
     assert valid_blocks(render(incident))

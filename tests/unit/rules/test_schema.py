@@ -33,7 +33,7 @@ BEYOND_A_SCHEMA = {
     "parameters-list-in-text", "parameters-names-differ", "parameters-none", "parameters-same-id", "parameters-table",
     "parameters-unknown", "parameters-unused", "pause-undo", "per-missing", "per-unknown-field", "per-without-state",
     "pool-same", "reprocess-instant", "reprocess-name", "reprocess-order", "request-body-filter", "rerun-not-final",
-    "retry-not-final", "retry-twice", "retry-with-window", "same-id", "sequence-with-on", "text-unknown-filter",
+    "retry-not-final", "retry-with-window", "same-id", "sequence-with-on", "text-unknown-filter",
     "timezone-alone", "title-lone-brace", "title-unknown-name", "trigger-conf-date", "trigger-conf-deep",
     "trigger-conf-name", "trigger-dag-name", "unknown-route", "use-unknown", "wait-short", "where-too-deep",
     "window-and-sequence", "window-distinct-field", "window-rate", "window-too-long", "window-two-counts",
