@@ -19,7 +19,7 @@ AIRFLOW_PACKAGES := apache-airflow apache-airflow-providers-openlineage apache-a
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-full test-services test-airflow airflow-venv lint types format package sim bench soak \
+.PHONY: help venv demo test test-full test-services test-airflow airflow-venv lint types format package sim bench soak docs \
   constraints clean
 
 help:  ## list the targets
@@ -68,6 +68,9 @@ bench: $(VENV)/.dev  ## the benchmarks
 
 soak: $(VENV)/.dev  ## the daemon under load for long, memory and backlog watched
 	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+docs: $(VENV)/.dev  ## the examples of docs/stories.md, from a run of the demo and from scripts
+	$(BIN)/python -m remediator.demo.pages --demo
 
 constraints: $(VENV)/.dev  ## pin what is installed now
 	{ echo '# The versions that the tests run with, for `pip install -c constraints.txt`. Made by `make constraints`.'; \

@@ -93,7 +93,7 @@ class StormAirflow:
         self._ends = began + lasts
         self._began = began
         self._emit = emit
-        self._random = Random(7)  # noqa: S311  (repeatable, not secret)
+        self._random = Random(7)
         self._queue: list[tuple[Instant, int, Callable[[], None]]] = []
         self._serial = 0
         self.runs = {f"dag_{number:03}": self._run(number, size) for number in range(size.dags)}

@@ -5,6 +5,7 @@ Owns the wiring and the course of time. Calls take no virtual time; people are t
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from remediator.actions.airflow.sweep import SweepExecutor
 from remediator.codecs.deployments import DeploymentBinding, DeploymentMap
 from remediator.model.action import QUESTIONS, Action, Guarantee, Message, Page
 from remediator.model.event import Event
-from remediator.model.inputs import Activated
+from remediator.model.inputs import Activated, Pressed
 from remediator.model.outcome import Delivered, Outcome
 from remediator.model.record import DeadLetter, Record
 from remediator.model.time import MINUTE, SECOND, Duration, Instant
@@ -43,6 +44,7 @@ STEP: Duration = SECOND
 FEED = "feed"
 DEPLOYMENT = "prod"
 PARTITIONS = 4
+MOST = 100_000
 CLAIM = 100
 """As many as the daemon's loop claims at once."""
 
@@ -66,7 +68,7 @@ class People:
             if params.event_action == "trigger":
                 self.paged.setdefault(params.dedup_key, self._clock())
             return Delivered(params.dedup_key)
-        assert isinstance(params, Message)  # noqa: S101  (nothing else is sent here)
+        assert isinstance(params, Message)
         self.edits += bool(params.ref)
         self.posts += not params.ref
         return Delivered(params.ref or f"C1:{action.id}")
@@ -80,10 +82,18 @@ class Asked(msgspec.Struct):
 
 
 class Plant:
-    """One daemon and one Airflow. spec None: there is no daemon."""
+    """One daemon and one Airflow. spec None: there is no daemon. approve_at: when a person says yes to all.
 
-    def __init__(self, size: Size, spec: RuleSetSpec | None, folder: Path, per_minute: int) -> None:
+    per_minute: changes that the dispatcher lets through.
+    """
+
+    def __init__(
+        self, size: Size, spec: RuleSetSpec | None, folder: Path, per_minute: int, approve_at: Duration = 0
+    ) -> None:
+        self._approve_at = BEGAN + approve_at if approve_at else 0
         self.now = BEGAN - WARM_UP
+        self.outbreak_s = 0.0
+        """Wall time that the first two minutes took."""
         self.topic = MemoryTopic("events", PARTITIONS)
         self.airflow = StormAirflow(size, BEGAN, FAULT, self._append)
         self.people = People(self._clock)
@@ -139,13 +149,26 @@ class Plant:
             body = encode_rule_set(self.spec)
             await self.store.put_rule_set(self.rules.hash, body)
             await self.store.append([Activated(self.rules.hash)], self.now)
+        began = time.perf_counter()
         while self.now < BEGAN + until:
+            if self.now == BEGAN + 2 * MINUTE:
+                self.outbreak_s = time.perf_counter() - began
             self.airflow.advance(self.now)
+            if self.now == self._approve_at:
+                await self._approve()
             if self.spec is not None:
                 await self._settle()
             self.now += STEP
         if self.spec is not None:
             await self.store.close()
+
+    async def _approve(self) -> None:
+        """As the API does it for each proposal."""
+        asked = [
+            one for incident in await self.store.incidents(open_only=True, limit=MOST) for one in incident.proposals
+        ]
+        inputs = [Pressed("somebody", "approve", subject=one.id, key=one.key) for one in asked]
+        await self.store.append(inputs, self.now)
 
     async def _settle(self) -> None:
         """Until nobody has anything to do at this moment."""

@@ -172,7 +172,7 @@ def _help(view: View) -> Panel:
         f"Simulated: 3 Airflows, Kafka, Slack and PagerDuty. Real: remediator. HTTP API and metrics: {url}  "
         f"(/api/v1/status, /metrics)",
         f"In another terminal:  remediator freeze on --url {url} --reason trying     (off: everything is decided anew)",
-        f"                      remediator incidents --url {url}      remediator explain <incident> --url {url}",
+        f"                      remediator incidents --url {url}      remediator explain --incident <id> --url {url}",
         "Ctrl-C ends it and leaves nothing behind.",
     )
     return Panel(Text("\n".join(lines)), title="try it")

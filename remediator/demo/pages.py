@@ -1,4 +1,4 @@
-"""The examples of docs/stories.md: scripted stories, and some of what the demo itself does. `python -m remediator.demo.pages`.
+"""The examples of docs/stories.md, scripted ones and some of the demo's own: `python -m remediator.demo.pages`.
 
 Owns the page's marked parts; what stands between them is written by hand. Ids and times are made the same in every run.
 """
@@ -33,10 +33,9 @@ PAGE = Path("docs/stories.md")
 BEGIN, END = "<!-- begin {} -->\n", "<!-- end {} -->\n"
 DEMO_SECONDS, DEMO_SEED = 45, 1
 INCIDENTS = 500
-FIRST_DAY = "2027-01-15"
 _ID = re.compile(r"\b[0-9a-f]{24}\b")
 _SHORT = re.compile(r"(?<=\[action )[0-9a-f]{12}(?=\])|(?<=rule set     )[0-9a-f]{12}\b")
-_TIME = re.compile(r"\b(20\d\d-\d\d-\d\d)([ T])(\d\d:\d\d:\d\d)((?:\.\d+)?)")
+_TIME = re.compile(r"(?<!\d)(20\d\d-\d\d-\d\d)([ T])(\d\d)(:|%3A)(\d\d)\4(\d\d)(?:\.\d+)?")
 
 
 def scripted(script: Script) -> str:
@@ -75,13 +74,13 @@ def with_ids(seed: str, text: str) -> str:
 
 
 def with_times(text: str, began: str) -> str:
-    """The text with its times moved so that `began` becomes the scripts' beginning."""
+    """The text with its times moved so that `began` becomes the scripts' beginning; fractions are dropped."""
     start = datetime.fromisoformat("1970-01-01") + timedelta(microseconds=START)
     shift = start - datetime.fromisoformat(began.removesuffix("Z")).replace(microsecond=0)
 
     def moved(found: re.Match[str]) -> str:
-        at = datetime.fromisoformat(f"{found[1]}T{found[3]}") + shift
-        return f"{at:%Y-%m-%d}{found[2]}{at:%H:%M:%S}{found[4]}"
+        at = datetime.fromisoformat(f"{found[1]}T{found[3]}:{found[5]}:{found[6]}") + shift
+        return at.strftime(f"%Y-%m-%d{found[2]}%H{{0}}%M{{0}}%S").format(found[4])
 
     return _TIME.sub(moved, text)
 

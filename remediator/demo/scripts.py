@@ -11,7 +11,7 @@ import msgspec
 
 from remediator.engine.feeds import lateness
 from remediator.model.action import Action
-from remediator.model.event import UNMAPPED_INDEX, ConditionInfo, Event
+from remediator.model.event import UNMAPPED_INDEX, ConditionInfo, ErrorInfo, Event
 from remediator.model.incident import Incident
 from remediator.model.inputs import Fact, Performed, Pressed, Watermark
 from remediator.model.outcome import Delivered, Refused
@@ -145,9 +145,11 @@ def frozen() -> Timeline:
 
 def catching_up() -> Timeline:
     line = line_of(PAGE, otherwise=()).at("1m").feed_stops()
-    fails(line.look_says("load", "failed", 1, run_id=RUN, dagrun="failed"))
-    line.dagrun("failed", run_id=RUN).at("4m").feed_reads_on()
-    return line.at("6m")
+    line.look_says("load", "failed", 1, run_id=RUN, dagrun="failed").at("3m")
+    error = ErrorInfo("ConnectionError", "connection reset by peer")
+    event = Event("task.failed", line.now - 90 * SECOND, deployment="prod", dag_id="sales", run_id=RUN, task_id="load",
+                  try_number=1, error=error)  # fmt: skip
+    return line.give(Fact(event)).at("4m").feed_reads_on().at("6m")
 
 
 def _check(line: Timeline, kind: str) -> Timeline:

@@ -114,6 +114,7 @@ def _wrong(ground: Ground, row: ActionRow, lead: Decision | None) -> str:
     if ground.incident is None:
         return "nothing: it is not an incident's but remediator's own work"
     title, error = ground.incident.title, " ".join(ground.incident.error.split())[:200]
+    error = error if row.at >= ground.incident.opened_at else ""  # it is of a later episode
     what = f"{title}: {error}" if error and error not in title else title
     return f"{what} ({ground.short(plain(lead.text))}, {clock(lead.at)})" if lead is not None else what
 
@@ -197,7 +198,7 @@ def _origin(ground: Ground, lead: Decision, incident: Incident) -> Iterator[tupl
     claim = ground.claim_of(lead) or lead
     event = ground.event_at(claim.position)
     if event is not None:
-        yield "record", f"{record_words(ground, claim, event).removeprefix('the record: ')}; its offset is not kept"
+        yield "record", record_words(ground, claim, event).removeprefix("the record: ")
         if event.try_number is not None:
             again = "" if event.retries is None else f"; Airflow's own retries: {event.retries}"
             yield "attempt", f"try {event.try_number} of {event.task_id} in dagrun {event.run_id}{again}"

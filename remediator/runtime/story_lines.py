@@ -61,13 +61,17 @@ def _more(ground: Ground, decision: Decision, row: ActionRow | None) -> Iterator
         yield f"the scheduler said: {truth_words(looked.truth, looked.error)}"
     if row is not None and decision.reason in ISSUES:
         later = f", {length(row.at - decision.at)} later" if row.at > decision.at else ""
-        yield f"{result_of(row.state, row.tries, row.detail)}{later}  [action {row.action.id[:12]}]"
+        is_ref = row.state == "delivered" and row.action.kind in TELLINGS  # where the message is; people know
+        yield f"{result_of(row.state, row.tries, '' if is_ref else row.detail)}{later}  [action {row.action.id[:12]}]"
 
 
 def record_words(ground: Ground, decision: Decision, event: Event) -> str:
     """'the record: task.failed of 2026-11-22 06:50:35Z, feed main, topic lineage, partition 3, read 0.4s later'"""
     mark = ground.marks.get(decision.position)
-    place = f", feed {mark.feed}, topic {mark.topic}, partition {mark.partition}" if mark is not None else ""
+    feed = ground.feeds.get(event.deployment, "")
+    place = f", feed {feed}" if feed else ""
+    if mark is not None:
+        place = f", feed {mark.feed}, topic {mark.topic}, partition {mark.partition}"
     late = f", read {length(decision.at - event.time)} later" if decision.at > event.time else ""
     return f"the record: {event.type} of {clock(event.time)}{place}{late}"
 

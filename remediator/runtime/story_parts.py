@@ -36,7 +36,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one incident, as far as it is still kept.
 
     decisions: the incident's, in order. beside: those of no incident that belong to it: its rule over time, the freeze.
-    inputs: journal position -> entry; marks: position of a fact -> the mark that its batch ended with.
+    inputs: journal position -> entry; marks: position of a fact -> the mark that its batch ended with, if it has one.
+    feeds: deployment -> its feed.
     rule_set: what decides now, since `rule_set_since`. cut: is the beginning of the decisions left off?
     word: of a story of one action: what the audit says of who wanted it.
     """
@@ -48,6 +49,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     actions: tuple[ActionRow, ...] = ()
     inputs: dict[int, Input] = {}
     marks: dict[int, Watermark] = {}
+    feeds: dict[str, str] = {}
     rules: dict[str, RuleWords] = {}
     rule_set: str = ""
     rule_set_since: Instant = 0

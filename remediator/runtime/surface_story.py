@@ -65,7 +65,7 @@ class Storyteller:
         """The story of one action, likewise."""
         row = await self._action(given)
         incident = await self._store.incident(row.action.incident) if row.action.incident else None
-        ground = await self._ground(incident) if incident is not None else await self._bare(row)
+        ground = await self._ground(incident, whole=True) if incident is not None else await self._bare(row)
         if ground.row(row.action.id) is None:
             ground = msgspec.structs.replace(ground, actions=(*ground.actions, row))
         ground = msgspec.structs.replace(ground, word=await self._word(ground, row))
@@ -105,19 +105,20 @@ class Storyteller:
 
     # -- ground ---------------------------------------------------------------------------------------------------
 
-    async def _ground(self, incident: Incident) -> Ground:
+    async def _ground(self, incident: Incident, *, whole: bool = False) -> Ground:
+        """whole: earlier episodes too."""
         decisions = await self._store.decisions(incident.id, STORY_LIMIT)
         actions = await self._store.actions(incident.id, STORY_LIMIT)
-        decisions = _latest_episode(decisions, incident)
+        decisions = decisions if whole else _latest_episode(decisions, incident)
         decisions = await self._with_claims(incident, decisions, actions)
         beside = beside_of(incident, decisions, await self._unattached(incident, decisions))
         told = [*decisions, *beside]
         inputs, marks = await self._entries(_positions(told))
-        rules, rule_set, since = await self._rules({one.rule for one in told} | {incident.rule})
+        rules, feeds, rule_set, since = await self._rules({one.rule for one in told} | {incident.rule})
         return Ground(
             now=self._clock(), incident=incident, decisions=tuple(decisions), beside=tuple(beside),
-            actions=tuple(row for row in actions if row.at >= incident.opened_at), inputs=inputs, marks=marks,
-            rules=rules, rule_set=rule_set, rule_set_since=since, cut=len(decisions) >= STORY_LIMIT,
+            actions=tuple(row for row in actions if whole or row.at >= incident.opened_at), inputs=inputs,
+            marks=marks, feeds=feeds, rules=rules, rule_set=rule_set, rule_set_since=since, cut=len(decisions) >= STORY_LIMIT,
         )  # fmt: skip
 
     async def _unattached(self, incident: Incident, decisions: Sequence[Decision]) -> list[Decision]:
@@ -146,8 +147,8 @@ class Storyteller:
         return None
 
     async def _bare(self, row: ActionRow) -> Ground:
-        rules, rule_set, since = await self._rules(set())
-        return Ground(now=self._clock(), actions=(row,), rules=rules, rule_set=rule_set, rule_set_since=since)
+        _, _, rule_set, since = await self._rules(set())
+        return Ground(now=self._clock(), actions=(row,), rule_set=rule_set, rule_set_since=since)
 
     async def _with_claims(
         self, incident: Incident, decisions: list[Decision], actions: Sequence[ActionRow]
@@ -179,22 +180,25 @@ class Storyteller:
                     marks[position] = mark
         return inputs, marks
 
-    async def _rules(self, wanted: set[str]) -> tuple[dict[str, RuleWords], str, Instant]:
+    async def _rules(self, wanted: set[str]) -> tuple[dict[str, RuleWords], dict[str, str], str, Instant]:
+        """The wanted rules as they are now, the feed of each deployment, the rule set, and since when it decides."""
         body = (await self._store.load_states([WORLD_KEY])).get(WORLD_KEY)
         world = decode_world_state(body) if body is not None else None
         if world is None or not world.rule_set:
-            return {}, "", 0
+            return {}, {}, "", 0
         kept = await self._store.rule_set(world.rule_set)
-        rules = await asyncio.to_thread(_rule_words, kept, wanted) if kept is not None else {}
-        return rules, world.rule_set, world.armed_at
+        rules, feeds = await asyncio.to_thread(_rule_words, kept, wanted) if kept is not None else ({}, {})
+        return rules, feeds, world.rule_set, world.armed_at
 
 
-def _rule_words(body: bytes, wanted: set[str]) -> dict[str, RuleWords]:
-    return {
+def _rule_words(body: bytes, wanted: set[str]) -> tuple[dict[str, RuleWords], dict[str, str]]:
+    spec = decode_rule_set(body)
+    rules = {
         rule.id: RuleWords(rule.id, rule.summary, rule.mode.value, f"{rule.file}:{rule.line}" if rule.file else "")
-        for rule in decode_rule_set(body).rules
+        for rule in spec.rules
         if rule.id in wanted
     }
+    return rules, {name: deployment.feed for name, deployment in spec.policy.deployments.items()}
 
 
 def _latest_episode(decisions: list[Decision], incident: Incident) -> list[Decision]:

@@ -80,16 +80,26 @@ async def test_explain_tells_the_story_of_an_incident(place: Site) -> None:
         incident = await _incident(daemon, "resets")
         code, out, _ = await command("explain", "--incident", incident["id"][:12], "--config", str(daemon.config))
         assert code == 0
-        story = [line.split()[3] for line in out.splitlines() if line.strip()[:1].isdigit()]
-        assert story == [
+        wrong, done, left = out.splitlines()[:3]
+        assert wrong.startswith("WRONG  prod: resets.")
+        assert done.endswith("it helped. Nobody was told.")
+        assert left == "LEFT   Nothing; what was done has helped."
+        code, out, _ = await command("explain", "--incident", incident["id"], "--config", str(daemon.config), "--json")
+        found = json.loads(out)
+        assert [line["reason"] for line in found["story"]["lines"]] == [
             "suspected", "failed_finally", "rule_responds", "incident_opened", "retry_planned", "retry_issued",
             "delivered", "helped", "incident_resolved",
         ]  # fmt: skip
-        assert "airflow.retry on prod: delivered" in out
-        code, out, _ = await command("explain", "--incident", incident["id"], "--config", str(daemon.config), "--json")
-        assert json.loads(out)["incident"]["resolution"].startswith("helped")
+        assert found["incident"]["resolution"].startswith("helped")
+        (retry,) = (one["id"] for one in found["actions"] if one["kind"] == "airflow.retry")
+        code, out, _ = await command("explain", "--action", retry[:12], "--config", str(daemon.config))
+        assert code == 0
+        assert f"action       {retry}, retry (airflow.retry)" in out
+        assert "rule set " in out
+        assert "which still decides" in out
+        assert "Proved: it helped." in out
         code, _, error = await command("explain", "--incident", "nothing", "--config", str(daemon.config))
-        assert code == 2
+        assert code == 1
         assert "no incident has the id" in error
 
 

@@ -36,7 +36,8 @@ class Seen(msgspec.Struct, frozen=True):
     """What the scheduler says.
 
     runs: every dagrun by logical date from `since` to some intervals after `until`. dates: those that its schedule
-    has there, without what is in flight; none if it has no schedule. asked: clears that were asked for since, if any can be ours.
+    has there, without what is in flight; none if it has no schedule. asked: clears that
+    somebody asked for since, if any can be ours.
     """
 
     dag: DagRow | None

@@ -150,15 +150,6 @@ class TestMarkAndScope:
         )
         await airflow.eventually(lambda: airflow.is_run(DAG_ID, run_id, "success"))
 
-    async def test_the_scope_of_a_dagrun_is_one_clear(self, airflow: Airflow) -> None:
-        run_id = await airflow.failed_run()
-        scoped = Retry(DAG_ID, run_id, (await target(airflow, run_id),), "x", "dagrun", max_affected=3)
-        first, again = await twice(airflow, scoped)
-        assert isinstance(first, Delivered)
-        assert first.detail == "cleared 3 task instances"
-        assert again == Delivered(ref=first.ref, detail="found by its note")
-        assert await asked(airflow, "post_clear_task_instances", run_id=run_id) == 1
-
 
 class TestPauseAndPool:
     async def test_a_dag_is_paused_once_and_the_event_log_proves_it(self, airflow: Airflow) -> None:

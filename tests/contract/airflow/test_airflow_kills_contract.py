@@ -81,23 +81,21 @@ async def test_trigger(airflow: Airflow, at: int, arrives: bool) -> None:
     assert [run["dag_run_id"] for run in answer.json()["dag_runs"]] == [run_id]
 
 
-@ARRIVES
-async def test_retry(airflow: Airflow, arrives: bool) -> None:
+async def test_retry(airflow: Airflow) -> None:
     run_id = await airflow.failed_run()
     row = await airflow.task(DAG_ID, run_id, "pull")
     target = RetryTarget("pull", row["try_number"], row["map_index"], row["id"])
     wanted = action_of(Retry(DAG_ID, run_id, (target,), "x", "dagrun", max_affected=3))
-    outcome = await killed(airflow, wanted, 3, arrives=arrives)
+    outcome = await killed(airflow, wanted, 3, arrives=True)
     assert isinstance(outcome, Delivered)
     assert await asked(airflow, "post_clear_task_instances", run_id=run_id) == 1
     assert (await airflow.task(DAG_ID, run_id, "merge"))["note"] == f"remediator:{wanted.id} x"
 
 
-@ARRIVES
-async def test_rerun(airflow: Airflow, arrives: bool) -> None:
+async def test_rerun(airflow: Airflow) -> None:
     run_id = await airflow.failed_run()
     wanted = action_of(Rerun(DAG_ID, run_id, "x"))
-    outcome = await killed(airflow, wanted, 2, arrives=arrives)
+    outcome = await killed(airflow, wanted, 2, arrives=True)
     assert isinstance(outcome, Delivered)
     assert await asked(airflow, "clear_dag_run", run_id=run_id) == 1
     tries = (await airflow.http.get(f"/api/v2/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/pull")).json()
@@ -116,6 +114,5 @@ async def test_backfill(daily_airflow: Airflow, at: int, arrives: bool) -> None:
     assert [str(row.id) for row in rows if row.id not in known] == [outcome.ref]
     cancel = action_of(CancelBackfill(DAILY, int(outcome.ref)))
     assert isinstance(await killed(airflow, cancel, 2, arrives=arrives), Delivered)
-    assert await asked(airflow, "cancel_backfill") > 0
     (row,) = [row for row in await found(lambda: airflow.client.backfills(DAILY), "them") if str(row.id) == outcome.ref]
     assert row.completed_at is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -103,7 +104,7 @@ class TestReprocess:
         run, _ = dated(place.state, "points", 0, "success"), dated(place.state, "points", 1, "success")
         wanted = action(Reprocess("points", FIRST, FIRST + 2 * DAY))
         run.queued_at = NOW + MINUTE
-        asked = '{"dry_run": false, "note": "remediator:%s bad data", "method": "POST"}' % ME
+        asked = json.dumps({"dry_run": False, "note": f"remediator:{ME} bad data", "method": "POST"})
         place.state.record(NOW, "clear_dag_run", "admin", "points", run.run_id, asked)
         outcome = await place.perform(wanted, uncertain=True)
         assert outcome == Delivered(ref=ME, detail="dagruns: 1 cleared, 1 moved on left alone")

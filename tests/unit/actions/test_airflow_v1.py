@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
 from airflow_stand_in import NOW, RUN, StandIn, stand_in
 
+from remediator.actions.airflow import v1
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered, NotSent
 from remediator.actions.airflow.look import LookExecutor
 from remediator.actions.airflow.retry import RetryExecutor
+from remediator.actions.airflow.session import Call
 from remediator.actions.airflow.sweep import SweepExecutor
 from remediator.demo.fleet.faults import Fault, Kind
 from remediator.demo.fleet.state import DagRun, TaskInstance
@@ -198,3 +201,36 @@ class TestAuto:
         client = airflow.another(api_version="auto", base_url=f"{airflow.url}/somewhere")
         with pytest.raises(NotSent, match="neither API v2"):
             await client.dagrun("crm_sync", RUN)
+
+
+class TestWords:
+    def test_what_v1_cannot_promise_is_not_said(self) -> None:
+        body = {"dry_run": False, "dag_run_id": "r", "only_failed": False, "prevent_running_task": True}
+        with pytest.raises(v1.CannotSay, match="spare what is running"):
+            v1.translated(Call("POST", "/api/v2/dags/d/clearTaskInstances", (), body))
+
+    def test_a_clear_names_tasks_only_and_leaves_out_what_v1_does_not_know(self) -> None:
+        body = {
+            "dry_run": False,
+            "dag_run_id": "r",
+            "task_ids": [["load", 1], ["load", 2], "total"],
+            "only_failed": True,
+            "prevent_running_task": True,
+            "include_downstream": True,
+            "reset_dag_runs": True,
+            "note": "n",
+        }
+        said = v1.translated(Call("POST", "/api/v2/dags/d/clearTaskInstances", (), body))
+        assert said.path == "/api/v1/dags/d/clearTaskInstances"
+        assert said.body == {
+            "dry_run": False,
+            "dag_run_id": "r",
+            "task_ids": ["load", "total"],
+            "only_failed": True,
+            "include_downstream": True,
+            "reset_dag_runs": True,
+        }
+
+    def test_a_pool_without_a_limit(self) -> None:
+        answer = v1.as_v2(Call("GET", "/api/v2/pools"), b'{"pools": [{"slots": -1, "open_slots": Infinity}]}')
+        assert json.loads(answer) == {"pools": [{"slots": -1, "open_slots": -1}]}

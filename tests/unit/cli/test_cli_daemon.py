@@ -11,10 +11,12 @@ from typer.testing import CliRunner
 
 from remediator.cli.explain import story_lines
 from remediator.cli.main import build
-from remediator.web.views import story_view
+from remediator.runtime.story import incident_story
+from remediator.runtime.story_action import action_story
+from remediator.runtime.story_text import story_json
 from tests.contract.people.told import OPEN
 from tests.unit.cli.serving import TOKEN, Served, served
-from tests.unit.web.surface import ACTIONS, DECISIONS
+from tests.unit.web.surface import ACTIONS, DECISIONS, GROUND
 
 __all__ = ["served"]
 
@@ -47,21 +49,44 @@ def test_incidents(served: Served) -> None:
     assert json.loads(served.run("incidents", "--json").stdout)[0]["id"] == OPEN.id
 
 
-def test_explain_tells_a_numbered_story(served: Served) -> None:
+def test_explain_tells_what_is_wrong_done_and_left_first(served: Served) -> None:
     result = served.run("explain", "--incident", OPEN.id[:8])
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0] == OPEN.title
-    assert any(line.startswith("  1. ") and "suspected" in line for line in lines)
-    assert any(line.startswith("  3. ") and "retry_planned" in line and "(+2.0s)" in line for line in lines)
-    assert any("→ airflow.retry on prod: delivered, 1 task cleared" in line for line in lines)
+    assert [line.split()[0] for line in lines[:3]] == ["WRONG", "DONE", "LEFT"]
+    assert OPEN.title in lines[0]
+    assert any("+2.0s  A retry is planned: attempt 1 of 3 in 30s." in line for line in lines)
     assert len(json.loads(served.run("explain", "-i", OPEN.id, "--json").stdout)["decisions"]) == 3
 
 
-def test_an_unknown_incident(served: Served) -> None:
-    result = served.run("explain", "--incident", "../status")
-    assert result.exit_code == 2
+def test_explain_tells_of_one_action(served: Served) -> None:
+    result = served.run("explain", "--action", "act1")
+    assert result.exit_code == 0, result.stderr
+    assert "action       act1, retry (airflow.retry)" in result.stdout
+    assert json.loads(served.run("explain", "-a", "act1", "--json").stdout)["action"]["state"] == "delivered"
+
+
+@pytest.mark.parametrize("given", [("--incident", "../status"), ("--incident", "nope"), ("--action", "nope")])
+def test_an_unknown_id_is_one_line_and_exit_code_1(served: Served, given: tuple[str, str]) -> None:
+    result = served.run("explain", *given)
+    assert (result.exit_code, result.stdout) == (1, "")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_id_that_names_several_lists_them(served: Served) -> None:
+    result = served.run("explain", "--incident", "5")
+    assert result.exit_code == 1
+    head, first, second = result.stderr.splitlines()
+    assert head == "remediator says: 2 incidents begin with '5'"
+    assert first.strip() == f"{OPEN.id}  {OPEN.title}"
+    assert second.isprintable()
+
+
+@pytest.mark.parametrize("given", [(), ("--incident", "5f", "--action", "act1")])
+def test_exactly_one_of_incident_and_action_is_explained(served: Served, given: tuple[str, ...]) -> None:
+    result = served.run("explain", *given)
+    assert result.exit_code == 2
+    assert "either --incident ID or --action ID" in result.stderr
 
 
 def test_a_wrong_token_says_what_to_do(served: Served) -> None:
@@ -90,7 +115,12 @@ def test_no_daemon_is_one_clear_line(url: str) -> None:
 
 def test_the_terminal_obeys_nothing_from_an_event() -> None:
     hostile = "\x1b[2J\x1b]0;owned\x07\r\nfake line\u202e"
-    incident = msgspec.structs.replace(OPEN, title=hostile, error=hostile, dag_id=hostile, status=hostile)
+    incident = msgspec.structs.replace(
+        OPEN, title=hostile, error=hostile, dag_id=hostile, status=hostile, log_tail=f"{hostile}\n{hostile}"
+    )
     decisions = [msgspec.structs.replace(DECISIONS[0], text=hostile)]
-    for line in story_lines(story_view(incident, decisions, ACTIONS)):
-        assert line.isprintable()
+    rows = [msgspec.structs.replace(ACTIONS[0], detail=hostile)]
+    ground = msgspec.structs.replace(GROUND, incident=incident, decisions=tuple(decisions), actions=tuple(rows))
+    for story in (incident_story(ground), action_story(ground, rows[0])):
+        for line in story_lines({"story": story_json(story)}):
+            assert line.isprintable()

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "config.example.toml"
 
 DERIVED = {
-    "Policy": {"deployments", "routes", "feed_lateness", "allow", "maintenance"},
+    "Policy": {"deployments", "routes", "feed_lateness", "allow", "maintenance", "endpoints"},
     "Route": {"name"},
     "EventMapping": {"type_path"},
 }

@@ -16,9 +16,13 @@ from remediator.model.time import MINUTE, SECOND, Duration
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import Rule, RuleSetSpec, Step
 from remediator.rules.unmatched import Groups, group_view
+from remediator.runtime.story import incident_story
+from remediator.runtime.story_action import action_story
+from remediator.runtime.story_parts import Ground
+from remediator.runtime.story_text import story_json
 from remediator.store.port import ActionRow, Counts, StoreError
-from remediator.web.port import NotThere, View
-from remediator.web.views import incident_view, status_view, story_view
+from remediator.web.port import NotThere, Several, View
+from remediator.web.views import action_view, incident_view, status_view, story_view
 from tests.contract.people.told import NOW, OPEN
 
 COUNTS = Counts(
@@ -61,6 +65,9 @@ RULES = RuleSet(
 ACTIONS = [row(Retry(dag_id="orders", run_id="r1", tasks=()), "delivered", "1 task cleared", "act1")]
 
 
+GROUND = Ground(now=NOW + MINUTE, incident=OPEN, decisions=tuple(DECISIONS), actions=tuple(ACTIONS))
+
+
 class FakeDaemon:
     """What a daemon would say. Set the attributes to make it say something else."""
 
@@ -96,8 +103,17 @@ class FakeDaemon:
         self.asked.append((open_only, limit))
         return [incident_view(OPEN)]
 
-    async def explain_incident(self, incident_id: str) -> View | None:
-        return story_view(OPEN, DECISIONS, ACTIONS) if OPEN.id.startswith(incident_id) else None
+    async def explain_incident(self, incident_id: str) -> View:
+        if incident_id == "5":
+            raise Several("2 incidents begin with '5'", [f"{OPEN.id}  {OPEN.title}", "5\x1b[2J  another"])
+        if not OPEN.id.startswith(incident_id):
+            raise NotThere(f"no incident has the id, or the beginning of it, {incident_id!r}")
+        return {**story_view(OPEN, DECISIONS, ACTIONS), "story": story_json(incident_story(GROUND))}
+
+    async def explain_action(self, action_id: str) -> View:
+        if action_id != "act1":
+            raise NotThere(f"no action that is still kept has the id, or the beginning of it, {action_id!r}")
+        return {"action": action_view(ACTIONS[0]), "story": story_json(action_story(GROUND, ACTIONS[0]))}
 
     async def explain_event(self, event: Event, topic: str, rules: Sequence[str]) -> View:
         self.explained.append((event, topic, list(rules)))

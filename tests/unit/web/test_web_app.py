@@ -147,6 +147,19 @@ async def test_an_unknown_incident_is_not_found(local: httpx.AsyncClient) -> Non
     assert "nope" in answer.json()["error"]
 
 
+async def test_an_id_that_names_several_is_answered_with_a_list(local: httpx.AsyncClient) -> None:
+    answer = await local.get("/api/v1/incidents/5/explain")
+    assert answer.status_code == 409
+    assert answer.json()["found"][0] == f"{OPEN.id}  {OPEN.title}"
+
+
+async def test_explain_tells_of_one_action(local: httpx.AsyncClient) -> None:
+    story = (await local.get("/api/v1/actions/act1/explain")).json()
+    assert story["action"]["kind"] == "airflow.retry"
+    assert story["story"]["head"]["wrong"].startswith(OPEN.title)
+    assert (await local.get("/api/v1/actions/nope/explain")).status_code == 404
+
+
 async def test_store_trouble_is_503_and_a_bug_tells_nothing(local: httpx.AsyncClient, daemon: FakeDaemon) -> None:
     daemon.store_error = "locked"
     answer = await local.get("/api/v1/status")
