@@ -325,12 +325,13 @@ class SweepState(msgspec.Struct, omit_defaults=True):
 
 
 class SurveyState(msgspec.Struct, omit_defaults=True):
-    """What the last survey of one deployment found, by identity, and when the next one is due."""
+    """What the last survey of one deployment found, by identity, when each was last said, and when the next is due."""
 
     due: Instant
     number: int = 0
     pending: str = ""
     found: dict[str, Finding] = {}
+    told: dict[str, Instant] = {}
 
 
 class WorldState(msgspec.Struct, omit_defaults=True):

@@ -5,16 +5,22 @@ Owns when a deployment is surveyed. What is wrong is the scheduler's word; what 
 
 from __future__ import annotations
 
+from typing import Any
+
 from remediator.engine.context import Context
 from remediator.engine.state import SurveyState, WorldState
 from remediator.model.action import Action, Survey
 from remediator.model.event import Event
 from remediator.model.ids import stable_id
 from remediator.model.inputs import Surveyed
-from remediator.model.time import Instant
+from remediator.model.time import MINUTE, Duration, Instant
 from remediator.model.truth import Finding
 
 MAX_FINDINGS = 200
+REPEATED_EVERY: Duration = 5 * MINUTE
+"""What goes on is said again so often, as the scheduler would if it spoke: windows stay open by that."""
+INCOMPLETE = "survey.incomplete"
+"""The finding that some types could not be asked for: what was found of them before neither goes on nor ends."""
 
 
 def activate(context: Context, world: WorldState) -> None:
@@ -65,7 +71,7 @@ FINDING_TYPES = (
 
 
 def on_surveyed(context: Context, world: WorldState, surveyed: Surveyed) -> None:
-    """What was not found before begins; what is found no more ends. Without an answer nothing is known, so neither."""
+    """What was not found before begins; what goes on is repeated; what is found no more ends, if it was asked for."""
     survey = world.surveys.get(surveyed.deployment)
     if survey is None or survey.pending != surveyed.action_id:
         return
@@ -73,18 +79,26 @@ def on_surveyed(context: Context, world: WorldState, surveyed: Surveyed) -> None
     if surveyed.error:
         return
     found = {_identity(one): one for one in surveyed.findings[:MAX_FINDINGS]}
-    begun = [one for name, one in found.items() if name not in survey.found]
+    unseen = {name for one in found.values() if one.type == INCOMPLETE for name in one.attributes.get("types", ())}
+    found |= {name: one for name, one in survey.found.items() if one.type in unseen and name not in found}
     ended = [one for name, one in survey.found.items() if name not in found and one.ended]
+    known = {name for name in found if name in survey.found}
     survey.found = found
-    context.effects.events += [_event(one, one.type, surveyed.deployment, context.now) for one in begun]
-    context.effects.events += [_event(one, one.ended, surveyed.deployment, context.now) for one in ended]
+    survey.told = {name: survey.told.get(name, 0) for name in found}
+    for name, one in found.items():
+        if context.now >= survey.told[name] + REPEATED_EVERY:
+            survey.told[name] = context.now
+            attributes = {**one.attributes, "repeated": name in known}
+            context.effects.events.append(_event(one, one.type, surveyed.deployment, context.now, attributes))
+    for one in ended:
+        context.effects.events.append(_event(one, one.ended, surveyed.deployment, context.now, one.attributes))
 
 
 def _identity(one: Finding) -> str:
     return "/".join((one.type, one.subject, one.dag_id, one.run_id, one.task_id))
 
 
-def _event(one: Finding, kind: str, deployment: str, at: Instant) -> Event:
+def _event(one: Finding, kind: str, deployment: str, at: Instant, attributes: dict[str, Any]) -> Event:
     return Event(
         kind,
         at,
@@ -94,5 +108,5 @@ def _event(one: Finding, kind: str, deployment: str, at: Instant) -> Event:
         dag_id=one.dag_id or None,
         run_id=one.run_id or None,
         task_id=one.task_id or None,
-        attributes=one.attributes,
+        attributes=attributes,
     )

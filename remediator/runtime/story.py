@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from remediator.engine.steps import UNCLASSIFIED
 from remediator.model.incident import Incident, Phase
 from remediator.model.reasons import Reason
-from remediator.runtime.story_head import head_of
+from remediator.runtime.story_head import OWN, head_of
 from remediator.runtime.story_lines import kept_up, lines_of, record_words
 from remediator.runtime.story_parts import Ground, RuleWords, Story
 from remediator.runtime.story_words import clock, length, plain
@@ -85,8 +85,8 @@ def rule_words(ground: Ground, rule_id: str) -> str:
     """'reset: Retry lost connections (mode act, network.toml:12)'"""
     if rule_id == UNCLASSIFIED:
         return "none knows it: it is told as unclassified"
-    if rule_id.startswith("self."):
-        return f"{rule_id}: remediator's own"
+    if rule_id.startswith(OWN):
+        return f"none: it is remediator's own alert, {rule_id.removeprefix(OWN).replace('_', ' ')}"
     known = ground.rules.get(rule_id, RuleWords(rule_id))
     about = [f"mode {known.mode}" if known.mode else "", known.place]
     said = ", ".join(part for part in about if part)

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 
 from remediator.engine.steps import UNCLASSIFIED
 from remediator.engine.tell import LOG, PAGERDUTY, SLACK
-from remediator.model.action import Message, Pause
+from remediator.model.action import CHANGES_TARGET, Message, Pause
 from remediator.model.incident import Incident, Phase
 from remediator.model.reasons import Decision, Reason
 from remediator.runtime.story_parts import UNDONE, Ground, Head, is_undo, subject_of
-from remediator.runtime.story_words import KINDS, STATES, clock, did, length, plain, what_of
+from remediator.runtime.story_words import KINDS, STATES, UNDO_PLANNED, clock, did, length, plain, what_of
 from remediator.store.port import ActionRow
 
 ERROR_SHOWN = 200
+OWN = "self."
+"""How the rules of incidents about the daemon itself begin."""
 RUNS_SHOWN, CHANGES_SHOWN = 3, 2
 """More changes than so many are counted by kind."""
 PROVED = frozenset({"airflow.retry", "airflow.rerun"})
@@ -92,6 +94,11 @@ def _scale(ground: Ground, incident: Incident) -> Iterator[str]:
         yield f"for {length(incident.resolved_at - incident.opened_at)}, until {clock(incident.resolved_at)}"
 
 
+def is_own(incident: Incident | None) -> bool:
+    """Is it about remediator itself?"""
+    return incident is not None and incident.rule.startswith(OWN)
+
+
 # -- done ---------------------------------------------------------------------------------------------------------
 
 
@@ -99,7 +106,7 @@ def _done(ground: Ground) -> str:
     rows = [row for row in ground.changes() if getattr(row.action.params, "why", "") != UNDONE]
     many = len(rows) > CHANGES_SHOWN
     changed = Counter(_kind_and_verdict(ground, row) if many else result_words(ground, row) for row in rows)
-    changes = "; ".join(text if count == 1 else f"{count} times {text}" for text, count in changed.items())
+    changes = "; ".join(text if count == 1 else f"{count} × {text}" for text, count in changed.items())
     people = "; ".join(dict.fromkeys(_told(ground)))
     return f"{capital(changes) or 'Nothing was changed'}. {people[:1].upper()}{people[1:] or 'Nobody was told'}."
 
@@ -141,7 +148,7 @@ def _told(ground: Ground) -> Iterator[str]:
         row = ground.row(decision.action_id)
         if decision.reason in (Reason.PAGED, Reason.NOTIFIED) and row is not None:
             yield f"{_receiver(row, paged=decision.reason is Reason.PAGED)}{_arrived(row)}"
-        elif decision.reason is Reason.DIGESTED:
+        elif decision.reason is Reason.DIGESTED and not is_own(ground.incident):
             yield "named in a digest instead of a page"
 
 
@@ -163,6 +170,8 @@ def _left(ground: Ground, incident: Incident) -> str:
     standing = [f"{what} is still in force: see whether it should be" for what in _standing(ground)]
     if incident.phase is Phase.RESOLVED:
         why = OVER.get(incident.resolution, plain(incident.status) or "it is over")
+        if is_own(incident) and incident.resolution == Reason.INCIDENT_EXPIRED.value:
+            why = "it was told long enough ago, and is told again if it goes on"
         return f"{'. '.join(capital(one) for one in standing) or 'Nothing'}; {why}."
     if incident.proposals:
         return " ".join(_answers(ground, incident))
@@ -183,15 +192,23 @@ def _answers(ground: Ground, incident: Incident) -> Iterator[str]:
 def _awaited(ground: Ground, incident: Incident) -> str:
     """What the last decision that still stands says of an open incident."""
     for decision in reversed(ground.told()):
-        if decision.reason in SETTLED:
+        if decision.reason in SETTLED or _is_made(ground, decision):
             return _given_up(ground, incident)
         if decision.reason in LEFT and not _is_over(ground, decision):
             return LEFT[decision.reason].format(text=plain(decision.text))
     return _given_up(ground, incident)
 
 
+def _is_made(ground: Ground, decision: Decision) -> bool:
+    """A change that was made, and that no look has to prove: what came after it was all there was."""
+    row = ground.row(decision.action_id) if decision.reason is Reason.CHANGE_ISSUED else None
+    return row is not None and row.state not in ("pending", "claimed") and row.action.kind not in PROVED
+
+
 def _is_over(ground: Ground, decision: Decision) -> bool:
-    """Arrived tellings await nothing; a freeze that was pressed off holds nothing."""
+    """Arrived tellings await nothing, nor does a planned undo; a freeze that was pressed off holds nothing."""
+    if decision.reason is Reason.STEP_WAITS:
+        return UNDO_PLANNED.search(decision.text) is not None
     if decision.reason is Reason.DELIVERED:
         row = ground.row(decision.action_id)
         return row is None or row.action.kind not in PROVED
@@ -200,15 +217,20 @@ def _is_over(ground: Ground, decision: Decision) -> bool:
 
 
 def _given_up(ground: Ground, incident: Incident) -> str:
-    whys = [decision.reason for decision in ground.decisions if decision.reason in GIVEN_UP]
+    whys = [one.reason for one in ground.decisions if one.reason in GIVEN_UP and not _is_of_telling(ground, one)]
     why = f": {GIVEN_UP[whys[-1]]}" if whys else ""
     hint = f" The runbook is {incident.runbook}." if incident.runbook else ""
-    if incident.rule.startswith("self."):
+    if is_own(incident):
         return f"A person has to see to remediator itself: {plain(incident.error)}.{hint}"
     rule = "" if incident.rule == UNCLASSIFIED else f" Rule {incident.rule!r} has no further step."
     return f"A person has to fix it{why}.{rule} It ends by itself once the scheduler has it well.{hint}" if (
         incident.dag_id and incident.task_id
     ) else f"A person has to look at it{why}.{hint}"  # fmt: skip
+
+
+def _is_of_telling(ground: Ground, decision: Decision) -> bool:
+    row = ground.row(decision.action_id)
+    return row is not None and row.action.kind not in CHANGES_TARGET
 
 
 def _standing(ground: Ground) -> Iterator[str]:

@@ -118,7 +118,8 @@ class Storyteller:
         return Ground(
             now=self._clock(), incident=incident, decisions=tuple(decisions), beside=tuple(beside),
             actions=tuple(row for row in actions if whole or row.at >= incident.opened_at), inputs=inputs,
-            marks=marks, feeds=feeds, rules=rules, rule_set=rule_set, rule_set_since=since, cut=len(decisions) >= STORY_LIMIT,
+            marks=marks, feeds=feeds, rules=rules, rule_set=rule_set, rule_set_since=since,
+            cut=len(decisions) >= STORY_LIMIT,
         )  # fmt: skip
 
     async def _unattached(self, incident: Incident, decisions: Sequence[Decision]) -> list[Decision]:

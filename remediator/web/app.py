@@ -6,7 +6,6 @@ Bounds every body and every wait; answers errors as {"error": text}. Knows no st
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from collections.abc import Awaitable
 from typing import Any
 
 import msgspec

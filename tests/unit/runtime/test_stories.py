@@ -10,9 +10,23 @@ import msgspec
 import pytest
 
 from remediator.demo.pages import scripted
-from remediator.demo.scripts import RETRY, SCRIPTS, Script, fails, ground_of, line_of, told_incident
+from remediator.demo.scripts import (
+    PAGE,
+    POLICY,
+    RETRY,
+    SCRIPTS,
+    Script,
+    answer,
+    fails,
+    ground_of,
+    limits,
+    line_of,
+    told_incident,
+)
+from remediator.model.outcome import Refused
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import HOUR, MINUTE, SECOND
+from remediator.rules.spec import Step
 from remediator.runtime.story import incident_story
 from remediator.runtime.story_action import action_story
 from remediator.runtime.story_parts import Ground, Story
@@ -65,7 +79,7 @@ def facts(story: Story) -> dict[str, str]:
         ("in_vain", "it did not help. Paged by pager; woken in #data.", "Nothing; it is well again."),
         ("unanswered", "Nothing was changed. Told in #data; paged by pager; woken in #data.", "A person has to fix it"),
         ("blast_radius", "Not done: clear try 1 of load of DAG sales; refused.", "Say yes or no to airflow.retry"),
-        ("breaker", "3 times retry (it did not help).", "Say yes or no to airflow.retry"),
+        ("breaker", "3 × retry (it did not help).", "Say yes or no to airflow.retry"),
         ("calm_end", "Nothing was changed. Told in #data.", "Nothing; it has calmed down."),
         ("node_ends", "Nothing was changed. Paged by pager; woken in #data.", "Nothing; an event ended it."),
         ("undone", "Paused DAG sales: taken back 2027-01-15 08:30:12Z.", "A person has to fix it."),
@@ -144,6 +158,45 @@ def test_an_open_retry_says_what_is_awaited(handled: str) -> None:
     story = incident_story(ground_of(line, told_incident(line)))
     expected = "retry 1 of 1 in 30s" if handled == "now" else "whether it helps will be seen"
     assert expected in story.head.left
+
+
+def story_of(line: Timeline, rule: str = "") -> Story:
+    """The story of the incident of this rule; '': of the one that is not the daemon's own."""
+    own = next((one for one in line.incidents.values() if rule and one.rule == rule), None)
+    return incident_story(ground_of(line, own or told_incident(line)))
+
+
+def test_a_change_that_was_made_is_not_waited_for() -> None:
+    line = fails(line_of(Step("airflow.mark", params={"state": "skipped"}), otherwise=()).at("10s")).at("1m")
+    story = story_of(answer(line, "approve").at("2m"))
+    assert story.head.done.startswith("Marked load of DAG sales as skipped.")
+    assert story.head.left.startswith("A person has to fix it.")
+
+
+def test_a_page_that_did_not_arrive_is_no_change_that_was_refused() -> None:
+    line = fails(line_of(PAGE).answer_with("pagerduty.page", Refused("401: bad key")).at("10s")).at("1m")
+    story = story_of(line)
+    assert "Paged by pager (refused); woken in #data." in story.head.done
+    assert "refused" not in story.head.left
+
+
+def test_a_digest_is_told_in_both_stories() -> None:
+    route = msgspec.structs.replace(POLICY.routes["oncall"], pages_per_hour=1)
+    line = line_of(PAGE, policy=limits(routes={**POLICY.routes, "oncall": route})).at("10s")
+    fails(fails(line).at("30s"), dag_id="orders").at("70m")
+    second = next(one for one in line.incidents.values() if one.dag_id == "orders")
+    told = incident_story(ground_of(line, second))
+    assert "Named in a digest instead of a page." in told.head.done
+    digest = story_of(line, "self.page_digest")
+    assert "orders.load failed" in digest.head.wrong
+    assert "is told again if it goes on" in digest.head.left
+    assert dict(digest.facts)["rule"] == "none: it is remediator's own alert, page digest"
+
+
+def test_a_feed_that_nobody_reads_is_a_persons_matter() -> None:
+    story = story_of(line_of(PAGE).at("1m").feed_stops().at("20m"), "self.feed_blind")
+    assert story.head.left.startswith("A person has to see to remediator itself: feed 'feed' has not been read")
+    assert story.lines[0].text.startswith("Nothing is read any more, so silence means nothing")
 
 
 # -- folding ------------------------------------------------------------------------------------------------------

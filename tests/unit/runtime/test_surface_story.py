@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remediator.demo.scripts import fails, healed, line_of, node_ends, told_incident
+from remediator.demo.scripts import RETRY, fails, healed, line_of, node_ends, told_incident
 from remediator.model.incident import Incident
 from remediator.rules.spec import encode_rule_set
 from remediator.runtime.surface_story import Storyteller
@@ -91,6 +91,15 @@ async def test_what_a_rule_over_time_saw_before_its_incident_is_told_with_it() -
     line = node_ends()
     found = await (await stored(line)).incident(told_incident(line).id)
     assert [one["reason"] for one in found["story"]["lines"]][:3] == ["holding", "fired", "incident_opened"]
+
+
+async def test_what_was_decided_of_a_task_is_told_with_the_incident_that_its_rule_made_of_many() -> None:
+    line = fails(line_of(RETRY, group=("deployment", "dag_id")).at("10s")).at("70s")
+    found = await (await stored(line)).incident(told_incident(line).id)
+    reasons = [one["reason"] for one in found["story"]["lines"]]
+    assert reasons[:3] == ["suspected", "failed_finally", "rule_responds"]
+    assert reasons.count("incident_opened") == 1
+    assert "began with" in {fact["name"] for fact in found["story"]["facts"]}
 
 
 async def test_an_action_of_an_earlier_episode_is_told_with_its_own_decisions() -> None:
