@@ -19,6 +19,7 @@ from remediator.runtime.story_words import (
     length,
     plain,
     result_of,
+    run_of,
     sentence,
     task_and_try,
     task_name,
@@ -95,7 +96,18 @@ def _chapter(ground: Ground, row: ActionRow, issue: Decision | None, lead: Decis
     begin = told.index(since) if since is not None else 0
     until = told.index(end) if end is not None else len(told)
     names = {row.action.id, undo.action.id if undo is not None else row.action.id}
-    return [one for number, one in enumerate(told) if begin <= number <= until or one.action_id in names]
+    return [
+        one
+        for number, one in enumerate(told)
+        if one.action_id in names or (begin <= number <= until and not _is_of_another(ground, row, one))
+    ]
+
+
+def _is_of_another(ground: Ground, row: ActionRow, decision: Decision) -> bool:
+    """Is the decision about another dagrun, or another change, of the same incident?"""
+    other = ground.row(decision.action_id)
+    own, named = getattr(row.action.params, "run_id", ""), run_of(decision.text)
+    return (bool(own and named) and own != named) or (other is not None and other.action.kind in CHANGES_TARGET)
 
 
 def _end(ground: Ground, row: ActionRow) -> Decision | None:

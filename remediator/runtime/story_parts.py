@@ -12,7 +12,7 @@ from remediator.model.incident import Incident
 from remediator.model.inputs import Fact, Input, Looked, Watermark
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import Instant
-from remediator.runtime.story_words import task_and_try
+from remediator.runtime.story_words import run_of, task_and_try
 from remediator.store.audit import AuditEntry
 from remediator.store.port import ActionRow
 
@@ -99,10 +99,10 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
 
     def claim_of(self, final: Decision) -> Decision | None:
         """The event's claim that a decision about the same try of the same task followed."""
-        subject = task_and_try(final.text)
+        subject, run = task_and_try(final.text), run_of(final.text)
         claims = [one for one in self.decisions
                   if one.reason is Reason.SUSPECTED and one.position <= final.position
-                  and task_and_try(one.text) == subject]  # fmt: skip
+                  and task_and_try(one.text) == subject and run_of(one.text) == run]  # fmt: skip
         return claims[-1] if claims else None
 
 

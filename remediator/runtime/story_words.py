@@ -43,6 +43,7 @@ _NAMED = re.compile(rf"^(?:{_REASONS}): ")
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z")
 _FRACTION = re.compile(r"\b(\d+[smhd])\d+ms\b")
 _TRY = re.compile(r"^(?P<task>.+?) try (?P<number>\d+)\b")
+_RUN = re.compile(r" of dagrun (.+?)(?:: | is said to have failed)")
 
 SENTENCES: dict[Reason, str] = {
     Reason.SUSPECTED: "An event says that {text}; the scheduler is asked whether that is final.",
@@ -183,6 +184,12 @@ def task_and_try(text: str) -> tuple[str, int] | None:
     """'load[3] try 2 of dagrun r1: …' -> ('load[3]', 2)."""
     found = _TRY.match(text)
     return (found["task"], int(found["number"])) if found else None
+
+
+def run_of(text: str) -> str:
+    """'load try 2 of dagrun r1: …' -> 'r1'; '' if it names none."""
+    found = _RUN.search(text)
+    return found[1] if found else ""
 
 
 # -- times --------------------------------------------------------------------------------------------------------

@@ -236,7 +236,7 @@ def test_an_unanswered_survey_ends_nothing() -> None:
     line.findings["prod"] = (Finding("pool.full", "pool/etl", "pool.free"),)
     line.at("5m").expect_message().expect_open(1)
     line.findings.clear()
-    line.unreachable().at("14m").expect_nothing().expect_open(1)
+    line.unreachable().at("9m").expect_nothing().expect_open(1)
 
 
 def test_failures_that_no_event_announces_are_counted_and_reported_when_there_are_many() -> None:

@@ -247,3 +247,18 @@ def test_nothing_that_is_kept_is_needed_but_the_incident() -> None:
     line: Timeline = BY_NAME["healed"].play()
     bare = Ground(now=line.now + MINUTE, incident=told_incident(line))
     assert "Nothing was decided, or it is past its retention." in text(incident_story(bare))
+
+
+def test_an_action_is_led_to_by_the_failure_of_its_own_dagrun() -> None:
+    line = line_of(RETRY).at("10s")
+    for number in range(3):
+        fails(line, run_id=f"manual__{number}").at(f"{20 + number}s")
+    found = ground_of(line.at("2m"), told_incident(line))
+    rows = [row for row in found.actions if row.action.kind == "airflow.retry"]
+    assert len(rows) == 3
+    for row in rows:
+        known, run_id = facts(action_story(found, row)), getattr(row.action.params, "run_id", "")
+        assert known["because"].startswith(f"The failure is final: load try 1 of dagrun {run_id}: ")
+        assert known["attempt"].startswith(f"try 1 of load in dagrun {run_id};")
+        others = {f"manual__{number}" for number in range(3)} - {run_id}
+        assert not any(name in told.text for told in action_story(found, row).lines for name in others)
