@@ -1,10 +1,10 @@
-"""`python -m benchmarks`: throughput, latency, backtest, rule tests; options go to each that knows them."""
+"""`python -m benchmarks`: throughput, latency, backtest, rule tests, storm; options go to each that knows them."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import backtest, latency, rules_test, throughput
+from benchmarks import backtest, latency, rules_test, storm, throughput
 
 if __name__ == "__main__":
     if "--kafka" in sys.argv:
@@ -19,3 +19,5 @@ if __name__ == "__main__":
     backtest.main()
     print()
     rules_test.main()
+    print()
+    sys.exit(storm.main())

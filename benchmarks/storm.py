@@ -275,8 +275,9 @@ def text_of(results: Sequence[Result], contenders: Sequence[Contender], size: Si
         (__doc__ or "").split("\n\n", 2)[2].strip(),
         "",
         f"{size.dags} DAGs of {size.tasks} tasks, {size.bugs} more tasks with a bug; pack airflow-transient, one "
-        f"deployment, {UNTIL // MINUTE} virtual minutes ({ENDLESS // MINUTE} of the unlimited retry, which never ends). Tries: begun after the outbreak. Of bugs: clears of tasks "
-        "with a bug. Memory: the most that the process grew by, the stand-in and the topic included. s for 2 min: wall "
+        f"deployment, {UNTIL // MINUTE} virtual minutes ({ENDLESS // MINUTE} of the unlimited retry, which has no end)."
+        " Tries: begun after the outbreak. Of bugs: clears of tasks with a bug. Memory: the most that the process grew "
+        "by, the stand-in and the topic included. s for 2 min: wall "
         "time that the first two virtual minutes took, in which everything fails.",
         "",
         report.table(HEAD, [row(result) for result in results]),

@@ -60,6 +60,9 @@ class Run(msgspec.Struct):
     updated_at: Instant = 0
 
 
+Pair = tuple[Run, Instance]
+
+
 class Clear(msgspec.Struct, frozen=True):
     """One effective clear."""
 
@@ -211,7 +214,7 @@ class StormAirflow:
         if path.endswith("/clearTaskInstances"):
             return self._clear(unquote(path.split("/")[4]), body)
         if path.endswith("/taskInstances/list"):
-            return "task list", _page("task_instances", list(self._listed(body)), body["page_limit"], 0)
+            return "task list", _page(list(self._listed(body)), body["page_limit"], 0)
         found = _ROUTE.match(path)
         if found is None or path.endswith("/dags"):
             return "health and version", msgspec.json.encode(_healthy())
@@ -230,40 +233,39 @@ class StormAirflow:
     def _of_run(self, run: Run, path: str, params: dict[str, str]) -> tuple[str, bytes]:
         if not path.endswith("/taskInstances"):
             return "dagrun", msgspec.json.encode(_run_row(run))
-        rows = [_row(run, one) for one in run.instances.values()]
-        return "task instances of a dagrun", _page("task_instances", rows, int(params["limit"]), int(params["offset"]))
+        rows: list[Pair] = [(run, one) for one in run.instances.values()]
+        return "task instances of a dagrun", _page(rows, int(params["limit"]), int(params["offset"]))
 
     def _of_all(self, path: str, params: dict[str, str]) -> tuple[str, bytes]:
-        kind = "task_instances" if path.endswith("/taskInstances") else "dag_runs"
         if params.get("state") != "failed":
             return "health and version", msgspec.json.encode(_healthy())
         since, until = parse_instant(params["updated_at_gte"]), params.get("updated_at_lte")
         end = parse_instant(until) if until else self.now
-        rows = list(self._failed(kind, since, end))
-        return "sweep", _page(kind, rows, int(params["limit"]), int(params["offset"]))
+        limit, offset = int(params["limit"]), int(params["offset"])
+        if path.endswith("/taskInstances"):
+            return "sweep", _page(list(self._failed_tasks(since, end)), limit, offset)
+        failed = [run for run in self.runs.values() if run.state == "failed" and since <= run.updated_at <= end]
+        rows = [_run_row(run) for run in failed[offset : offset + min(limit, PAGE_MAX)]]
+        return "sweep", msgspec.json.encode({"dag_runs": rows, "total_entries": len(failed)})
 
-    def _failed(self, kind: str, since: Instant, until: Instant) -> Iterator[Any]:
+    def _failed_tasks(self, since: Instant, until: Instant) -> Iterator[Pair]:
         for run in self.runs.values():
-            if kind == "dag_runs":
-                if run.state == "failed" and since <= run.updated_at <= until:
-                    yield _run_row(run)
-                continue
             for one in run.instances.values():
                 if one.state == "failed" and since <= one.updated_at <= until:
-                    yield _row(run, one)
+                    yield run, one
 
-    def _listed(self, body: dict[str, Any]) -> Iterator[TaskInstanceRow]:
+    def _listed(self, body: dict[str, Any]) -> Iterator[Pair]:
         for dag_id in body["dag_ids"]:
             run = self.runs[dag_id]
-            yield from (_row(run, one) for one in run.instances.values() if one.state in body.get("state", [one.state]))
+            yield from ((run, one) for one in run.instances.values() if one.state in body.get("state", [one.state]))
 
     def _clear(self, dag_id: str, body: dict[str, Any]) -> tuple[str, bytes]:
         run = self._known(dag_id)
         chosen = [run.instances[name] for name in body["task_ids"] if run.instances[name].state == "failed"]
         if not body["dry_run"] and chosen:
             self._cleared(run, chosen, body["note"])
-        rows = [_row(run, one) for one in chosen]
-        return "dry run of a clear" if body["dry_run"] else "clear", _page("task_instances", rows, len(rows) or 1, 0)
+        rows: list[Pair] = [(run, one) for one in chosen]
+        return "dry run of a clear" if body["dry_run"] else "clear", _page(rows, PAGE_MAX, 0)
 
     def _cleared(self, run: Run, chosen: list[Instance], note: str) -> None:
         self.clears.append(Clear(self.now, run.dag_id, tuple(one.task_id for one in chosen)))
@@ -289,9 +291,9 @@ def _run_row(run: Run) -> DagRunRow:
     return DagRunRow(dag_run_id=RUN, dag_id=run.dag_id, state=run.state, end_date=ended)
 
 
-def _page(kind: str, rows: list[Any], limit: int, offset: int) -> bytes:
-    shown = rows[offset : offset + min(limit, PAGE_MAX)] if kind else rows
-    return msgspec.json.encode({kind: shown, "total_entries": len(rows)})
+def _page(rows: list[Pair], limit: int, offset: int) -> bytes:
+    shown = [_row(run, one) for run, one in rows[offset : offset + min(limit, PAGE_MAX)]]
+    return msgspec.json.encode({"task_instances": shown, "total_entries": len(rows)})
 
 
 def _healthy() -> dict[str, Any]:

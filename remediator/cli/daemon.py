@@ -53,6 +53,10 @@ class Daemon(msgspec.Struct, frozen=True):
         """The JSON answer to a POST. Ends the command with one line if there is none."""
         return self._call("POST", path, json=body)
 
+    def press(self, path: str, body: dict[str, Any]) -> Any:
+        """As post, but what is not there, or is over, is a finding: the command ends with 1."""
+        return self._call("POST", path, missing=FINDINGS, json=body)
+
     def _call(self, method: str, path: str, *, missing: int = COULD_NOT, **more: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import typer
 
+from remediator.cli.approvals import approvals_app
+from remediator.cli.audit import audit_app
 from remediator.cli.backtest import backtest
 from remediator.cli.config import config_app
 from remediator.cli.demo import demo
+from remediator.cli.doctor import doctor
 from remediator.cli.explain import explain
 from remediator.cli.freeze import freeze
 from remediator.cli.incidents import incidents
+from remediator.cli.notify import notify_app
 from remediator.cli.replay import replay
+from remediator.cli.report import report
 from remediator.cli.rules import rules_app
 from remediator.cli.run import run
 from remediator.cli.status import status
@@ -29,9 +34,12 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for command in (run, status, freeze, explain, incidents, unmatched, replay, backtest, version):
+    for command in (run, status, freeze, explain, incidents, unmatched, report, doctor, replay, backtest, version):
         app.command()(command)
     app.command(context_settings=PASS_ON)(demo)
+    app.add_typer(approvals_app(), name="approvals")
+    app.add_typer(audit_app(), name="audit")
+    app.add_typer(notify_app(), name="notify")
     app.add_typer(config_app(), name="config")
     app.add_typer(rules_app(), name="rules")
     return app

@@ -50,11 +50,17 @@ def read_store(root: Table, secrets: SecretReader) -> StoreSettings:
         max_page_count=table.optional_integer("max_page_count", 1_000),
         retention=table.duration("retention", default.retention, 1 * HOUR, 3_650 * DAY),
         outbox_retention=table.duration("outbox_retention", default.outbox_retention, 1 * HOUR, 3_650 * DAY),
+        audit_retention=_audit_retention(table),
         snapshot_every=table.integer("snapshot_every", default.snapshot_every, 100, 10_000_000),
     )
     table.close()
     _check_store_url(table, url)
     return settings
+
+
+def _audit_retention(table: Table) -> Duration | None:
+    """None, which keeps the audit for ever, unless it is written."""
+    return table.duration("audit_retention", 0, 30 * DAY, 36_500 * DAY) if "audit_retention" in table else None
 
 
 def _check_store_url(table: Table, url: str) -> None:

@@ -34,6 +34,7 @@ class StoreSettings(msgspec.Struct, frozen=True):
     """url: 'sqlite:///path' (relative to the working directory), 'sqlite:////path' or 'postgresql://…'.
 
     password: of the PostgreSQL user, which never stands in the url. synchronous, max_page_count: SQLite only.
+    audit_retention: None keeps the audit for ever.
     """
 
     url: str = "sqlite:///var/remediator.db"
@@ -42,6 +43,7 @@ class StoreSettings(msgspec.Struct, frozen=True):
     max_page_count: int | None = None
     retention: Duration = 14 * DAY
     outbox_retention: Duration = 30 * DAY
+    audit_retention: Duration | None = None
     snapshot_every: int = 10_000
 
     def full_url(self) -> Secret:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from remediator.engine import incident, tell
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagState, OpenIncident
-from remediator.engine.steps import rule_of, step_name, task_of
+from remediator.engine.steps import approval_of, rule_of, step_name, task_of
 from remediator.model.ids import stable_id
 from remediator.model.incident import Handling, Proposal
 from remediator.model.reasons import Reason
@@ -23,6 +23,7 @@ def propose(context: Context, state: DagState, case: Case, step: Step, text: str
     expires = context.now + context.policy.proposal_expiry
     subject = f"{case.event.dag_id or case.event.deployment} {task_of(case)} {case.event.run_id or ''}".strip()
     proposal = Proposal(stable_id("proposal", *cause), context.key, step.action, f"{subject}: {text}", expires)
+    case.asked = approval_of(context, case)
     case.phase, case.proposal, case.due = CasePhase.PROPOSED, proposal.id, expires
     case.feed_due, case.thaw = None, False
     until = f"{step.action}: {text}; proposal {proposal.id} is open until {format_instant(expires)}"
@@ -64,3 +65,4 @@ def _without(context: Context, held: OpenIncident, proposal_id: str) -> None:
     left = tuple(one for one in held.incident.proposals if one.id != proposal_id)
     if left != held.incident.proposals:
         incident.change(context, held, proposals=left)
+        tell.update(context, held)

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from remediator.engine import budget, ledger
 from remediator.engine.context import Context
 from remediator.engine.state import Case, DagRunState, DagState
-from remediator.engine.steps import RETRY, counter_of, next_step, rule_of, step_name, task_of
+from remediator.engine.steps import RETRY, approval_of, counted_as, counter_of, next_step, rule_of, task_of
 from remediator.model.action import CHANGE_STEPS
 from remediator.model.event import Event
 from remediator.model.ids import LEDGER_KEY, stable_id
@@ -47,6 +47,8 @@ def change_brake(context: Context, state: DagState, run: DagRunState, case: Case
     never = never_retry(context, state, event) if step.action in ON_TASKS else ""
     if never:
         return Reason.NEVER_RETRY, never
+    if case.unverified and event.run_id and step.action in ON_TASKS:
+        return Reason.UNVERIFIED, "the scheduler could not be asked"
     if deployment is None or not (deployment.has_api or step.action in ELSEWHERE):
         return Reason.CEILING, "the deployment has no API to act through"
     if event.log_url and not is_own_host(event.log_url, deployment.log_hosts):
@@ -93,7 +95,7 @@ def not_permitted(context: Context, rule: Rule, deployment: DeploymentPolicy, ac
 
 def asks(context: Context, rule: Rule, deployment: DeploymentPolicy, case: Case, action: str) -> Brake | None:
     """What a person must say yes to, unless that was done."""
-    if step_name(case) in case.approved:
+    if approval_of(context, case) in case.approved:
         return None
     for who, mode in (("the deployment", deployment.ceiling), (f"rule {rule.id!r}", rule.mode)):
         if mode is Mode.APPROVE:
@@ -112,12 +114,20 @@ def _fits(allow: Allow, rule: Rule, deployment: str, action: str) -> bool:
 
 def never_retry(context: Context, state: DagState, event: Event) -> str:
     for tag in context.policy.never_retry_tags:
-        if tag in event.tags:
+        if tag in (event.tags or state.tags):
             return f"the DAG carries the tag {tag!r}"
-    name = f"{state.deployment}/{state.dag_id}/{event.task_id}"
+    name = f"{event.deployment}/{event.dag_id}/{event.task_id}"
     for pattern in context.policy.never_retry:
         if fnmatchcase(name, pattern):
             return f"{name} is on the never-retry list ({pattern!r})"
+    return ""
+
+
+def never_touched(context: Context, deployment: str, dag_id: str) -> str:
+    """Why a change of this DAG, which the step names, is never made; '' if it may be."""
+    for pattern in context.policy.never_retry:
+        if fnmatchcase(f"{deployment}/{dag_id}/", pattern) or fnmatchcase(f"{deployment}/{dag_id}/*", pattern):
+            return f"{deployment}/{dag_id} is on the never-retry list ({pattern!r})"
     return ""
 
 
@@ -142,7 +152,7 @@ def _spent(context: Context, state: DagState, run: DagRunState, case: Case, rule
 
 def over_budget(context: Context, state: DagState, case: Case, rule: Rule, allowed: Budget) -> str:
     if allowed.target == "task":
-        spent = state.budgets.get(case.event.task_id or "", [])
+        spent = state.budgets.get(counted_as(case), [])
         return budget.exhausted(spent, budget.effective(allowed, context.policy.budget_cap), context.now)
     place = targets_of(state, case, rule)[allowed.target]
     over = budget.exhausted(context.ledger.spent.get(place, []), allowed, context.now)
@@ -164,7 +174,7 @@ def spend(context: Context, state: DagState, run: DagRunState, case: Case) -> No
     counts = run.attempts.setdefault(task_of(case), {})
     counter = counter_of(context, case)
     counts[counter] = counts.get(counter, 0) + 1
-    task_id = case.event.task_id or ""
+    task_id = counted_as(case)
     state.budgets[task_id] = [*budget.pruned(state.budgets.get(task_id, []), context.now), context.now]
     for target, place in targets_of(state, case, rule_of(context, case.rule)).items():
         if target in context.rules.budget_targets:
@@ -179,7 +189,7 @@ def refund(context: Context, state: DagState, run: DagRunState, case: Case) -> N
     counter = counter_of(context, case)
     if counts.get(counter, 0) > 0:
         counts[counter] -= 1
-    for spent in (state.budgets.get(case.event.task_id or "", []), *_shared(context, state, case)):
+    for spent in (state.budgets.get(counted_as(case), []), *_shared(context, state, case)):
         if spent:
             spent.pop()
 

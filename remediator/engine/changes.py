@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from remediator.engine import brakes, incident, ledger
-from remediator.engine.context import Context
+from remediator.engine.context import Alert, Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Undo
-from remediator.engine.steps import rule_of, step_name, task_of
+from remediator.engine.steps import approval_of, rule_of, step_name, task_of
 from remediator.model.action import (
     Action,
     Backfill,
@@ -63,12 +63,17 @@ def issue(context: Context, state: DagState, run: DagRunState, case: Case, step:
         params = params_of(context, case, step, action_id, incident.scene(context, rule, case, held.incident))
     except (UnfitError, msgspec.ValidationError, ValueError) as unfit:
         return f"{step.action}: {unfit}"
+    never = brakes.never_touched(context, deployment, getattr(params, "dag_id", ""))
+    if never:
+        return f"{step.action}: {never}"
     action = _action(context, action_id, deployment, params, case.incident)
     context.act(action)
+    if step.undo_after and isinstance(params, Pause | Pool | Scale):
+        state.undo_plans[action_id] = Undo(step.undo_after, deployment, params, case.incident, action_id)
     brakes.spend(context, state, run, case)
     ledger.begin(context, deployment, action_id, step.verify + context.policy.action_expiry)
     ledger.note_probe(context, case, action_id)
-    case.phase, case.action_id, case.due = CasePhase.ISSUED, action_id, None
+    case.phase, case.action_id, case.due, case.change = CasePhase.ISSUED, action_id, None, action.kind
     text = f"{step.action} {target_of(params)}"
     context.decide(Reason.CHANGE_ISSUED, text, incident=case.incident, action_id=action_id, rule=case.rule)
     return ""
@@ -116,7 +121,7 @@ def params_of(context: Context, case: Case, step: Step, action_id: str, scene: S
     given = {name: _filled(context, value, scene) for name, value in step.params.items()}
     dag_id = given.get("dag_id") or case.event.dag_id or ""
     run_id = given.get("run_id") or case.event.run_id or ""
-    most = 0 if step_name(case) in case.approved else context.policy.blast_radius
+    most = 0 if approval_of(context, case) in case.approved else context.policy.blast_radius
     why = case.rule
     match step.action:
         case "airflow.trigger":
@@ -176,27 +181,21 @@ def _filled(context: Context, value: Any, scene: Scene) -> Any:
 # -- outcomes -----------------------------------------------------------------------------------------------------
 
 
-def take_undo(context: Context, state: DagState, case: Case, step: Step, outcome: Delivered) -> None:
-    """What was changed for a time only is changed back then. What was changed is filled in as it was at first."""
-    if not step.undo_after:
+def plan_undo(context: Context, state: DagState, performed: Performed) -> None:
+    """What was changed for a time only is changed back then, whatever became of its case meanwhile."""
+    plan = state.undo_plans.pop(performed.action_id, None)
+    outcome = performed.outcome
+    if plan is None or not isinstance(outcome, Delivered):
         return
-    rule, held = rule_of(context, case.rule), state.incidents.get(case.incident)
-    scene = incident.scene(context, rule, case, held.incident if held is not None else None)
-    try:
-        params = params_of(context, case, step, case.action_id, scene)
-    except (UnfitError, msgspec.ValidationError, ValueError):
-        return
-    back = _back(params, outcome.before)
+    back = _back(plan.params, outcome.before)
     if back is None:
         return
     if len(state.undos) >= MAX_UNDOS:
-        context.decide(Reason.LIMIT_REACHED, f"more than {MAX_UNDOS} changes wait to be undone", incident=case.incident)
+        context.decide(Reason.LIMIT_REACHED, f"more than {MAX_UNDOS} changes wait to be undone", incident=plan.incident)
         return
-    due = context.now + step.undo_after
-    target = state.deployment or case.event.deployment
-    state.undos.append(Undo(due, target, back, case.incident, case.action_id))
-    text = f"{step.action} {target_of(params)} is undone in {format_duration(step.undo_after)}"
-    context.decide(Reason.STEP_WAITS, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
+    state.undos.append(msgspec.structs.replace(plan, due=context.now + plan.due, params=back))
+    text = f"{target_of(plan.params)} is undone in {format_duration(plan.due)}"
+    context.decide(Reason.STEP_WAITS, text, incident=plan.incident, action_id=plan.action_id)
 
 
 def _back(params: Change, before: str) -> Pause | Pool | Scale | None:
@@ -233,4 +232,7 @@ def on_undone(context: Context, state: DagState, performed: Performed) -> None:
         return
     text = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
     reason = Reason.DELIVERED if isinstance(outcome, Delivered) else Reason.REFUSED
-    context.decide(reason, f"undo of {target_of(undo.params)}: {text}", incident=undo.incident)
+    told = f"undo of {target_of(undo.params)}: {text}"
+    context.decide(reason, told, incident=undo.incident)
+    if not isinstance(outcome, Delivered):
+        context.effects.alerts.append(Alert("undo_failed", f"{undo.target} {target_of(undo.params)}", told))

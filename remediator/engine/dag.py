@@ -17,7 +17,7 @@ from remediator.engine import (
     tell,
 )
 from remediator.engine.context import Context
-from remediator.engine.state import Case, CasePhase, DagRunState, DagState, task_key
+from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState, task_key
 from remediator.engine.steps import UNCLASSIFIED
 from remediator.model.action import CHANGES_TARGET
 from remediator.model.event import DAGRUN_TERMINAL, TERMINAL, Event
@@ -62,11 +62,12 @@ def _on_task_failed(context: Context, state: DagState, event: Event, run_id: str
     name, claimed = task_key(event.task_id or "", event.map_index), event.try_number or 0
     identity = incident.incident_id(state.deployment, state.dag_id, event.task_id or "")
     known = run.suspects.get(name)
-    is_judged = run.judged.get(name, 0) >= claimed and not _is_of_another_life(run, name, event)
+    is_judged = run.judged.get(name, -1) >= claimed and not _is_of_another_life(run, name, event)
     if is_judged or (known is not None and (known.try_number or 0) >= claimed):
         context.decide(Reason.DUPLICATE, f"{name} try {claimed} is known", incident=identity)
         return
     run.suspects[name] = event
+    state.tags = event.tags or state.tags
     context.decide(Reason.SUSPECTED, f"{name} try {claimed} of dagrun {run_id} is said to have failed",
                    incident=identity)  # fmt: skip
     if _has_api(context, state):
@@ -91,6 +92,7 @@ def _on_dagrun_ended(context: Context, state: DagState, event: Event, run_id: st
     if run is None and not failed:
         return
     run = _run(context, state, run_id)
+    state.tags = event.tags or state.tags
     ended = min(event.ended_at or event.time, context.now + MINUTE)  # a broken clock must not hide later ends
     if run.ended is not None and ended <= run.ended and not run.is_open:
         return
@@ -197,6 +199,7 @@ def on_performed(context: Context, state: DagState, performed: Performed) -> Non
     if performed.action_id in state.undoing:
         changes.on_undone(context, state, performed)
     elif performed.kind in CHANGES_TARGET:
+        changes.plan_undo(context, state, performed)
         retries.on_outcome(context, state, performed)
     else:
         _on_telling_outcome(context, state, performed)
@@ -257,8 +260,9 @@ def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState
     judge.settle_unaccounted(context, state, run_id, run, mark)
     for name, case in list(run.cases.items()):
         timed_out = case.due is not None and case.due <= context.now
-        released = case.feed_due is not None and mark >= case.feed_due
-        if (timed_out or released) and _is_orphan(context, run_id, case):
+        passed = mark if state.deployment else _watermark_of(context, case.event.deployment)
+        released = case.feed_due is not None and passed >= case.feed_due
+        if (timed_out or released) and case.phase is not CasePhase.ISSUED and _is_orphan(context, run_id, case):
             judge.end_case(context, state, run, name, Reason.RULE_REMOVED, f"rule {case.rule!r} was removed")
         elif case.phase is CasePhase.HELD and (timed_out or released):
             _release(context, state, run_id, run, case, timed_out=timed_out)
@@ -273,7 +277,7 @@ def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState
             judge.end_case(context, state, run, name, Reason.CALMED, f"nothing more within {quiet}")
         elif case.phase is CasePhase.TOLD and timed_out:
             case.due = context.now + context.policy.told_look_every
-            if run_id != firing.NO_DAGRUN and _has_api(context, state):
+            if run_id != NO_DAGRUN and _has_api(context, state):
                 looks.want(run, context.now)
             else:
                 response.tell_again(context, state, case)
@@ -281,7 +285,7 @@ def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState
 
 def _end_wait(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case) -> None:
     """A step's turn has come: on a fresh truth, where there is one to be had."""
-    if run_id != firing.NO_DAGRUN and _has_api(context, state) and not case.unverified:
+    if run_id != NO_DAGRUN and _has_api(context, state) and not case.unverified:
         case.due = None
         looks.want_fresh(run, context.now)
     else:
@@ -290,7 +294,7 @@ def _end_wait(context: Context, state: DagState, run_id: str, run: DagRunState, 
 
 def _is_orphan(context: Context, run_id: str, case: Case) -> bool:
     """A firing whose rule was removed: nothing says any more what would end it."""
-    return run_id == firing.NO_DAGRUN and case.rule != UNCLASSIFIED and case.rule not in context.rules.rules
+    return run_id == NO_DAGRUN and case.rule != UNCLASSIFIED and case.rule not in context.rules.rules
 
 
 def _release(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, *, timed_out: bool) -> None:
@@ -308,7 +312,11 @@ def _release(context: Context, state: DagState, run_id: str, run: DagRunState, c
 
 
 def _watermark(context: Context, state: DagState) -> Instant:
-    deployment = context.deployment(state.deployment)
+    return _watermark_of(context, state.deployment)
+
+
+def _watermark_of(context: Context, name: str) -> Instant:
+    deployment = context.deployment(name)
     return feeds.watermark(context.world.feeds, deployment.feed, context.policy) if deployment else 0
 
 
@@ -332,7 +340,8 @@ def _forget_dagruns(context: Context, state: DagState) -> None:
     for rank, (touched, run_id) in enumerate(idle):
         if touched <= old or rank < surplus:
             del state.dagruns[run_id]
-    oldest = min((run.touched for run in state.dagruns.values()), default=context.now)
+    left = [run.touched for run in state.dagruns.values() if not run.is_open]
+    oldest = min(left, default=context.now)
     state.forget_at = max(oldest + context.policy.memory, context.now + 1)
 
 
@@ -372,7 +381,8 @@ def timers(context: Context, state: DagState) -> dict[str, Instant]:
         add("now", run.look_due if not run.look else None)
         for case in run.cases.values():
             add("now", case.due if case.due is not None and case.due > context.now else None)
-            add(feed, case.feed_due)
+            own = context.deployment(case.event.deployment)
+            add(feed or (f"feed:{own.feed}" if own is not None else ""), case.feed_due)
             add("thaw", 0 if case.thaw else None)
         for waiting in run.unaccounted.values():
             add("now", None if waiting.confirming else waiting.due)

@@ -5,7 +5,7 @@ Owns waiting for the watermark, holds, cool-downs and what is forgotten. What ma
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 
 import msgspec
 
@@ -88,6 +88,8 @@ def on_event(
     name = identity or stable_id(event)
     if _is_known(state.waiting, at, name) or _is_known(state.kept, at, name):
         return
+    if event.time > at and any(one.id == name for one in (*state.waiting, *state.kept)):
+        return  # one from the future was taken in as of then
     state.touched = context.now
     if at <= state.reached - span(rule) - context.policy.hold_max:
         text = f"{event.type} of {format_duration(state.reached - at)} before what was counted already is too late"
@@ -118,10 +120,17 @@ def _begin_anew_if_changed(context: Context, state: DetectorState) -> Rule | Non
     if rule is None or context.rules.shape(rule) == state.shape:
         return rule
     context.decide(Reason.STATE_BEGUN_ANEW, "what the rule says over time was changed", rule=rule.id)
+    _let_go(context, state, rule)
     fresh = DetectorState(rule.id, context.rules.shape(rule), state.per, touched=context.now)
     for field in DetectorState.__struct_fields__:
         setattr(state, field, getattr(fresh, field))
     return rule
+
+
+def _let_go(context: Context, state: DetectorState, rule: Rule) -> None:
+    """What was open under the former condition can be ended by nothing any more."""
+    if state.is_open and state.last is not None:
+        _calm(context, state, rule, state.last, Reason.STATE_BEGUN_ANEW, "what the rule says over time was changed")
 
 
 def _feed_of(context: Context, event: Event) -> str:
@@ -189,8 +198,7 @@ def _take_in(context: Context, state: DetectorState, rule: Rule, one: Kept) -> N
         if still is None:
             _drop_hold(context, state, "it was true no longer")
     state.last = event
-    if not asked:
-        return
+    one.is_end = not asked
     insort(state.kept, one, key=_order)
     if one.members:
         met = _met(rule, state, one)
@@ -228,12 +236,12 @@ def _on_met(context: Context, state: DetectorState, rule: Rule, met: Met, event:
 
 
 def _on_end(context: Context, state: DetectorState, rule: Rule, event: Event, at: Instant) -> None:
-    """What came before the end counts no more; what is newer than it stays."""
-    if state.holding is not None and state.holding.since <= at:
+    """What is older than the end counts no more; what is as old or newer stays, so that a repeat changes nothing."""
+    if state.holding is not None and state.holding.since < at:
         _drop_hold(context, state, f"ended by {event.type}")
-    for one in state.kept[: bisect_right(state.kept, at, key=_time)]:
+    for one in state.kept[: bisect_left(state.kept, at, key=_time)]:
         one.members = ()
-    if state.is_open and (state.fired_time or 0) <= at:
+    if state.is_open and (state.fired_time or 0) < at:
         _calm(context, state, rule, event, Reason.ENDED_BY_EVENT, f"by {event.type}")
 
 
@@ -286,7 +294,7 @@ def _fire(
 
 def case_name(rule: Rule, values: tuple[str, ...]) -> str:
     """A detector's case: the rule and what it is about."""
-    return f"{rule.id}:{'/'.join(values)}"
+    return f"{rule.id}:{'/'.join(value.replace('%', '%25').replace('/', '%2F') for value in values)}"
 
 
 def _calm(context: Context, state: DetectorState, rule: Rule, event: Event, reason: Reason, text: str) -> None:
@@ -324,6 +332,9 @@ def _hold_limit(context: Context, holding: Holding, rule: Rule) -> Instant:
 def settle(context: Context, state: DetectorState) -> None:
     """Ends every step: what the watermarks have passed is counted, what is due is said."""
     rule = _rule(context, state)
+    changed = context.rules.rules.get(state.rule)
+    if rule is None and changed is not None:
+        _let_go(context, state, changed)
     if rule is None:
         return
     for one in _take_ripe(context, state):
@@ -343,7 +354,8 @@ def is_over(context: Context, state: DetectorState) -> bool:
     rule = _rule(context, state)
     if rule is None:
         return True
-    if not (state.waiting or state.kept or state.holding or state.is_open or state.fired_at):
+    remembers = any(not one.is_end for one in state.kept)
+    if not (state.waiting or remembers or state.holding or state.is_open or state.fired_at):
         return True
     return context.now >= _kept_until(context, state, rule)
 

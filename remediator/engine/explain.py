@@ -27,6 +27,7 @@ from remediator.engine.explain_views import (
     instant,
 )
 from remediator.engine.state import (
+    NO_DAGRUN,
     Case,
     CasePhase,
     ConditionsState,
@@ -272,7 +273,7 @@ class _Form:
     def _repeated(self, rule: Rule) -> Iterator[Check]:
         """An event that is its own truth opens nothing twice."""
         stored = self._keyed.get(dag_key(*self._home(rule)))
-        run = stored.dagruns.get(firing.NO_DAGRUN) if isinstance(stored, DagState) else None
+        run = stored.dagruns.get(NO_DAGRUN) if isinstance(stored, DagState) else None
         seen = run.judged.get(firing.case_of(rule, self._event), 0) if run is not None else 0
         if self._event.type != FINAL and seen >= min(self._event.time, self._context.now):
             yield Check("known", NO, f"an event of {instant(seen)} about the same was seen: this one changes nothing")
@@ -308,7 +309,7 @@ class _Form:
         home, is_final = self._home(rule), event.type == FINAL and not rule.is_detector
         stored = self._keyed.get(dag_key(*home))
         state = decode_dag_state(encode_state(stored)) if isinstance(stored, DagState) else DagState(*home)
-        run_id = (event.run_id or "") if is_final else firing.NO_DAGRUN
+        run_id = (event.run_id or "") if is_final else NO_DAGRUN
         name = _task(event) if is_final else self._case(rule)
         run = state.dagruns.setdefault(run_id, DagRunState())
         at = min(event.time, context.now)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from remediator.engine import incident, judge, response, tell
 from remediator.engine.context import Alert, Calm, Context
-from remediator.engine.state import Case, CasePhase, DagRunState, DagState
+from remediator.engine.detector import case_name
+from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState
 from remediator.engine.steps import UNCLASSIFIED
 from remediator.model.event import Event
 from remediator.model.firing import Firing, FiringView
@@ -19,8 +20,6 @@ from remediator.rules.clauses import key_values
 from remediator.rules.index import Matched
 from remediator.rules.spec import Rule
 
-NO_DAGRUN = ""
-"""The pseudo dagrun under which such cases are kept."""
 MAX_SUBJECTS = 1_000
 """Subjects with an open incident, and subjects whose latest event is remembered (the longest known go first)."""
 
@@ -55,7 +54,7 @@ def case_of(rule: Rule, event: Event) -> str:
     """What a rule without state is in trouble about: its case ends when an event of `ended_by` has the same."""
     fields = group_of(rule)
     if fields:
-        return f"{rule.id}:{'/'.join(_value(field, event) for field in fields)}"
+        return case_name(rule, tuple(_value(field, event) for field in fields))
     return f"{rule.id if rule.ended_by is not None else event.type}:{subject_of(event)}"
 
 
@@ -142,8 +141,8 @@ def on_calm(context: Context, state: DagState, calm: Calm) -> None:
     at = min(calm.event.time, context.now)
     case = run.cases.get(calm.case)
     if calm.reason is Reason.ENDED_BY_EVENT:
-        _remember(run, calm.case, max(at, run.judged.get(calm.case, 0)))  # its beginning may still come, late
-        if case is not None and min(case.event.time, context.now) > at:
+        _remember(run, calm.case, max(at - 1, run.judged.get(calm.case, 0)))  # its beginning may still come, late
+        if case is not None and _last(case) > at:
             return
     if case is not None:
         judge.end_case(context, state, run, calm.case, calm.reason, calm.text)
@@ -154,7 +153,12 @@ def is_calm(context: Context, run_id: str, case: Case) -> bool:
     rule = context.rules.rules.get(case.rule)
     if run_id != NO_DAGRUN or rule is None or rule.is_detector or rule.ended_by is not None:
         return False
-    return context.now >= min(case.event.time, context.now) + context.policy.calm_after
+    return context.now >= _last(case) + context.policy.calm_after
+
+
+def _last(case: Case) -> int:
+    """When it was last said, as it was taken in: never later than that."""
+    return case.view.last if case.view is not None else case.event.time
 
 
 def _remember(run: DagRunState, name: str, at: int) -> None:

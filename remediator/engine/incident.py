@@ -16,6 +16,7 @@ from remediator.rules.spec import Rule
 
 MAX_DAGRUNS_LISTED = 20
 MAX_ERROR_SHOWN = 500
+MAX_EPISODES = 2_000
 
 
 def incident_id(deployment: str, dag_id: str, task_id: str) -> str:
@@ -53,6 +54,7 @@ def open_or_join(context: Context, state: DagState, case: Case, rule: Rule, run_
         return found
     episode = state.episodes.get(identity, 0) + 1
     state.episodes[identity] = episode
+    _forget_episodes(state)
     incident = Incident(
         id=identity,
         episode=episode,
@@ -81,6 +83,12 @@ def open_or_join(context: Context, state: DagState, case: Case, rule: Rule, run_
     context.changed(incident)
     context.decide(Reason.INCIDENT_OPENED, f"episode {episode}: {incident.title}", incident=identity, rule=rule.id)
     return held
+
+
+def _forget_episodes(state: DagState) -> None:
+    """What sets an episode's actions apart is its cause; the number may begin again."""
+    if len(state.episodes) > MAX_EPISODES:
+        del state.episodes[next(iter(state.episodes))]
 
 
 def _error_of(event: Event) -> str:

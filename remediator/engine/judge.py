@@ -9,8 +9,8 @@ import msgspec
 
 from remediator.engine import approvals, conditions, incident, ledger, looks, response, tell
 from remediator.engine.context import Context
-from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Unaccounted, task_key
-from remediator.engine.steps import UNCLASSIFIED
+from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState, Unaccounted, task_key
+from remediator.engine.steps import PROVED_BY_LOOKS, UNCLASSIFIED, task_of
 from remediator.model.event import Event
 from remediator.model.firing import FiringView
 from remediator.model.incident import Handling
@@ -98,6 +98,10 @@ def _judge_suspects(
         elif task.state == "failed" and task.try_number == claimed:
             del run.suspects[name]
             final(context, state, run_id, run, name, event, task.instance_id)
+        elif task.state == "failed" and context.now - event.time > context.policy.hold_max:
+            del run.suspects[name]
+            text = f"{name} try {claimed} was claimed, but the scheduler knows of try {task.try_number} only"
+            context.decide(Reason.GONE, text, incident=identity)
         elif task.try_number > claimed or task.state in WILL_RUN_AGAIN:
             del run.suspects[name]
             text = f"{name} try {claimed} failed; now {task.state} at try {task.try_number}"
@@ -204,6 +208,8 @@ def final(
     run.unaccounted.pop(name, None)
     identity = incident.incident_id(state.deployment, state.dag_id, event.task_id or "")
     before = run.cases.pop(name, None)
+    if before is not None:
+        approvals.withdraw(context, state, before)
     under_way = before is not None and before.phase in (CasePhase.VERIFYING, CasePhase.ISSUED, CasePhase.CHECKING)
     if before is not None and under_way and unverified:
         response.update_incident(context, state, identity, Handling.NONE, "the scheduler could not be asked")
@@ -270,7 +276,7 @@ def _judge_cases(
 def _case_task_is_well(
     context: Context, state: DagState, run: DagRunState, name: str, case: Case, truth: DagRunTruth
 ) -> None:
-    if case.phase in (CasePhase.VERIFYING, CasePhase.ISSUED):
+    if case.phase in (CasePhase.VERIFYING, CasePhase.ISSUED) and case.change in PROVED_BY_LOOKS:
         over = truth.state in DAGRUN_OVER
         if over or (case.due is not None and case.due <= context.now):
             end_case(context, state, run, name, Reason.HELPED, f"{name} succeeded after the retry; the dagrun is "
@@ -339,6 +345,8 @@ def _close_if_over(
     if any(other.incident == case.incident for each in state.dagruns.values() for other in each.cases.values()):
         return
     held = incident.close(context, state, case.incident, reason, text, helped=helped)
+    if NO_DAGRUN in state.dagruns:
+        state.dagruns[NO_DAGRUN].attempts.pop(task_of(case), None)  # the next episode has its own
     if held is not None:
         tell.update(context, held)
         response.on_resolve(context, case, held)

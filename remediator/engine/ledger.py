@@ -47,6 +47,7 @@ def begin(context: Context, deployment: str, action_id: str, lasts: Duration) ->
     busy = ledger.under_way.setdefault(deployment, {})
     for old in [name for name, one in busy.items() if one.until <= context.now]:
         del busy[old]
+        _free_probe(context, old)
     busy[action_id] = UnderWay(context.key, context.now + lasts)
     context.touch(LEDGER_KEY)
 
@@ -59,13 +60,17 @@ def end_others(context: Context, deployment: str, active: set[str]) -> None:
     over = [name for name, one in busy.items() if one.key == context.key and name not in active]
     for name in over:
         del busy[name]
-        for breaker in context.ledger.breakers.values():
-            if breaker.probe == name:
-                breaker.probe = ""
+        _free_probe(context, name)
     if not busy:
         del context.ledger.under_way[deployment]
     if over:
         context.touch(LEDGER_KEY)
+
+
+def _free_probe(context: Context, action_id: str) -> None:
+    for breaker in context.ledger.breakers.values():
+        if breaker.probe == action_id:
+            breaker.probe = ""
 
 
 # -- breakers and rates -------------------------------------------------------------------------------------------
@@ -189,6 +194,12 @@ def digest(context: Context, route: str, title: str) -> str:
     more = f" and {len(titles) - len(shown)} more" if len(titles) > len(shown) else ""
     del titles[10 * MAX_DIGEST :]
     return f"{len(titles)} more incidents would have paged {route!r} this hour: {'; '.join(shown)}{more}"
+
+
+def is_worth_repeating(context: Context, route: str) -> bool:
+    """Has the digest doubled since it was last said aloud?"""
+    count = len(context.ledger.digests.get(route, []))
+    return count > 1 and count & (count - 1) == 0
 
 
 def digest_over(context: Context, route: str) -> None:

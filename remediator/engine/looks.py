@@ -34,6 +34,8 @@ def patience(context: Context, looks_in_vain: int) -> Duration:
 
 def issue_due(context: Context, state: DagState, run_id: str, run: DagRunState) -> None:
     """Ask, if a look is due and none is under way."""
+    if not run_id:  # firings hang on no dagrun: there is nothing to look at
+        run.look_due = None
     if run.look or run.look_due is None or run.look_due > context.now:
         return
     run.looks += 1

@@ -14,10 +14,10 @@ from remediator.engine.steps import (
     OTHERWISE,
     RETRY,
     UNCLASSIFIED,
+    approval_of,
     counter_of,
     next_step,
     rule_of,
-    step_name,
     task_of,
     unclassified_rule,
 )
@@ -58,6 +58,9 @@ def say_observed(context: Context, rule: Rule, identity: str) -> None:
 
 def proceed(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case) -> None:
     """Follow the rule from the case's step on, until something must be awaited."""
+    if case.rule != UNCLASSIFIED and case.rule not in context.rules.rules and not run_id:
+        case.phase, case.due = CasePhase.TOLD, context.now + 1  # a firing ends with its rule
+        return
     if case.rule != UNCLASSIFIED and case.rule not in context.rules.rules:
         case.rule, case.stage, case.index = UNCLASSIFIED, DO, 0  # where it stood means nothing in another rule
     while True:
@@ -96,6 +99,8 @@ def _retry(context: Context, state: DagState, run: DagRunState, case: Case, step
 
 def _change(context: Context, state: DagState, run: DagRunState, case: Case, step: Step) -> bool:
     """Issue the change, or wait. False if a brake forbids it and the story goes on with what comes after it."""
+    if not case.event.run_id and _is_held_back(context, state, case):
+        return True
     brake = change_brake(context, state, run, case)
     if brake is not None:
         return not stopped(context, state, case, step, brake)
@@ -128,6 +133,8 @@ def stopped(context: Context, state: DagState, case: Case, step: Step, brake: Br
     if reason is Reason.FROZEN and not case.hold_over:
         hold(context, case, thaw=True)
         return False
+    if reason in ASKS and _is_held_back(context, state, case):
+        return False
     if reason in ASKS:
         approvals.propose(context, state, case, step, text)
         return False
@@ -145,7 +152,7 @@ def answer(context: Context, state: DagState, pressed: Pressed) -> None:
     text = f"by {pressed.actor}" + (f": {pressed.reason}" if pressed.reason else "")
     approvals.withdraw(context, state, case)
     if pressed.command == "approve":
-        case.approved[step_name(case)] = pressed.actor
+        case.approved[case.asked] = pressed.actor
         context.decide(Reason.APPROVED, text, incident=case.incident, rule=case.rule)
     else:
         refuse_step(context, case, Reason.REJECTED, text)
@@ -296,7 +303,7 @@ def plan_retry(context: Context, run: DagRunState, case: Case, step: Step) -> No
     """Wait for the backoff, whose jitter is a function of what is retried."""
     issued = run.attempts.get(task_of(case), {}).get(counter_of(context, case), 0)
     seed = stable_id("retry", case.rule, case.incident, case.event.run_id or "", task_of(case), issued + 1)
-    wait = 0 if step_name(case) in case.approved else backoff(step.backoff, issued + 1, seed)
+    wait = 0 if approval_of(context, case) in case.approved else backoff(step.backoff, issued + 1, seed)
     case.phase = CasePhase.PLANNED
     case.due = context.now + wait
     case.feed_due, case.thaw = None, False

@@ -5,11 +5,11 @@ Owns issuing. Whether a retry may be is brakes.py's, what comes after it is resp
 
 from __future__ import annotations
 
-from remediator.engine import brakes, changes, ledger, looks, response
+from remediator.engine import brakes, ledger, looks, response
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState
-from remediator.engine.steps import RETRY, next_step, step_name
+from remediator.engine.steps import PROVED_BY_LOOKS, RETRY, approval_of, next_step
 from remediator.model.action import Action, Retry, RetryTarget
 from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.incident import Handling
@@ -18,8 +18,6 @@ from remediator.model.outcome import FROZEN, Delivered, Refused, Unknown
 from remediator.model.reasons import Reason
 from remediator.rules.spec import Step
 
-PROVED_BY_LOOKS = frozenset({RETRY, "airflow.rerun"})
-"""Changes of the failed dagrun itself: its next looks tell whether they helped."""
 SCOPES = ("task", "group", "dagrun")
 """What a clear touches beside the failed task and what follows it; the widest that is asked for counts."""
 
@@ -31,7 +29,7 @@ def issue_retries(context: Context, state: DagState, run_id: str, run: DagRunSta
         return
     if any(case.phase is CasePhase.ISSUED for case in run.cases.values()):
         return
-    approved = {name: case for name, case in planned.items() if step_name(case) in case.approved}
+    approved = {name: case for name, case in planned.items() if approval_of(context, case) in case.approved}
     chosen: dict[str, Case] = {}
     for name, case in (approved or planned).items():  # what a person let happen is limited by nobody else's limit
         brake = brakes.retry_brake(context, state, run, case)
@@ -62,7 +60,7 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
     )
     first = next(iter(chosen.values()))
     steps = {name: next_step(context, case) or Step(action=RETRY) for name, case in chosen.items()}
-    is_approved = all(step_name(case) in case.approved for case in chosen.values())
+    is_approved = all(approval_of(context, case) in case.approved for case in chosen.values())
     action = Action(
         id=stable_id(RETRY, state.deployment, state.dag_id, run_id, causes, run.issued),
         lane=dagrun_lane(state.deployment, state.dag_id, run_id),
@@ -86,7 +84,7 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
     for name, case in chosen.items():
         ledger.note_probe(context, case, action.id)
         case.capped = 0
-        case.phase, case.action_id, case.due = CasePhase.ISSUED, action.id, None
+        case.phase, case.action_id, case.due, case.change = CasePhase.ISSUED, action.id, None, RETRY
         text = f"clear of try {case.try_number} of {name} in dagrun {run_id}"
         context.decide(Reason.RETRY_ISSUED, text, incident=case.incident, action_id=action.id, rule=case.rule)
         response.update_incident(context, state, case.incident, Handling.REMEDIATING, "a retry was issued")
@@ -118,7 +116,6 @@ def _go_on(
     else:
         text = outcome.detail or step.action
         context.decide(Reason.DELIVERED, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
-        changes.take_undo(context, state, case, step, outcome)
         case.index += 1
     case.phase = CasePhase.TOLD
     response.proceed(context, state, run_id, run, case)
@@ -129,10 +126,10 @@ def _take_outcome(
 ) -> None:
     outcome = performed.outcome
     if isinstance(outcome, Refused):
-        _take_refusal(context, state, run_id, run, case, outcome, performed.action_id)
+        _take_refusal(context, state, run_id, run, case, outcome, performed.action_id, performed.kind)
         return
     step = next_step(context, case) or Step(action=RETRY)
-    if step.action not in PROVED_BY_LOOKS:
+    if performed.kind not in PROVED_BY_LOOKS:
         _go_on(context, state, run_id, run, case, step, outcome)
         return
     case.phase, case.due = CasePhase.VERIFYING, context.now + step.verify
@@ -152,6 +149,7 @@ def _take_refusal(
     case: Case,
     outcome: Refused,
     action_id: str,
+    kind: str,
 ) -> None:
     brakes.refund(context, state, run, case)
     context.decide(Reason.REFUSED, outcome.reason, incident=case.incident, action_id=action_id)
@@ -164,7 +162,7 @@ def _take_refusal(
         response.hold(context, case, thaw=True)
         looks.want_fresh(run, context.now)  # other failures of the dagrun have been waiting for this outcome
         return
-    if step.action in PROVED_BY_LOOKS:
+    if kind in PROVED_BY_LOOKS:
         case.phase, case.why = CasePhase.CHECKING, outcome.reason
         looks.want_fresh(run, context.now)
         return

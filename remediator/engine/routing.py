@@ -54,6 +54,7 @@ def _of_event(context: Context, event: Event, *, is_final: bool = False) -> Iter
     matched = conditions.in_scope(context, context.rules.match(event), event)
     for rule_id, why in matched.errors:
         context.decide(Reason.RULE_ERROR, why, rule=rule_id)
+    yield from _to_ended(context, event, matched)
     if matched.rules:
         yield from _to_responder(context, event, matched)
     yield from _to_detectors(context, event, matched, is_final=is_final)
@@ -104,7 +105,12 @@ def _to_detectors(context: Context, event: Event, matched: Matched, *, is_final:
     for rule, members in parts.values():
         if rule.is_detector:
             yield from _to_detector(context, rule, tuple(members), event, is_final=is_final)
-        elif "end" in members:
+
+
+def _to_ended(context: Context, event: Event, matched: Matched) -> Iterator[Message]:
+    """What rules without state said is over. An event that is end and beginning ends first."""
+    for rule, member in matched.members:
+        if member == "end" and not rule.is_detector:
             calm = Calm(rule.id, firing.case_of(rule, event), event, Reason.ENDED_BY_EVENT, f"by {event.type}")
             yield from _of_calm(context, calm)
 
@@ -135,7 +141,7 @@ def _of_firing(context: Context, fired: Firing) -> Iterator[Message]:
 def _of_fired(context: Context, rule: Rule, event: Event, case: str) -> Iterator[Message]:
     """A rule fired: compounds over it count that."""
     for compound in context.rules.compounds_of(rule.id):
-        identity = f"{case}@{event.time}"
+        identity = f"{rule.id} {case}@{event.time}"
         yield from _to_detector(context, compound, (rule.id,), event, is_final=True, identity=identity)
 
 

@@ -18,6 +18,9 @@ from remediator.model.policy import Destination
 from remediator.model.time import Instant
 from remediator.model.truth import Finding
 
+NO_DAGRUN = ""
+"""The pseudo dagrun under which the cases of firings are kept: they hang on none."""
+
 
 class CasePhase(StrEnum):
     """Where the response to one final failure stands."""
@@ -71,9 +74,14 @@ class Case(msgspec.Struct, omit_defaults=True):
     refused: bool = False
     """A step that changes something was forbidden or in vain: `otherwise` follows the last one of `do`."""
     signature: str = ""
+    """Of its error."""
     proposal: str = ""
+    change: str = ""
+    """The kind of the change that was issued last, whatever the rule says by now."""
+    asked: str = ""
+    """What the open proposal is for, as approval_of names it."""
     approved: dict[str, str] = {}
-    """Steps ('do/1') that a person let happen, and who that was."""
+    """What a person let happen, as approval_of names it, and who that was."""
     capped: int = 0
     """How often its turn was put off because too much is under way."""
 
@@ -140,6 +148,7 @@ class Told(msgspec.Struct, omit_defaults=True):
     ref: str = ""
     stale: bool = False
     tries: int = 0
+    name: str = "tell"
 
 
 class OpenIncident(msgspec.Struct, omit_defaults=True):
@@ -180,14 +189,17 @@ class DagState(msgspec.Struct, omit_defaults=True):
     undos: list[Undo] = []
     undoing: dict[str, Undo] = {}
     forget_at: Instant = 0
+    tags: tuple[str, ...] = ()
+    """The DAG's tags as an event last told them: what a look finds carries none."""
+    undo_plans: dict[str, Undo] = {}
+    """Changes that are under way, and how each will be taken back; `due` is how long after it was made."""
 
     @property
     def is_empty(self) -> bool:
         """Nothing worth a row."""
-        kept = (
-            self.dagruns or self.budgets or self.incidents or self.episodes or self.ending or self.undos or self.undoing
-        )
-        return not kept
+        told = self.incidents or self.episodes or self.ending
+        changing = self.undos or self.undoing or self.undo_plans
+        return not (self.dagruns or self.budgets or told or changing)
 
 
 class Kept(msgspec.Struct, omit_defaults=True):
@@ -204,6 +216,8 @@ class Kept(msgspec.Struct, omit_defaults=True):
     event: Event | None = None
     arrived: Instant | None = None
     feed: str = ""
+    is_end: bool = False
+    """It only ended something, and is kept so that a repeat ends nothing newer."""
 
 
 class Holding(msgspec.Struct, omit_defaults=True):

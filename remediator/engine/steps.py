@@ -5,18 +5,21 @@ from __future__ import annotations
 from remediator.engine.context import Context
 from remediator.engine.state import Case, task_key
 from remediator.model.action import CHANGE_STEPS
+from remediator.model.ids import stable_id
 from remediator.model.policy import Mode
 from remediator.rules.spec import Rule, Step
 
 UNCLASSIFIED = "unclassified"
 RETRY = "airflow.retry"
+PROVED_BY_LOOKS = frozenset({RETRY, "airflow.rerun"})
+"""Changes of the failed dagrun itself: its next looks tell whether they helped."""
 DO = "do"
 OTHERWISE = "otherwise"
 
 
 def rule_of(context: Context, rule_id: str) -> Rule:
     """The rule as it is now; a rule that was removed leaves its cases to `unclassified`."""
-    found = context.rules.rules.get(rule_id)
+    found = context.rules.rules.get(rule_id) if rule_id != UNCLASSIFIED else None
     return found if found is not None else unclassified_rule(context)
 
 
@@ -38,9 +41,19 @@ def step_name(case: Case) -> str:
     return f"{case.stage}/{case.index}"
 
 
+def approval_of(context: Context, case: Case) -> str:
+    """What a yes is for: this very step of this rule. Another step in its place is asked for anew."""
+    return stable_id("approval", case.rule, step_name(case), next_step(context, case))
+
+
+def counted_as(case: Case) -> str:
+    """What attempts and budgets of a task are counted for: the task, or the incident of a firing that has none."""
+    return case.event.task_id or f"incident {case.incident}"
+
+
 def task_of(case: Case) -> str:
     """The key of the case's task instance in its dagrun."""
-    return task_key(case.event.task_id or "", case.event.map_index)
+    return task_key(counted_as(case), case.event.map_index)
 
 
 def counter_of(context: Context, case: Case) -> str:

@@ -37,7 +37,8 @@ def tell(context: Context, held: OpenIncident, route_name: str, *, paged: bool) 
         context.effects.alerts.append(Alert("page_digest", route_name, text, Reason.DIGESTED, route_name))
         return
     for destination in new:
-        told = Told(destination, route_name, "", paged)
+        again = any(told.destination == destination for told in held.told)
+        told = Told(destination, route_name, "", paged, name="tell-page" if again else "tell")
         held.told.append(told)
         _start(context, held, told)
 
@@ -53,6 +54,14 @@ def _knows(held: OpenIncident, destination: Destination, *, paged: bool) -> bool
     return any(told.paged or not paged or destination.kind != SLACK for told in known)
 
 
+def trigger_again(context: Context, held: OpenIncident) -> None:
+    """Pagers show what they were last triggered with: trigger again under the same key."""
+    for told in held.told:
+        if told.destination.kind == PAGERDUTY and told.state == "done":
+            held.edits += 1
+            _act(context, held.incident, told.destination, f"again-{held.edits}", told.ref)
+
+
 def write_log(context: Context, held: OpenIncident) -> None:
     """A line in the daemon's own log, once per episode."""
     destination = Destination(LOG)
@@ -63,8 +72,7 @@ def write_log(context: Context, held: OpenIncident) -> None:
 
 
 def _start(context: Context, held: OpenIncident, told: Told) -> None:
-    first = "tell" if all(told is one or told.destination != one.destination for one in held.told) else "tell-page"
-    what = f"{first}-{told.tries}" if told.tries else first
+    what = f"{told.name}-{told.tries}" if told.tries else told.name
     action = _action(context, held.incident, told.destination, what, "")
     told.action_id, told.state = action.id, "pending"
     context.act(action)

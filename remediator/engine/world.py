@@ -17,6 +17,7 @@ from remediator.model.time import HOUR, Instant, format_duration
 
 DIGEST = "page_digest"
 NEVER: Instant = 2**62
+MAX_OF_A_KIND = 50
 MAX_ALERTS = 500
 """Open self-alerts; more of them say nothing new."""
 MAX_EPISODES = 2_000
@@ -141,7 +142,9 @@ def on_alert(context: Context, world: WorldState, alert: Alert) -> None:
     if known is not None and alert.kind == DIGEST:
         incident.change(context, known, status=alert.text, error=alert.text)
         tell.update(context, known)
-    if known is not None or len(world.incidents) >= MAX_ALERTS:
+        if ledger.is_worth_repeating(context, alert.subject):
+            tell.trigger_again(context, known)
+    if known is not None or _is_crowded(world, alert.kind):
         return
     episode = world.episodes.get(identity, 0) + 1
     world.episodes[identity] = episode
@@ -170,6 +173,12 @@ def on_alert(context: Context, world: WorldState, alert: Alert) -> None:
     context.changed(held.incident)
     context.decide(alert.reason, alert.text, incident=identity)
     tell.tell(context, held, alert.route or context.policy.self_route, paged=False)
+
+
+def _is_crowded(world: WorldState, kind: str) -> bool:
+    """Many alerts of one kind say nothing new, and leave room for those of other kinds."""
+    same = sum(1 for held in world.incidents.values() if held.incident.rule == f"self.{kind}")
+    return same >= MAX_OF_A_KIND or len(world.incidents) >= MAX_ALERTS
 
 
 def _end_alert(context: Context, world: WorldState, kind: str, subject: str, text: str) -> None:

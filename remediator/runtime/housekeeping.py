@@ -111,6 +111,17 @@ class Housekeeper:
             gone += count
             if not count:
                 break
+        gone += await self._prune_audit(wakes, now)
         self._pruned = now
         if gone:
             self._log.info(Name.STORE_PRUNED, rows=gone, seconds=(self._clock() - now) / SECOND)
+
+    async def _prune_audit(self, wakes: Wakes, now: Instant) -> int:
+        """Only if it is configured: otherwise the audit is kept for ever."""
+        retention, gone = self._settings.audit_retention, 0
+        while retention is not None and not wakes.stopping.is_set():
+            count = await self._store.prune_audit(now - retention, now, PRUNE_LIMIT)
+            gone += count
+            if count < PRUNE_LIMIT:
+                break
+        return gone

@@ -13,7 +13,7 @@ from remediator.model.inputs import Pressed
 from remediator.model.policy import Policy
 from remediator.model.time import MINUTE, SECOND, Duration, Instant, format_instant
 from remediator.runtime import audit
-from remediator.runtime.surface_accounts import AccountsSurface
+from remediator.runtime.surface_accounts import AccountsSurface, losses
 from remediator.runtime.surface_rules import Assign, Explainer, unmatched_view
 from remediator.runtime.surface_story import Storyteller
 from remediator.runtime.wiring import WatchedSource
@@ -56,7 +56,7 @@ class DaemonSurface(AccountsSurface):
 
     async def status(self) -> View:
         counts = await self._store.counts()
-        world = await self._world()
+        world, ledger = await self._world(), await self._ledger()
         now = self._clock()
         return views.status_view(
             counts,
@@ -66,7 +66,8 @@ class DaemonSurface(AccountsSurface):
             leader=self._leading(),
             rule_set=world.rule_set,
             deployments={
-                name: {"ceiling": deployment.ceiling.value, "feed": deployment.feed, "has_api": deployment.has_api}
+                name: {"ceiling": deployment.ceiling.value, "feed": deployment.feed, "has_api": deployment.has_api,
+                       **losses(ledger, name, now)}
                 for name, deployment in self._policy().deployments.items()
             },
         )

@@ -12,7 +12,7 @@ from remediator.model.ids import LEDGER_KEY
 from remediator.model.incident import Incident, Proposal
 from remediator.model.inputs import Pressed
 from remediator.model.policy import Policy
-from remediator.model.time import SECOND, Duration, Instant, format_instant
+from remediator.model.time import HOUR, SECOND, Duration, Instant, format_instant
 from remediator.runtime import audit
 from remediator.runtime.report import Tally
 from remediator.runtime.surface_rules import unmatched_view
@@ -136,6 +136,12 @@ def _answer_view(given: Answer, command: str) -> View:
         "at": format_instant(given.at),
         "repeated": not given.is_new,
     }
+
+
+def losses(ledger: LedgerState, deployment: str, now: Instant) -> View:
+    """Final failures of the last hour, and how many of them no event announced."""
+    counted = (("failures_last_hour", ledger.failures), ("unannounced_last_hour", ledger.unannounced))
+    return {name: sum(at > now - HOUR for at in instants.get(deployment, [])) for name, instants in counted}
 
 
 def head_view(head: AuditHead) -> View:

@@ -123,6 +123,11 @@ def make_outside(config: Config, write: Callable[..., object]) -> Outside:
     )
 
 
+def make_client(deployment: Deployment) -> AirflowClient:
+    """The API of a deployment that has one."""
+    return AirflowClient(_airflow(deployment))
+
+
 def _airflow(deployment: Deployment) -> AirflowSettings:
     api = deployment.api
     assert api is not None  # noqa: S101  (asked for by the caller)
@@ -167,8 +172,13 @@ def _by_deployment(config: Config, clusters: Mapping[str, ClusterClient]) -> dic
 
 def make_source(feed: Feed, positions: PositionReader, clock: Clock) -> KafkaSource:
     """The feed's source, still to be started."""
+    return KafkaSource(kafka_settings(feed), positions, clock)
+
+
+def kafka_settings(feed: Feed) -> KafkaSettings:
+    """How the feed's broker is reached."""
     security, fetch = feed.security, feed.fetch
-    settings = KafkaSettings(
+    return KafkaSettings(
         bootstrap=feed.bootstrap_servers,
         group=feed.group,
         member=feed.member,
@@ -188,7 +198,6 @@ def make_source(feed: Feed, positions: PositionReader, clock: Clock) -> KafkaSou
         fetch_max_bytes=fetch.max_bytes,
         fetch_max_wait_ms=fetch.max_wait // MILLISECOND,
     )
-    return KafkaSource(settings, positions, clock)
 
 
 def make_positions(store: Store, feed: str) -> PositionReader:

@@ -18,13 +18,14 @@ def open_store(url: str, *, durability: str = "FULL", max_page_count: int | None
     """
     scheme = url.partition("://")[0]
     if scheme == "sqlite":
-        return SqliteStore(_sqlite_path(url), durability=durability, max_page_count=max_page_count)
+        return SqliteStore(sqlite_path(url), durability=durability, max_page_count=max_page_count)
     if scheme in ("postgresql", "postgres"):
         return _postgres(url, pool_size)
     raise StoreError(f"{mask_url(url)!r} is not the URL of a store: write {ALLOWED}")
 
 
-def _sqlite_path(url: str) -> str:
+def sqlite_path(url: str) -> str:
+    """The file that a SQLite URL names. Raises StoreError."""
     rest = url.removeprefix("sqlite://")
     if not rest.startswith("/") or len(rest) < 2:
         raise StoreError(f"{url!r} names no file: write {ALLOWED}")

@@ -36,7 +36,7 @@ def test_freeze_and_thaw_are_journalled_with_who_and_why(served: Served) -> None
     assert served.run("freeze", "off").stdout == "not frozen\n"
     (on, actor, reason), (off, _, _) = served.daemon.pressed
     assert (on, reason, off) == (True, "migration", False)
-    assert actor.endswith("(cli)")
+    assert actor.endswith("(cli) (api token)")
 
 
 def test_incidents(served: Served) -> None:

@@ -90,7 +90,7 @@ async def test_freeze_names_who_and_why(guarded: httpx.AsyncClient, daemon: Fake
     body = {"on": True, "reason": "migration", "actor": "anna"}
     answer = await guarded.post("/api/v1/freeze", json=body, headers=BEARER)
     assert answer.json() == {"frozen": True, "position": 13}
-    assert daemon.pressed == [(True, "anna", "migration")]
+    assert daemon.pressed == [(True, "anna (api token)", "migration")]
 
 
 @pytest.mark.parametrize(
