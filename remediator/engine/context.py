@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from remediator.engine.state import ConditionsState, LedgerState, WorldState
+from remediator.engine.ledger_state import LedgerState
+from remediator.engine.state import ConditionsState, WorldState
 from remediator.model.action import Action
 from remediator.model.event import Event
 from remediator.model.firing import Firing

@@ -14,13 +14,13 @@ import msgspec
 
 from remediator.engine import dag, detector, feeds, routing, surveys, world
 from remediator.engine.context import Context, Effects
+from remediator.engine.ledger_state import LedgerState
 from remediator.engine.routing import Message
 from remediator.engine.state import (
     ConditionsState,
     DetectorState,
     FeedState,
     KeyState,
-    LedgerState,
     State,
     WorldState,
     decode_conditions_state,

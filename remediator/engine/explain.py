@@ -26,6 +26,7 @@ from remediator.engine.explain_views import (
     clause_view,
     instant,
 )
+from remediator.engine.ledger_state import LedgerState
 from remediator.engine.state import (
     NO_DAGRUN,
     Case,
@@ -35,7 +36,6 @@ from remediator.engine.state import (
     DagState,
     DetectorState,
     KeyState,
-    LedgerState,
     WorldState,
     decode_conditions_state,
     decode_dag_state,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from remediator.engine.context import Alert, Context
-from remediator.engine.state import Breaker, Case, Rate, UnderWay
+from remediator.engine.ledger_state import Breaker, Rate, UnderWay
+from remediator.engine.state import Case
 from remediator.model.ids import LEDGER_KEY
 from remediator.model.reasons import Reason
 from remediator.model.time import HOUR, MINUTE, Duration, Instant, format_duration

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
+from remediator.engine.ledger_state import LedgerState
 from remediator.model.action import Pause, Pool, Scale
 from remediator.model.event import UNMAPPED_INDEX, Event
 from remediator.model.firing import FiringView
@@ -268,51 +269,6 @@ class ConditionsState(msgspec.Struct, omit_defaults=True):
     """place (deployment or infrastructure) -> condition's name -> scope -> its state."""
 
     places: dict[str, dict[str, dict[str, ConditionState]]] = {}
-
-
-class UnderWay(msgspec.Struct):
-    """A change that was issued and whose end is not known: at whose key, and until when it counts at most."""
-
-    key: str
-    until: Instant
-
-
-class Breaker(msgspec.Struct, omit_defaults=True):
-    """How a rule's changes went for one error. results: the latest, oldest first; True: it helped.
-
-    opened_at: since when a person is asked instead. probe: the change that was let through meanwhile.
-    """
-
-    results: list[bool] = []
-    opened_at: Instant | None = None
-    probe: str = ""
-
-
-class Rate(msgspec.Struct):
-    """How often changes helped and how often not."""
-
-    helped: int = 0
-    in_vain: int = 0
-
-
-class LedgerState(msgspec.Struct, omit_defaults=True):
-    """What is counted over all keys. spent: changes by budget target; detectors: keys of state by rule.
-
-    issued: changes of the last minute by deployment. under_way: by deployment, then action. breakers: by rule and error
-    signature. rates: by rule, signature and deployment. pages: of the last hour by route. failures, unannounced: of the
-    last hour by deployment.
-    """
-
-    spent: dict[str, list[Instant]] = {}
-    detectors: dict[str, int] = {}
-    issued: dict[str, list[Instant]] = {}
-    under_way: dict[str, dict[str, UnderWay]] = {}
-    breakers: dict[str, Breaker] = {}
-    rates: dict[str, Rate] = {}
-    pages: dict[str, list[Instant]] = {}
-    failures: dict[str, list[Instant]] = {}
-    unannounced: dict[str, list[Instant]] = {}
-    digests: dict[str, list[str]] = {}
 
 
 class FeedState(msgspec.Struct, omit_defaults=True):

@@ -123,7 +123,8 @@ class Activated(msgspec.Struct, frozen=True, tag="activated"):
 class Pressed(msgspec.Struct, frozen=True, tag="pressed", omit_defaults=True):
     """A person's command.
 
-    command: 'freeze' | 'thaw', 'restored' for a store that came from a backup and so starts frozen, or 'approve' | 'reject' of the proposal `subject` at `key`.
+    command: 'freeze' | 'thaw', 'restored' for a store that came from a backup and so starts frozen, or 'approve' |
+    'reject' of the proposal `subject` at `key`.
     """
 
     actor: str

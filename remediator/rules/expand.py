@@ -11,10 +11,14 @@ from typing import Any
 
 from remediator.rules.faults import Fault
 from remediator.rules.lines import Path
-from remediator.rules.toml import Document, Table, kind_of, listing, near, quote_key, show
+from remediator.rules.toml import MAX_INTEGER, Document, Table, kind_of, listing, near, quote_key, show
 
 MAX_ROWS = 1_000
 MAX_NAMES = 20
+MAX_FILLED = 10_000
+"""Longest text with parameters, before and after they are filled in."""
+MAX_FILLED_OF_RULE = 200_000
+MAX_FILLED_OF_FILE = 20_000_000
 NO_DEFAULT = ("id", "parameters")
 """Keys that every rule has for itself."""
 WITHOUT_SELECTION = ("sequence", "compound")
@@ -74,6 +78,7 @@ class Expansion:
         self._defaults = _defaults(root, known)
         self._written = root.tables("rule")
         self._rows = [_rows(table) for table in self._written]
+        self._room = FillRoom()
 
     @property
     def size(self) -> int:
@@ -83,7 +88,7 @@ class Expansion:
     @property
     def is_whole(self) -> bool:
         """Whether every [[rule]] can be expanded."""
-        return all(rows != [] for rows in self._rows)
+        return not self._room.is_short and all(rows != [] for rows in self._rows)
 
     def rules(self) -> Iterator[list[RuleDocument]]:
         """The rules of each [[rule]], in the order of the file and of its rows."""
@@ -98,11 +103,28 @@ class Expansion:
             return []
         names, borrowed = rows[0] if rows else {}, frozenset(fitting)
         unreadable = _check_holes(table, data, names, borrowed)
-        filled = [fill(data, row) for row in rows] if rows else [data]
+        filled = self._filled(table, data, rows, borrowed) if rows else [data]
         found = [RuleDocument(self._root.document, table.path, one, borrowed, rows is not None) for one in filled]
         for document in found:
             document.set_aside(unreadable)
         return found if _are_ids_apart(table, [one.get("id") for one in filled]) else found[:1]
+
+    def _filled(
+        self, table: Table, data: dict[str, Any], rows: list[dict[str, Any]], borrowed: frozenset[str]
+    ) -> list[dict[str, Any]]:
+        """The rule for each row, as far as there is room for their texts."""
+        filled: list[dict[str, Any]] = []
+        for number, row in enumerate(rows, 1):
+            try:
+                filled.append(Filling(data, row, table.path, self._room).whole())
+            except TooLongError as long:
+                self._room.is_short = True
+                document = _as_one_rule(table, data, borrowed)
+                place = f"{_place(document.table, long.path)} (row {number})"
+                document.fault(long.path, place, long.found, long.allowed)
+                table.document.faults += document.faults
+                break
+        return filled
 
     def _fitting_defaults(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Defaults for what the rule does not say. An `on` is none for a rule that selects by steps or rules."""
@@ -149,24 +171,73 @@ def _check_row(row: Table, first: Table) -> None:
 
 
 def _is_value(value: Any) -> bool:
-    return isinstance(value, str | bool | int | float)
+    return isinstance(value, str | bool | float) or (isinstance(value, int) and abs(value) <= MAX_INTEGER)
 
 
 # Filling in ---------------------------------------------------------------------------------------------------------
 
 
-def fill(value: Any, row: Mapping[str, Any]) -> Any:
-    """The value with the row's values in every text; a text that is one ${name} takes that value with its type."""
-    if isinstance(value, str):
-        whole = HOLE.fullmatch(value)
-        if whole and whole[1] in row:
-            return row[whole[1]]
-        return HOLE.sub(lambda hole: _written(row.get(hole[1], hole[0])), value)
-    if isinstance(value, dict):
-        return {key: fill(item, row) for key, item in value.items()}
-    if isinstance(value, list):
-        return [fill(item, row) for item in value]
-    return value
+class TooLongError(Exception):
+    """More text than there is room for. path: of the text at which it was noticed."""
+
+    def __init__(self, path: Path, most: int, whose: str) -> None:
+        self.path = path
+        self.found = f"more than {most:,} characters {whose}"
+        self.allowed = f"at most {most:,}, parameters filled in"
+        super().__init__(self.found)
+
+
+class FillRoom:
+    """How much text the rules of a file hold already; only texts with parameters are counted."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.is_short = False
+
+
+class Filling:
+    """One row's values in every text of a rule; a text that is one ${name} takes that value with its type."""
+
+    def __init__(self, data: dict[str, Any], row: Mapping[str, Any], path: Path, room: FillRoom) -> None:
+        self._data = data
+        self._row = row
+        self._values = {name: _written(value) for name, value in row.items() if not isinstance(value, list)}
+        self._path = path
+        self._room = room
+        self._taken = 0
+
+    def whole(self) -> dict[str, Any]:
+        """The rule. Raises TooLongError before a text is built that there is no room for."""
+        return {key: self._fill(value, (*self._path, key)) for key, value in self._data.items()}
+
+    def _fill(self, value: Any, path: Path) -> Any:
+        if isinstance(value, str):
+            return self._text(value, path) if "${" in value else value
+        if isinstance(value, dict):
+            return {key: self._fill(item, (*path, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._fill(item, (*path, index)) for index, item in enumerate(value)]
+        return value
+
+    def _text(self, text: str, path: Path) -> Any:
+        whole = HOLE.fullmatch(text)
+        if whole and whole[1] in self._row:
+            return self._row[whole[1]]
+        self._take(len(text), path)
+        values = self._values
+        self._take(sum(len(values.get(hole[1], "")) for hole in HOLE.finditer(text)), path)
+        return HOLE.sub(lambda hole: values.get(hole[1], hole[0]), text)
+
+    def _take(self, length: int, path: Path) -> None:
+        self._taken += length
+        self._room.taken += length
+        for taken, most, whose in (
+            (length, MAX_FILLED, "in a text"),
+            (self._taken, MAX_FILLED_OF_RULE, "in texts of the rule"),
+            (self._room.taken, MAX_FILLED_OF_FILE, "in texts of the file"),
+        ):
+            if taken > most:
+                raise TooLongError(path, most, whose)
 
 
 def _written(value: Any) -> str:
@@ -175,11 +246,10 @@ def _written(value: Any) -> str:
 
 def _check_holes(table: Table, data: dict[str, Any], row: Mapping[str, Any], borrowed: frozenset[str]) -> set[Path]:
     """Faults for names that are unknown, unused, or used where they cannot be filled in. The paths of such texts."""
-    document = RuleDocument(table.document, table.path, data, borrowed)
-    document.table.name = f"rule {show(data['id'])}" if isinstance(data.get("id"), str) else table.name
+    document = _as_one_rule(table, data, borrowed)
     unfit, used = set(), set()
     for path, text, is_key in texts_in(data, table.path):
-        for hole in HOLE.finditer(text):
+        for hole in {hole[0]: hole for hole in HOLE.finditer(text)}.values():
             used.add(hole[1])
             trouble = _trouble(hole, row, is_key)
             if trouble is not None:
@@ -190,6 +260,12 @@ def _check_holes(table: Table, data: dict[str, Any], row: Mapping[str, Any], bor
         document.fault((*table.path, "parameters"), document.table.place("parameters"), f"{name}, unused", allowed)
     table.document.faults += document.faults
     return unfit
+
+
+def _as_one_rule(table: Table, data: dict[str, Any], borrowed: frozenset[str]) -> RuleDocument:
+    document = RuleDocument(table.document, table.path, data, borrowed)
+    document.table.name = f"rule {show(data['id'])}" if isinstance(data.get("id"), str) else table.name
+    return document
 
 
 def _place(table: Table, path: Path) -> str:

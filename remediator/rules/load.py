@@ -5,7 +5,9 @@ Owns which files are read and what holds over all of them. One rule is rule_tabl
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Iterator, Sequence
+from os import walk
 from pathlib import Path
 
 import msgspec
@@ -107,25 +109,52 @@ def _read_tables(document: Document, policy: Policy | None, label: str) -> tuple
 def _files(paths: Iterable[Path], faults: list[Fault], suffix: str = SUFFIX) -> Iterator[tuple[Path, str]]:
     """Each file once, with a label that is the same wherever the folder lies: it is part of the rule set's hash."""
     seen: set[Path] = set()
+    folders: dict[str, Path] = {}
     for path in paths:
-        if not path.exists():
-            faults.append(Fault(str(path), 0, "", "no such file or folder", "a folder or a .toml file"))
-        for file in _walk(path, suffix):
+        whole = path.resolve()
+        files = _walk(path, suffix, faults)
+        if path not in files and folders.setdefault(whole.name, whole) != whole:
+            found = f"a second folder named {show(whole.name)}"
+            allowed = f"folders whose last names differ: [[allow]] could not tell it from {folders[whole.name]}"
+            faults.append(Fault(str(path), 0, "", found, allowed))
+        for file in files:
             if file.resolve() not in seen:
                 seen.add(file.resolve())
-                yield file, "/".join((path.resolve().name, *file.relative_to(path).parts))
+                yield file, "/".join((whole.name, *file.relative_to(path).parts))
 
 
-def _walk(path: Path, suffix: str) -> list[Path]:
-    if path.is_file():
-        return [path]
-    return sorted(
-        file
-        for file in path.rglob(f"*{suffix}")
-        if file.is_file()
-        and (suffix == TEST_SUFFIX or not file.name.endswith(TEST_SUFFIX))
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
-    )
+def _walk(path: Path, suffix: str, faults: list[Fault]) -> list[Path]:
+    """The files with the suffix. What cannot be read is a fault: rules that are there must not be missed."""
+    try:
+        if path.is_file():
+            return [path]
+        found = "" if path.exists() else "no such file or folder"
+    except OSError as error:
+        found = str(error.strerror)
+    if found:
+        faults.append(Fault(str(path), 0, "", found, "a folder or a .toml file"))
+        return []
+    files: list[Path] = []
+
+    def report(error: OSError) -> None:
+        faults.append(Fault(str(error.filename), 0, "", str(error.strerror), "a folder that can be read"))
+
+    for folder, folders, names in walk(path, onerror=report):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [file for file in (Path(folder, name) for name in names) if _is_wanted(file, suffix, faults)]
+    return sorted(files)
+
+
+def _is_wanted(file: Path, suffix: str, faults: list[Fault]) -> bool:
+    if file.name.startswith("."):
+        return False
+    try:
+        is_file = stat.S_ISREG(file.stat().st_mode)
+    except OSError as error:
+        what = "a link to nothing" if isinstance(error, FileNotFoundError) else str(error.strerror)
+        faults.append(Fault(str(file), 0, "", what, "a file that can be read"))
+        return False
+    return is_file and file.name.endswith(suffix) and (suffix == TEST_SUFFIX or not file.name.endswith(TEST_SUFFIX))
 
 
 def _read(file: Path) -> bytes:

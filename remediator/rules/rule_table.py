@@ -33,6 +33,8 @@ MAX_DOCUMENTATION = 10_000
 MAX_OWNER = 200
 MAX_LABELS = 20
 MAX_LABEL = 100
+RESERVED = "unclassified"
+"""What rule tests and reports call failures that no rule answers."""
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 IDENTITY = ("deployment", "dag_id")
 """What the group of a rule that answers for failures must have."""
@@ -55,6 +57,7 @@ def read_rule(table: Table, names: Known, defines: Defines, label: str, row: int
 
     label: what `Rule.file` says; row: of parameters, from 1.
     """
+    defines.begin_rule()
     rule_id = _rule_id(table, f" (row {row})" if row else "")
     _require(table)
     on = read_on(table)
@@ -105,6 +108,8 @@ def _rule_id(table: Table, suffix: str) -> str:
     table.name += suffix
     if rule_id and _ID.fullmatch(rule_id):
         table.name = f'rule "{rule_id}"{suffix}'
+        if rule_id == RESERVED:
+            table.fault("id", show(rule_id), "another id: tests and reports call failures so that no rule answers")
     elif isinstance(table.data.get("id"), str):
         table.fault("id", show(rule_id), "1 to 100 letters, digits, '.', '_' and '-', such as 'lost-connection'")
     return rule_id

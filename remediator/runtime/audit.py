@@ -10,21 +10,23 @@ from typing import Any
 
 from remediator.engine.core import Changes
 from remediator.engine.state import Case, DagState, KeyState
-from remediator.engine.steps import step_name
+from remediator.engine.steps import DO, step_name
 from remediator.model.action import CHANGES_TARGET, Action, LogLine, Message, Page
+from remediator.model.ids import stable_id
 from remediator.model.incident import Proposal
 from remediator.model.inputs import Entry, Pressed
 from remediator.model.outcome import Delivered, Refused, Unknown
 from remediator.model.reasons import Decision
+from remediator.rules.index import RuleSet
 from remediator.store.audit import MAX_TEXT, AuditEntry, entry_of, is_audited, params_of
 
 SELF = "remediator"
 
 
 def wanted(
-    changes: Changes, entries: Sequence[Entry], states: Mapping[str, KeyState | None], rule_set: str
+    changes: Changes, entries: Sequence[Entry], states: Mapping[str, KeyState | None], rules: RuleSet | None
 ) -> dict[str, AuditEntry]:
-    """Action id -> its entry, for every action of a step that is audited. states: as the step left them."""
+    """Action id -> its entry, for every action of a step that is audited. states, rules: as the step left them."""
     actions = [action for action in changes.actions if is_audited(action)]
     if not actions:
         return {}
@@ -32,24 +34,28 @@ def wanted(
     for decision in changes.decisions:
         told.setdefault(decision.action_id, []).append(decision)
     return {
-        action.id: _wanted(action, told.get(action.id, ()), entries, states.get(action.key), rule_set)
+        action.id: _wanted(action, told.get(action.id, ()), entries, states.get(action.key), rules)
         for action in actions
     }
 
 
 def _wanted(
-    action: Action, decisions: Sequence[Decision], entries: Sequence[Entry], state: KeyState | None, rule_set: str
+    action: Action,
+    decisions: Sequence[Decision],
+    entries: Sequence[Entry],
+    state: KeyState | None,
+    rules: RuleSet | None,
 ) -> AuditEntry:
     cases = _cases_of(action, state)
     rule = _rule_of(action, decisions, cases)
-    approvers = sorted({case.approved[step_name(case)] for case in cases if step_name(case) in case.approved})
+    approvers = sorted({name for case in cases if (name := _approver(rules, case))})
     texts = [f"{decision.reason.value}: {decision.text}" for decision in decisions]
     return entry_of(
         action,
         "wanted",
         f"rule {rule}" if rule else SELF,
         rule=rule,
-        rule_set=rule_set,
+        rule_set=rules.hash if rules is not None else "",
         why="; ".join(dict.fromkeys(texts))[:MAX_TEXT],
         match={name: value[:MAX_TEXT] for case in cases[:1] for name, value in case.match.items()},
         position=decisions[0].position if decisions else 0,
@@ -69,6 +75,16 @@ def _cases_of(action: Action, state: KeyState | None) -> list[Case]:
         if found:
             return found
     return []
+
+
+def _approver(rules: RuleSet | None, case: Case) -> str:
+    """Who said yes to the step that the case stands at, named as engine.steps.approval_of does; '' for nobody."""
+    rule = rules.rules.get(case.rule) if rules is not None and case.approved else None
+    if rule is None:
+        return ""
+    steps = rule.do if case.stage == DO else rule.otherwise
+    step = steps[case.index] if case.index < len(steps) else None
+    return case.approved.get(stable_id("approval", case.rule, step_name(case), step), "")
 
 
 def _rule_of(action: Action, decisions: Sequence[Decision], cases: Sequence[Case]) -> str:

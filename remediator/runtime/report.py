@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine.state import LedgerState, Rate
+from remediator.engine.ledger_state import LedgerState, Rate
 from remediator.model.incident import Incident, Phase
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import Instant, format_instant

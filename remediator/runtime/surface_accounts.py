@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine.state import LedgerState, decode_ledger_state
+from remediator.engine.ledger_state import LedgerState
+from remediator.engine.state import decode_ledger_state
 from remediator.model.ids import LEDGER_KEY
 from remediator.model.incident import Incident, Proposal
 from remediator.model.inputs import Pressed

@@ -15,6 +15,10 @@ from tests.acceptance.harness import RETRY_RULE, DaemonProcess, Site, clock, com
 
 pytestmark = [pytest.mark.broker, pytest.mark.subprocesses]
 
+EVERYTHING = {
+    "configuration", "rules", "store", "feed main", "feed main: lag", "feed main: records", "deployment prod",
+    "deployment prod: clock", "deployment prod: reading", "deployment prod: clearing", "daemon", "notify default",
+}  # fmt: skip
 ASKING = RETRY_RULE.replace('mode = "act"', 'mode = "approve"')
 
 
@@ -100,7 +104,11 @@ async def test_the_audit_is_whole_until_somebody_changes_it(place: Site) -> None
         head = out.split("head ")[1].strip()
         lines = [json.dumps(link) for link in await _audit(daemon)]
         frozen = json.loads(lines[-1])["entry"]
-        assert (frozen["actor"], frozen["what"], frozen["why"]) == ("bob (cli) (this machine, no token)", "freeze", "release")
+        assert (frozen["actor"], frozen["what"], frozen["why"]) == (
+            "bob (cli) (this machine, no token)",
+            "freeze",
+            "release",
+        )
         code, out, _ = await command("audit", "export", "--since", "1h", "--config", str(daemon.config))
         assert code == 0
         assert "rule reset" in out
@@ -162,9 +170,7 @@ async def test_doctor_finds_everything_in_order(place: Site) -> None:
         code, checks = await _doctor(place, "--notify", "default", http=http)
         assert code == 0, checks
         assert {status for status, _ in checks.values()} == {"ok"}, checks
-        assert {"configuration", "rules", "store", "feed main", "feed main: lag", "feed main: records", "deployment prod",
-                "deployment prod: clock", "deployment prod: reading", "deployment prod: clearing", "daemon",
-                "notify default"} <= set(checks)  # fmt: skip
+        assert set(checks) >= EVERYTHING
         assert checks["feed main: lag"] == ("ok", "0 records behind")
         assert place.state.clears == 0
 
@@ -180,8 +186,8 @@ async def test_doctor_says_what_is_wrong_where(place: Site) -> None:
     assert place.state.namespace in checks["feed main: namespaces"][1]
     assert checks["store"][0] == checks["daemon"][0] == "warn"
     feed = {**place.settings()["feed"][0], "topics": ["not-there"]}
-    code, checks = await _doctor(place, feed=[feed], deployment=[
-        place.deployment(api={"url": "http://127.0.0.1:1", "username": "a", "password": {"env": "AIRFLOW_PASSWORD"}})])  # fmt: skip
+    api = {"url": "http://127.0.0.1:1", "username": "a", "password": {"env": "AIRFLOW_PASSWORD"}}
+    code, checks = await _doctor(place, feed=[feed], deployment=[place.deployment(api=api)])
     assert code == 1
     assert checks["feed main"] == ("fail", "topics that do not exist or may not be read: not-there")
     assert "does not answer" in checks["deployment prod"][1]

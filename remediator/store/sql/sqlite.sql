@@ -255,7 +255,7 @@ INSERT INTO audit (seq, at, body, prev_hash, hash) VALUES (?, ?, ?, ?, ?)
 UPDATE audit_head SET seq = :seq, hash = :hash
 
 -- name: audit_read
-SELECT seq, at, body, prev_hash, hash FROM audit WHERE seq > :after AND at >= :since ORDER BY seq LIMIT :limit
+SELECT seq, at, CAST(body AS BLOB), prev_hash, hash FROM audit WHERE seq > :after AND at >= :since ORDER BY seq LIMIT :limit
 
 -- name: audit_old
 -- The last of the oldest rows that may go: all before it are older than :before, too.

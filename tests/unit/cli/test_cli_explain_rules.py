@@ -71,6 +71,19 @@ FORMS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("more", [{}, {"logical_date": "2026-11-22T06:00:00Z", "dag_id": "sales"}], ids=str)
+def test_an_event_of_a_rule_test_needs_no_time(rules: Path, more: dict[str, str]) -> None:
+    event = {"type": "task.failed_finally", "deployment": "a", **more}
+    view = final_of(run(rules, "--event", "-", "--json", given=json.dumps(event)))
+    assert (view["type"], view["deployment"], view["dag_id"]) == ("task.failed_finally", "a", more.get("dag_id", ""))
+
+
+def test_a_wrong_field_of_an_event_without_time_is_named(rules: Path) -> None:
+    result = run(rules, "--event", "-", given='{"type": "task.failed", "try_number": "one"}')
+    assert result.exit_code == 2
+    assert "try_number" in result.output
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_an_event_is_read(rules: Path, tmp_path: Path, form: str) -> None:
     text = FORMS[form]()

@@ -103,7 +103,7 @@ def test_rules_that_load_and_can_never_match(rules: Path) -> None:
     file.write_text(f'[[rule]]\nid = "x"\non = "task.failed"\n{where}\ndo = [{{ action = "log" }}]\n')
     result = run("rules", "lint", rules)
     assert result.exit_code == 1
-    assert result.stdout.startswith(f'{file}:1: rule "x" where dag_id: found "a" and not "a"; allowed: ')
+    assert result.stdout.startswith(f'{file}:4: rule "x" where dag_id: found "a" and not "a"; allowed: ')
     assert "2 rules, 1 faults, 0 warnings" in result.stdout
     body = json.loads(run("rules", "lint", rules, "--json").stdout)
     assert (body["ok"], [fault["code"] for fault in body["faults"]]) == (False, ["never-matches"])
