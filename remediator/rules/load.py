@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from os import walk
 from pathlib import Path
 
 import msgspec
@@ -135,19 +134,20 @@ def _walk(path: Path, suffix: str, faults: list[Fault]) -> list[Path]:
         faults.append(Fault(str(path), 0, "", found, "a folder or a .toml file"))
         return []
     files: list[Path] = []
-
-    def report(error: OSError) -> None:
-        faults.append(Fault(str(error.filename), 0, "", str(error.strerror), "a folder that can be read"))
-
-    for folder, folders, names in walk(path, onerror=report):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [file for file in (Path(folder, name) for name in names) if _is_wanted(file, suffix, faults)]
+    pending = [path]
+    while pending:
+        folder = pending.pop()
+        try:
+            inside = [one for one in folder.iterdir() if not one.name.startswith(".")]
+            pending += [one for one in inside if one.is_dir() and not one.is_symlink()]
+        except OSError as error:
+            faults.append(Fault(str(folder), 0, "", str(error.strerror), "a folder that can be read"))
+            continue
+        files += [one for one in inside if _is_wanted(one, suffix, faults)]
     return sorted(files)
 
 
 def _is_wanted(file: Path, suffix: str, faults: list[Fault]) -> bool:
-    if file.name.startswith("."):
-        return False
     try:
         is_file = stat.S_ISREG(file.stat().st_mode)
     except OSError as error:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -126,14 +124,14 @@ def test_a_link_to_nothing_is_a_fault(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_read_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sub").mkdir()
-    scandir = os.scandir
+    iterdir = Path.iterdir
 
-    def refusing(path: Any) -> Iterator[os.DirEntry[str]]:
-        if Path(path).name == "sub":
+    def refusing(path: Path) -> Iterator[Path]:
+        if path.name == "sub":
             raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
+        return iterdir(path)
 
-    monkeypatch.setattr(os, "scandir", refusing)
+    monkeypatch.setattr(Path, "iterdir", refusing)
     (fault,) = faults_of(RULE, tmp_path)
     assert (Path(fault.file), fault.found) == (tmp_path / "sub", "Permission denied")
 
