@@ -66,8 +66,12 @@ class DaemonSurface(AccountsSurface):
             leader=self._leading(),
             rule_set=world.rule_set,
             deployments={
-                name: {"ceiling": deployment.ceiling.value, "feed": deployment.feed, "has_api": deployment.has_api,
-                       **losses(ledger, name, now)}
+                name: {
+                    "ceiling": deployment.ceiling.value,
+                    "feed": deployment.feed,
+                    "has_api": deployment.has_api,
+                    **losses(ledger, name, now),
+                }
                 for name, deployment in self._policy().deployments.items()
             },
         )

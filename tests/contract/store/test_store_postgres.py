@@ -8,6 +8,7 @@ import pytest
 from store_cases import LONG, NOW, PostgresBackend, lease_of, pressed, reasons, retry, step, whole_journal, with_actions
 
 from remediator.model.time import MINUTE
+from remediator.store.inspect import Schema, schema_of
 from remediator.store.port import Fenced, StoreError
 from remediator.store.postgres import PostgresStore
 
@@ -129,3 +130,11 @@ async def test_text_is_compared_by_bytes_as_everywhere_else(shared: PostgresBack
     await with_actions(store, retry("é", "é"), retry("Z", "Z"), retry("a", "a"))
     assert [claim.action.id for claim in await store.claim("w", NOW, MINUTE, 9)] == ["é", "Z", "a"]
     await shared.close()
+
+
+async def test_the_schema_is_looked_at_and_not_made(shared: PostgresBackend) -> None:
+    newest = (await schema_of(shared.url)).newest
+    assert await schema_of(shared.url) == Schema(0, newest)
+    store = await shared.store()
+    assert await schema_of(shared.url) == Schema(newest, newest)
+    await store.close()

@@ -237,6 +237,14 @@ def lengths(low: Duration, high: Duration) -> str:
 
 LIMITS = {
     "rules in a set": f"{load.MAX_RULES:,}",
+    "clauses of a rule or set, its sets filled in": (
+        f"{selection.MAX_CLAUSES:,}; {selection.MAX_CLAUSES_OF_FILE:,} in a file"
+    ),
+    "sets in `use`": f"{selection.MAX_SETS}",
+    "a text with parameters": (
+        f"{expand.MAX_FILLED:,} characters; {expand.MAX_FILLED_OF_RULE:,} in a rule; "
+        f"{expand.MAX_FILLED_OF_FILE:,} in a file"
+    ),
     "a file": f"{MAX_BYTES:,} bytes",
     "`id`": f"{int(rule_table.ID_PATTERN.rpartition(',')[2].rstrip('}')) + 1} characters",
     "`on`": f"{selection.MAX_ON} types of {selection.MAX_TYPE} characters",
