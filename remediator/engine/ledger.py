@@ -114,8 +114,11 @@ def record(context: Context, case: Case, deployment: str, *, helped: bool) -> No
     ledger.breakers[_name(case)] = breaker
     if len(ledger.breakers) > MAX_BREAKERS:
         del ledger.breakers[next(iter(ledger.breakers))]
-    _take_result(context, case, breaker, helped=helped)
     context.touch(LEDGER_KEY)
+    if breaker.counted == case.action_id:
+        return
+    breaker.counted = case.action_id
+    _take_result(context, case, breaker, helped=helped)
     if policy.breaker_sample <= len(breaker.results) and breaker.opened_at is None:
         _open_if_in_vain(context, case, breaker)
 

@@ -17,12 +17,14 @@ class UnderWay(msgspec.Struct):
 class Breaker(msgspec.Struct, omit_defaults=True):
     """How a rule's changes went for one error. results: the latest, oldest first; True: it helped.
 
+    counted: the change whose result was counted last: one clear of many tasks is one result.
     opened_at: since when a person is asked instead. probe: the change that was let through meanwhile.
     """
 
     results: list[bool] = []
     opened_at: Instant | None = None
     probe: str = ""
+    counted: str = ""
 
 
 class Rate(msgspec.Struct):
