@@ -106,9 +106,10 @@ async def test_rerun(airflow: Airflow) -> None:
 @pytest.mark.parametrize("at", [TOKEN, LOOK, 2], ids=["token", "look", "call"])
 async def test_backfill(daily_airflow: Airflow, at: int, arrives: bool) -> None:
     airflow = daily_airflow
-    since = clock() // DAY * DAY - (60 + 10 * at + 5 * arrives) * DAY
+    since = clock() // DAY * DAY - (200 + 100 * at + 50 * arrives) * DAY
+    until = since + 40 * DAY  # long enough not to be over before it is cancelled
     known = {row.id for row in await found(lambda: airflow.client.backfills(DAILY), "the backfills")}
-    outcome = await killed(airflow, action_of(Backfill(DAILY, since, since + DAY, max_active=1)), at, arrives=arrives)
+    outcome = await killed(airflow, action_of(Backfill(DAILY, since, until, max_active=1)), at, arrives=arrives)
     assert isinstance(outcome, Delivered), outcome
     rows = await found(lambda: airflow.client.backfills(DAILY), "the backfills")
     assert [str(row.id) for row in rows if row.id not in known] == [outcome.ref]
