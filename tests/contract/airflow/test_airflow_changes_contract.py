@@ -199,9 +199,9 @@ class TestPauseAndPool:
 class TestSchedule:
     async def test_a_backfill_is_created_once_and_cancelled(self, daily_airflow: Airflow) -> None:
         airflow = daily_airflow
-        since = _day(20)
-        wanted = Backfill(DAILY, since, since + 2 * DAY, max_active=1)
-        assert (await preview(airflow, wanted)).text.startswith(f"backfills 3 dagruns of {DAILY}: ")
+        since = _day(120)
+        wanted = Backfill(DAILY, since, since + 40 * DAY, max_active=1)  # not over before it is cancelled
+        assert (await preview(airflow, wanted)).text.startswith(f"backfills 41 dagruns of {DAILY}: ")
 
         first, again = await twice(airflow, wanted)
         assert isinstance(first, Delivered)
