@@ -60,7 +60,8 @@ class AirflowApi:
         """Every clear of this dagrun that Airflow was asked for, no dry runs: {'owner', 'note', 'task_ids', …}."""
         params = {"dag_id": dag_id, "run_id": run_id, "event": "post_clear_task_instances", "limit": 100}
         answer = await self._row("/api/v2/eventLogs", params)
-        return [{"owner": row["owner"], **json.loads(row["extra"])} for row in answer["event_logs"]]
+        asked = [{"owner": row["owner"], **json.loads(row["extra"])} for row in answer["event_logs"]]
+        return [one for one in asked if one.get("dry_run") is not True]
 
     async def only_clear(self, dag_id: str, run_id: str) -> Row:
         """The clear of this dagrun, which must have been one, and asked for once."""
