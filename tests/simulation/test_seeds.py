@@ -6,7 +6,7 @@ import pytest
 
 from remediator.testing.simulation.run import repeat_with, run_seed, story
 
-BLOCKS = 20
+BLOCKS = 12
 SEEDS_PER_BLOCK = 100
 
 
