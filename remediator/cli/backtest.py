@@ -64,6 +64,10 @@ MostOption = Annotated[int, typer.Option("--max-records", min=1, help="With kafk
 LimitOption = Annotated[int | None, typer.Option(min=0, help="Exit code 1 if there are more.")]
 
 
+def _exceeded(*limits: tuple[str, int | None, int]) -> list[Limit]:
+    return [Limit(name, most, found) for name, most, found in limits if most is not None and found > most]
+
+
 def backtest(
     rules: RulesOption,
     events: EventsOption,
@@ -100,13 +104,12 @@ def backtest(
         deciding = Deciding(survey, bars, is_open=settings is None, as_if_act=as_if_act, assume=assume)
         outcome = deciding.outcome(spec, str(rules))
         changes = difference(deciding.outcome(other, against), outcome) if other is not None else None
-    limits = (
+    exceeded = _exceeded(
         ("pages", max_pages, outcome.count("paged")),
         ("actions", max_actions, outcome.count(*ACTIONS)),
         ("firings", max_firings, outcome.count(*FIRINGS)),
         ("dead letters", max_dead_letters, survey.counts.dead_letters),
     )
-    exceeded = [Limit(name, most, found) for name, most, found in limits if most is not None and found > most]
     result = Result(survey.counts, outcome, assume.value, left_unread, exceeded, against, changes)
     if as_json:
         say_json(object_of(result))

@@ -210,11 +210,7 @@ def final(
     before = run.cases.pop(name, None)
     if before is not None:
         approvals.withdraw(context, state, before)
-    under_way = before is not None and before.phase in (CasePhase.VERIFYING, CasePhase.ISSUED, CasePhase.CHECKING)
-    if before is not None and under_way and unverified:
-        response.update_incident(context, state, identity, Handling.NONE, "the scheduler could not be asked")
-    elif before is not None and under_way:
-        did_not_help(context, state, before, f"{name} failed again at try {event.try_number}")
+        _end_change(context, state, before, name, event, unverified=unverified)
     ledger.count_failure(context, state.deployment)
     derived = msgspec.structs.replace(event, type="task.failed_finally")
     told = "unverified: the scheduler could not be asked" if unverified else "Airflow's retries are spent"
@@ -243,6 +239,17 @@ def final(
     if before is not None and before.incident != identity:
         _close_if_over(context, state, before, Reason.INCIDENT_JOINED, "its failure belongs to another incident now")
     response.proceed(context, state, run_id, run, case)
+
+
+def _end_change(context: Context, state: DagState, before: Case, name: str, event: Event, *, unverified: bool) -> None:
+    """The failure is back while a change of it was under way: in vain, as far as anybody could look."""
+    if before.phase not in (CasePhase.VERIFYING, CasePhase.ISSUED, CasePhase.CHECKING):
+        return
+    if unverified:
+        identity = incident.incident_id(state.deployment, state.dag_id, event.task_id or "")
+        response.update_incident(context, state, identity, Handling.NONE, "the scheduler could not be asked")
+    else:
+        did_not_help(context, state, before, f"{name} failed again at try {event.try_number}")
 
 
 def slim(event: Event) -> Event:
