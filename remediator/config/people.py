@@ -76,7 +76,7 @@ def _read_route(table: Table, name: str, kinds: Mapping[str, str]) -> Route:
         name=name,
         destinations=tuple(_read_destination(one, kinds) for one in table.tables("destinations")),
         fallback=table.text("fallback"),
-        pages_per_hour=table.optional_integer("pages_per_hour", 1, 10_000),
+        pages_per_hour=table.integer("pages_per_hour", Route("").pages_per_hour, 1, 10_000),
     )
     if table.data.get("destinations") == []:
         table.fault("destinations", "an empty list", "at least one destination")

@@ -27,6 +27,7 @@ RANGES: dict[str, tuple[Duration, Duration]] = {
     "sweep_every": (5 * SECOND, 1 * DAY),
     "survey_every": (5 * SECOND, 1 * DAY),
     "breaker_rest": (1 * SECOND, 7 * DAY),
+    "breaker_rest_max": (1 * SECOND, 7 * DAY),
     "proposal_expiry": (1 * SECOND, 7 * DAY),
     "sweep_overlap": (0, 1 * DAY),
     "action_expiry": (10 * SECOND, 7 * DAY),
@@ -76,6 +77,8 @@ def _read_cap(table: Table, default: Budget) -> Budget:
 def _check_order(table: Table, policy: Policy) -> None:
     if policy.look_again > policy.look_again_max:
         table.fault("look_again", "more than look_again_max", "at most look_again_max")
+    if policy.breaker_rest > policy.breaker_rest_max:
+        table.fault("breaker_rest", "more than breaker_rest_max", "at most breaker_rest_max")
     if policy.behind_after > policy.blind_after:
         table.fault("behind_after", "more than blind_after", "at most blind_after")
 

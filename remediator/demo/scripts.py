@@ -123,7 +123,8 @@ def breaker() -> Timeline:
     for number in range(3):
         fails(line, run_id=f"manual__{number}").at(f"{10 * number + 1}m")
         fails(line, 2, run_id=f"manual__{number}").at(f"{10 * number + 5}m")
-    return fails(line, run_id="manual__3").at("35m")
+    fails(line, run_id="manual__3").at("27m")
+    return well(line, 2, run_id="manual__3").at("33m")
 
 
 def capped() -> Timeline:
@@ -198,7 +199,8 @@ SCRIPTS: tuple[Script, ...] = (
     Script("unanswered", "A question that nobody answered", "It expires, and somebody is paged.", unanswered),
     Script("blast_radius", "A change that would touch too much", "Airflow's dry run says how much.", blast_radius,
            ("airflow.retry",)),
-    Script("breaker", "A rule that does not help is stopped", "From then on it asks.", breaker),
+    Script("breaker", "A rule that does not help is stopped",
+           "What comes then waits, until one try helps or a person decides.", breaker),
     Script("capped", "Too much at once", "The change waits for its turn; none is lost.", capped, ("airflow.retry",)),
     Script("maintenance", "Maintenance", "Changes wait for its end.", maintenance),
     Script("frozen", "The freeze", "What it holds is decided anew after it.", frozen),

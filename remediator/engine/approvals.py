@@ -5,19 +5,27 @@ Owns proposals. What comes after one is response.py's.
 
 from __future__ import annotations
 
+import msgspec
+
 from remediator.engine import incident, tell
 from remediator.engine.context import Context
+from remediator.engine.ledger import is_power_of_two
 from remediator.engine.state import Case, CasePhase, DagState, OpenIncident
-from remediator.engine.steps import approval_of, rule_of, step_name, task_of
+from remediator.engine.steps import RETRY, approval_of, rule_of, step_name, task_of
 from remediator.model.ids import stable_id
 from remediator.model.incident import Handling, Proposal
 from remediator.model.reasons import Reason
 from remediator.model.time import format_instant
 from remediator.rules.spec import Step
 
+MANY = "; for "
+"""Before the number of task instances in a question about many."""
+
 
 def propose(context: Context, state: DagState, case: Case, step: Step, text: str) -> None:
     """Ask, where the rule tells people, and wait."""
+    if step.action == RETRY and _joins(context, state, case):
+        return
     held = state.incidents[case.incident]
     cause = (case.incident, held.incident.cause, task_of(case), case.event.run_id, step_name(case), context.position)
     expires = context.now + context.policy.proposal_expiry
@@ -32,33 +40,61 @@ def propose(context: Context, state: DagState, case: Case, step: Step, text: str
     proposals = (*held.incident.proposals, proposal)
     incident.change(context, held, proposals=proposals, status=status, handling=Handling.NONE)
     tell.update(context, held)
-    asked = _asked(context, case)
-    tell.tell(context, held, asked.to or context.policy.unclassified_route, paged=asked.action == "page")
-    case.told = case.told or asked.action == "page"
+    asks = asked(context, case)
+    tell.tell(context, held, asks.to or context.policy.unclassified_route, paged=asks.action == "page")
+    case.told = case.told or asks.action == "page"
 
 
-def _asked(context: Context, case: Case) -> Step:
+def asked(context: Context, case: Case) -> Step:
     """Whom to ask, as the rule tells people: who hears of what it does, else who hears of what it could not do."""
     rule = rule_of(context, case.rule)
     told = (step for step in (*rule.do, *rule.otherwise) if step.to)
     return next(told, Step(action="page", to=context.policy.unclassified_route))
 
 
-def find(state: DagState, proposal_id: str) -> tuple[str, Case] | None:
-    """The case that waits for this proposal, and its dagrun."""
-    for run_id, run in state.dagruns.items():
-        for case in run.cases.values():
-            if case.proposal == proposal_id and case.phase is CasePhase.PROPOSED:
-                return run_id, case
-    return None
+def _joins(context: Context, state: DagState, case: Case) -> bool:
+    """One clear retries many task instances of a dagrun, so one question is enough for those of one incident."""
+    wanted, place = approval_of(context, case), (case.incident, case.event.run_id)
+    waiting = (one for run in state.dagruns.values() for one in run.cases.values() if one.phase is CasePhase.PROPOSED)
+    first = next((one for one in waiting if one.asked == wanted and (one.incident, one.event.run_id) == place), None)
+    if first is None:
+        return False
+    case.asked, case.phase, case.proposal, case.due = wanted, CasePhase.PROPOSED, first.proposal, first.due
+    case.feed_due, case.thaw, case.told = None, False, first.told
+    text = f"{task_of(case)} joins proposal {first.proposal}"
+    context.decide(Reason.PROPOSED, text, incident=case.incident, rule=case.rule)
+    count = len(find(state, first.proposal))
+    if is_power_of_two(count):
+        _say_how_many(context, state.incidents[case.incident], first.proposal, count)
+    return True
+
+
+def _say_how_many(context: Context, held: OpenIncident, proposal_id: str, count: int) -> None:
+    proposals = tuple(
+        msgspec.structs.replace(one, text=f"{one.text.partition(MANY)[0]}{MANY}{count} task instances or more")
+        if one.id == proposal_id
+        else one
+        for one in held.incident.proposals
+    )
+    incident.change(context, held, proposals=proposals)
+    tell.update(context, held)
+
+
+def find(state: DagState, proposal_id: str) -> list[tuple[str, Case]]:
+    """The cases that wait for this proposal, each with its dagrun."""
+    return [
+        (run_id, case)
+        for run_id, run in state.dagruns.items()
+        for case in run.cases.values()
+        if case.proposal == proposal_id and case.phase is CasePhase.PROPOSED
+    ]
 
 
 def withdraw(context: Context, state: DagState, case: Case) -> None:
     """The question is answered, or is none any more."""
-    held = state.incidents.get(case.incident)
-    if held is not None and case.proposal:
-        _without(context, held, case.proposal)
-    case.proposal = ""
+    held, proposal, case.proposal = state.incidents.get(case.incident), case.proposal, ""
+    if held is not None and proposal and not find(state, proposal):
+        _without(context, held, proposal)
 
 
 def _without(context: Context, held: OpenIncident, proposal_id: str) -> None:

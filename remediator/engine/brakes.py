@@ -5,9 +5,10 @@ Owns their order, budgets, ceilings, never-retry lists and `allow`. Issues nothi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from remediator.engine import budget, ledger
+from remediator.engine import breakers, budget, ledger
 from remediator.engine.context import Context
 from remediator.engine.state import Case, DagRunState, DagState
 from remediator.engine.steps import RETRY, approval_of, counted_as, counter_of, next_step, rule_of, task_of
@@ -21,7 +22,7 @@ from remediator.rules.spec import Rule
 
 Brake = tuple[Reason, str]
 
-ASKS = frozenset({Reason.APPROVAL_NEEDED, Reason.BREAKER_OPEN, Reason.TOO_MANY_AFFECTED})
+ASKS = frozenset({Reason.APPROVAL_NEEDED, Reason.TOO_MANY_AFFECTED})
 """Brakes that a person can lift."""
 FIRST_WAIT: Duration = 10 * SECOND
 LONGEST_WAIT: Duration = 5 * MINUTE
@@ -57,6 +58,7 @@ def change_brake(context: Context, state: DagState, run: DagRunState, case: Case
         not_permitted(context, rule, deployment, step.action)
         or _spent(context, state, run, case, rule, step.max_attempts)
         or asks(context, rule, deployment, case, step.action)
+        or behind_breaker(context, case)
         or ((Reason.FROZEN, "the freeze is on") if context.world.frozen else None)
     )
 
@@ -102,7 +104,12 @@ def asks(context: Context, rule: Rule, deployment: DeploymentPolicy, case: Case,
             return Reason.APPROVAL_NEEDED, f"{who} allows changes only with a person's approval"
     if action == "airflow.mark":
         return Reason.APPROVAL_NEEDED, "what is marked by hand is decided by a person"
-    why = ledger.breaker_open(context, case)
+    return None
+
+
+def behind_breaker(context: Context, case: Case) -> Brake | None:
+    """The rule does not help against this error lately. Who said yes to this very change knows better."""
+    why = "" if approval_of(context, case) in case.approved else breakers.open_for(context, case)
     return (Reason.BREAKER_OPEN, why) if why else None
 
 
@@ -169,34 +176,39 @@ def targets_of(state: DagState, case: Case, rule: Rule) -> dict[str, str]:
     }
 
 
-def spend(context: Context, state: DagState, run: DagRunState, case: Case) -> None:
-    """A change is issued: it counts for its step, its task and every target that some rule has a budget for."""
-    counts = run.attempts.setdefault(task_of(case), {})
-    counter = counter_of(context, case)
-    counts[counter] = counts.get(counter, 0) + 1
-    task_id = counted_as(case)
-    state.budgets[task_id] = [*budget.pruned(state.budgets.get(task_id, []), context.now), context.now]
-    for target, place in targets_of(state, case, rule_of(context, case.rule)).items():
-        if target in context.rules.budget_targets:
-            before = context.ledger.spent.get(place, [])
-            context.ledger.spent[place] = [*budget.pruned(before, context.now), context.now]
+def spend(context: Context, state: DagState, run: DagRunState, cases: Sequence[Case]) -> None:
+    """One change is issued for the cases: an attempt of each, and one for every task and target that has a budget."""
+    for case in cases:
+        counts = run.attempts.setdefault(task_of(case), {})
+        counter = counter_of(context, case)
+        counts[counter] = counts.get(counter, 0) + 1
+    for task_id in dict.fromkeys(counted_as(case) for case in cases):
+        state.budgets[task_id] = [*budget.pruned(state.budgets.get(task_id, []), context.now), context.now]
+    for place in _places(context, state, cases):
+        before = context.ledger.spent.get(place, [])
+        context.ledger.spent[place] = [*budget.pruned(before, context.now), context.now]
+        context.touch(LEDGER_KEY)
+
+
+def refund(context: Context, state: DagState, run: DagRunState, cases: Sequence[Case]) -> None:
+    """The target refused the change: nothing was done, so nothing counts as spent."""
+    for case in cases:
+        counts = run.attempts.get(task_of(case), {})
+        counter = counter_of(context, case)
+        if counts.get(counter, 0) > 0:
+            counts[counter] -= 1
+    for task_id in dict.fromkeys(counted_as(case) for case in cases):
+        if state.budgets.get(task_id):
+            state.budgets[task_id].pop()
+    for place in _places(context, state, cases):
+        if context.ledger.spent.get(place):
+            context.ledger.spent[place].pop()
             context.touch(LEDGER_KEY)
 
 
-def refund(context: Context, state: DagState, run: DagRunState, case: Case) -> None:
-    """The target refused: nothing was changed, so nothing counts as spent."""
-    counts = run.attempts.get(task_of(case), {})
-    counter = counter_of(context, case)
-    if counts.get(counter, 0) > 0:
-        counts[counter] -= 1
-    for spent in (state.budgets.get(counted_as(case), []), *_shared(context, state, case)):
-        if spent:
-            spent.pop()
-
-
-def _shared(context: Context, state: DagState, case: Case) -> list[list[int]]:
-    places = targets_of(state, case, rule_of(context, case.rule)).values()
-    found = [context.ledger.spent[place] for place in places if place in context.ledger.spent]
-    if found:
-        context.touch(LEDGER_KEY)
-    return found
+def _places(context: Context, state: DagState, cases: Sequence[Case]) -> list[str]:
+    """What some rule has a budget for, beyond the tasks themselves; each once."""
+    found = (targets_of(state, case, rule_of(context, case.rule)).items() for case in cases)
+    return list(
+        dict.fromkeys(place for each in found for target, place in each if target in context.rules.budget_targets)
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine import brakes, incident, ledger
+from remediator.engine import brakes, breakers, incident, ledger
 from remediator.engine.context import Alert, Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Undo
 from remediator.engine.steps import approval_of, rule_of, step_name, task_of
@@ -70,9 +70,9 @@ def issue(context: Context, state: DagState, run: DagRunState, case: Case, step:
     context.act(action)
     if step.undo_after and isinstance(params, Pause | Pool | Scale):
         state.undo_plans[action_id] = Undo(step.undo_after, deployment, params, case.incident, action_id)
-    brakes.spend(context, state, run, case)
+    brakes.spend(context, state, run, [case])
     ledger.begin(context, deployment, action_id, step.verify + context.policy.action_expiry)
-    ledger.note_probe(context, case, action_id)
+    breakers.note_probe(context, case, action_id)
     case.phase, case.action_id, case.due, case.change = CasePhase.ISSUED, action_id, None, action.kind
     text = f"{step.action} {target_of(params)}"
     context.decide(Reason.CHANGE_ISSUED, text, incident=case.incident, action_id=action_id, rule=case.rule)

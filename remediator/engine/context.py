@@ -11,7 +11,7 @@ from remediator.engine.state import ConditionsState, WorldState
 from remediator.model.action import Action
 from remediator.model.event import Event
 from remediator.model.firing import Firing
-from remediator.model.incident import Incident
+from remediator.model.incident import Incident, Proposal
 from remediator.model.policy import DeploymentPolicy, Policy
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import Instant
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Alert(msgspec.Struct, frozen=True):
     """Something wrong with remediator's own sight or reach: the world makes an incident of it.
 
-    route: who is told; '': who is told of the daemon itself.
+    route: who is told; '': who is told of the daemon itself. paged: they are woken. is_over: it ends, for what the text
+    says. proposals: what people may answer.
     """
 
     kind: str
@@ -32,6 +33,9 @@ class Alert(msgspec.Struct, frozen=True):
     text: str
     reason: Reason = Reason.SELF_ALERT
     route: str = ""
+    paged: bool = False
+    is_over: bool = False
+    proposals: tuple[Proposal, ...] = ()
 
 
 class Calm(msgspec.Struct, frozen=True):
@@ -63,6 +67,8 @@ class Effects(msgspec.Struct):
     """Firings of detectors: incidents, and members of compounds."""
     calms: list[Calm] = []
     """Cases of detectors that are over."""
+    wakes: list[str] = []
+    """Clocks on which everybody is to be woken."""
     touched: set[str] = set()
     """Shared keys that were changed."""
 

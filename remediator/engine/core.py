@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine import dag, detector, feeds, routing, surveys, world
+from remediator.engine import dag, detector, feeds, routing, surveys, waking, world
 from remediator.engine.context import Context, Effects
 from remediator.engine.ledger_state import LedgerState
 from remediator.engine.routing import Message
@@ -52,7 +52,7 @@ from remediator.model.reasons import Decision
 from remediator.model.time import Instant
 from remediator.rules.index import RuleSet
 
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 """Raised when the same journal would give other effects: replays across versions are not comparable."""
 
 SHARED_KEYS = (WORLD_KEY, LEDGER_KEY, CONDITIONS_KEY)
@@ -242,6 +242,8 @@ class Core:
                 self._wake(self._timers.pop_due(f"feed:{feed}", reached))
             case Tick():
                 self._wake(self._timers.pop_due("now", self.world.now))
+            case Pressed(command="approve" | "reject", key=key) if key == WORLD_KEY:
+                self._step_world(world.on_answered, given)
             case Pressed(command="approve" | "reject", key=key):
                 if key.startswith("dag:"):
                     self._queue.append(Message(key, lambda context, state: dag.on_pressed(context, state, given)))
@@ -262,7 +264,7 @@ class Core:
         self._step_world(world.on_pressed, pressed)
         if not self.world.frozen:
             due = self._timers.pop_due("thaw", self.world.now)
-            self._queue.extend(Message(key, dag.on_thaw) for key in due)
+            self._queue.extend(Message(key, waking.on_thaw) for key in due)
 
     def _wake(self, keys: list[str]) -> None:
         for key in keys:
@@ -289,7 +291,7 @@ class Core:
             timers, is_empty = detector.timers(context, state), detector.is_over(context, state)
         else:
             dag.settle(context, state)
-            timers, is_empty = dag.timers(context, state), state.is_empty
+            timers, is_empty = waking.timers(context, state), state.is_empty
         if is_empty:
             self.states[key] = None
             timers = {}
@@ -317,6 +319,9 @@ class Core:
             alerts, effects.alerts = effects.alerts, []
             for alert in alerts:
                 self._step_world(world.on_alert, alert)
+        wakes, effects.wakes = effects.wakes, []
+        for clock in wakes:
+            self._wake(self._timers.pop_due(clock, self.world.now))
         if effects.events or effects.nudges or effects.finals or effects.firings or effects.calms:
             self._queue.extend(routing.of_effects(self._context(WORLD_KEY)))
             self._take_touched()

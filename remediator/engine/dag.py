@@ -5,8 +5,6 @@ from __future__ import annotations
 from remediator.engine import (
     budget,
     changes,
-    feeds,
-    firing,
     incident,
     judge,
     ledger,
@@ -15,15 +13,15 @@ from remediator.engine import (
     retries,
     tails,
     tell,
+    waking,
 )
 from remediator.engine.context import Context
-from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState, task_key
-from remediator.engine.steps import UNCLASSIFIED
+from remediator.engine.state import CasePhase, DagRunState, DagState, task_key
 from remediator.model.action import CHANGES_TARGET
 from remediator.model.event import DAGRUN_TERMINAL, TERMINAL, Event
 from remediator.model.inputs import Fact, Looked, Performed, Pressed, Tailed
 from remediator.model.reasons import Reason
-from remediator.model.time import MINUTE, SECOND, Instant, format_duration
+from remediator.model.time import MINUTE, SECOND, format_duration
 from remediator.model.truth import DagRunRef
 
 MAX_DAGRUNS = 500
@@ -70,7 +68,7 @@ def _on_task_failed(context: Context, state: DagState, event: Event, run_id: str
     state.tags = event.tags or state.tags
     context.decide(Reason.SUSPECTED, f"{name} try {claimed} of dagrun {run_id} is said to have failed",
                    incident=identity)  # fmt: skip
-    if _has_api(context, state):
+    if waking.has_api(context, state):
         found = run.unaccounted.pop(name, None)
         if found is not None:
             late = format_duration((context.now - found.found_at) // SECOND * SECOND)
@@ -97,7 +95,7 @@ def _on_dagrun_ended(context: Context, state: DagState, event: Event, run_id: st
     if run.ended is not None and ended <= run.ended and not run.is_open:
         return
     run.ended = max(run.ended or 0, ended)
-    if _has_api(context, state):
+    if waking.has_api(context, state):
         looks.want_fresh(run, context.now)
         return
     for name in list(run.suspects) if failed else ():
@@ -115,7 +113,7 @@ def _infer_final(context: Context, state: DagState, run_id: str, run: DagRunStat
 
 def _on_task_success(context: Context, state: DagState, event: Event, run_id: str) -> None:
     name = task_key(event.task_id or "", event.map_index)
-    has_api = _has_api(context, state)
+    has_api = waking.has_api(context, state)
     for other_id, run in state.dagruns.items():
         if _is_earlier(run_id, other_id):
             continue  # a backfill that succeeds repairs nothing of what failed after it
@@ -135,11 +133,6 @@ def _is_earlier(run_id: str, other_id: str) -> bool:
     kind, _, at = run_id.partition("__")
     other_kind, _, other_at = other_id.partition("__")
     return bool(at) and kind == other_kind and at < other_at
-
-
-def _has_api(context: Context, state: DagState) -> bool:
-    deployment = context.deployment(state.deployment)
-    return deployment is not None and deployment.has_api
 
 
 def _run(context: Context, state: DagState, run_id: str) -> DagRunState:
@@ -176,7 +169,7 @@ def _on_unreachable(context: Context, state: DagState, run_id: str, run: DagRunS
     if run.unreachable_since is None:
         run.unreachable_since = context.now
         context.decide(Reason.UNREACHABLE, error)
-    if _has_api(context, state):  # else nobody will ever answer: the deployment was removed
+    if waking.has_api(context, state):  # else nobody will ever answer: the deployment was removed
         looks.want_again(context, run)
         if context.now - run.unreachable_since < context.policy.hold_max:
             return
@@ -226,21 +219,13 @@ def on_wake(context: Context, state: DagState) -> None:
     """A timer is due or a watermark has passed: `settle` does what there is to do."""
 
 
-def on_thaw(context: Context, state: DagState) -> None:
-    """The freeze is over: what it held is decided anew."""
-    for run_id, run in state.dagruns.items():
-        for case in run.cases.values():
-            if case.phase is CasePhase.HELD and case.thaw:
-                _release(context, state, run_id, run, case, timed_out=False)
-
-
 def settle(context: Context, state: DagState) -> None:
     """Ends every step: whatever is due by now is done, whatever led here. No timer is left in the past."""
-    mark = _watermark(context, state)
+    mark = waking.watermark(context, state)
     for run_id, run in list(state.dagruns.items()):
         if not run.is_open:
             continue
-        _wake_cases(context, state, run_id, run, mark)
+        waking.wake_cases(context, state, run_id, run, mark)
         retries.issue_retries(context, state, run_id, run)
         looks.issue_due(context, state, run_id, run)
     changes.issue_undos(context, state)
@@ -254,70 +239,6 @@ def _end_changes(context: Context, state: DagState) -> None:
         active = {case.action_id for run in state.dagruns.values() for case in run.cases.values()
                   if case.phase in (CasePhase.ISSUED, CasePhase.VERIFYING)}  # fmt: skip
         ledger.end_others(context, deployment, active)
-
-
-def _wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState, mark: Instant) -> None:
-    judge.settle_unaccounted(context, state, run_id, run, mark)
-    for name, case in list(run.cases.items()):
-        timed_out = case.due is not None and case.due <= context.now
-        passed = mark if state.deployment else _watermark_of(context, case.event.deployment)
-        released = case.feed_due is not None and passed >= case.feed_due
-        if (timed_out or released) and case.phase is not CasePhase.ISSUED and _is_orphan(context, run_id, case):
-            judge.end_case(context, state, run, name, Reason.RULE_REMOVED, f"rule {case.rule!r} was removed")
-        elif case.phase is CasePhase.HELD and (timed_out or released):
-            _release(context, state, run_id, run, case, timed_out=timed_out)
-        elif case.phase is CasePhase.VERIFYING and timed_out and not run.look and run.look_due is None:
-            looks.want(run, context.now)
-        elif case.phase is CasePhase.PROPOSED and timed_out:
-            response.expire_proposal(context, state, run_id, case)
-        elif case.phase is CasePhase.WAITING and timed_out:
-            _end_wait(context, state, run_id, run, case)
-        elif case.phase is CasePhase.TOLD and timed_out and firing.is_calm(context, run_id, case):
-            quiet = format_duration(context.policy.calm_after)
-            judge.end_case(context, state, run, name, Reason.CALMED, f"nothing more within {quiet}")
-        elif case.phase is CasePhase.TOLD and timed_out:
-            case.due = context.now + context.policy.told_look_every
-            if run_id != NO_DAGRUN and _has_api(context, state):
-                looks.want(run, context.now)
-            else:
-                response.tell_again(context, state, case)
-
-
-def _end_wait(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case) -> None:
-    """A step's turn has come: on a fresh truth, where there is one to be had."""
-    if run_id != NO_DAGRUN and _has_api(context, state) and not case.unverified:
-        case.due = None
-        looks.want_fresh(run, context.now)
-    else:
-        response.proceed(context, state, run_id, run, case)
-
-
-def _is_orphan(context: Context, run_id: str, case: Case) -> bool:
-    """A firing whose rule was removed: nothing says any more what would end it."""
-    return run_id == NO_DAGRUN and case.rule != UNCLASSIFIED and case.rule not in context.rules.rules
-
-
-def _release(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, *, timed_out: bool) -> None:
-    """What was held is decided anew, on a fresh truth."""
-    held_for = "frozen" if case.thaw else "catching up"
-    case.feed_due, case.thaw = None, False
-    if timed_out:
-        case.hold_over, case.due = True, None
-        case.why = case.why or f"{Reason.HELD_TOO_LONG.value}: {held_for}"
-        context.decide(Reason.HELD_TOO_LONG, held_for, incident=case.incident, rule=case.rule)
-    if _has_api(context, state) and not case.unverified:
-        looks.want_fresh(run, context.now)
-    else:
-        response.proceed(context, state, run_id, run, case)
-
-
-def _watermark(context: Context, state: DagState) -> Instant:
-    return _watermark_of(context, state.deployment)
-
-
-def _watermark_of(context: Context, name: str) -> Instant:
-    deployment = context.deployment(name)
-    return feeds.watermark(context.world.feeds, deployment.feed, context.policy) if deployment else 0
 
 
 def _forget(context: Context, state: DagState) -> None:
@@ -360,37 +281,3 @@ def _expire_incidents(context: Context, state: DagState) -> None:
         )
         if closed is not None:
             tell.update(context, closed)
-
-
-def timers(context: Context, state: DagState) -> dict[str, Instant]:
-    """When the state must be woken, by clock: 'now', the feed's watermark, 'thaw'.
-
-    A case whose time has passed waits for a look, not for another tick.
-    """
-    deployment = context.deployment(state.deployment)
-    feed = f"feed:{deployment.feed}" if deployment is not None else ""
-    found: dict[str, Instant] = {}
-
-    def add(clock: str, at: Instant | None) -> None:
-        if at is not None and clock:
-            found[clock] = min(at, found.get(clock, at))
-
-    for run in state.dagruns.values():
-        if not run.is_open:
-            continue
-        add("now", run.look_due if not run.look else None)
-        for case in run.cases.values():
-            add("now", case.due if case.due is not None and case.due > context.now else None)
-            own = context.deployment(case.event.deployment)
-            add(feed or (f"feed:{own.feed}" if own is not None else ""), case.feed_due)
-            add("thaw", 0 if case.thaw else None)
-        for waiting in run.unaccounted.values():
-            add("now", None if waiting.confirming else waiting.due)
-            add(feed, None if waiting.confirming else waiting.feed_due)
-    if state.dagruns:
-        add("now", state.forget_at)
-    for undo in state.undos:
-        add("now", undo.due)
-    for held in state.incidents.values():
-        add("now", held.incident.opened_at + context.policy.incident_expiry)
-    return found

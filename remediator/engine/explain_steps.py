@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 import msgspec
 
-from remediator.engine import budget, feeds, incident, ledger
+from remediator.engine import budget, feeds, incident
 from remediator.engine.brakes import (
     ELSEWHERE,
     ON_TASKS,
     asks,
+    behind_breaker,
     is_own_host,
     issue_brake,
     never_retry,
@@ -35,7 +36,7 @@ from remediator.engine.explain_views import (
     worst,
 )
 from remediator.engine.state import Case, DagRunState, DagState, OpenIncident
-from remediator.engine.steps import DO, OTHERWISE, RETRY, counter_of, step_name, task_of
+from remediator.engine.steps import DO, OTHERWISE, RETRY, approval_of, counter_of, task_of
 from remediator.model.action import CHANGE_STEPS
 from remediator.model.policy import Budget, DeploymentPolicy, Mode
 from remediator.model.reasons import Reason
@@ -123,7 +124,7 @@ def _route(context: Context, held: OpenIncident, step: Step) -> Check:
         return Check("route", NO, f"route {name!r} knows of this episode already")
     places = ", ".join(f"{one.kind} {one.channel or one.receiver}".strip() for one in new)
     paged = sum(at > context.now - HOUR for at in context.ledger.pages.get(name, []))
-    if step.action == "page" and route.pages_per_hour is not None and paged >= route.pages_per_hour:
+    if step.action == "page" and paged >= route.pages_per_hour:
         text = f"route {name!r}: {paged} of {route.pages_per_hour} pages of this hour are used: told in a digest"
         return Check("route", WAIT, text)
     return Check("route", YES, f"route {name!r}: {places}")
@@ -186,7 +187,7 @@ def _counts(context: Context, rule: Rule, ground: Ground, step: Step) -> Iterato
 
 def _persons(context: Context, rule: Rule, deployment: DeploymentPolicy, ground: Ground, step: Step) -> Iterator[Check]:
     """What only a person can lift."""
-    who = ground.case.approved.get(step_name(ground.case))
+    who = ground.case.approved.get(approval_of(context, ground.case))
     brake = asks(context, rule, deployment, ground.case, step.action)
     if who is not None:
         yield Check("approval", YES, f"{who} said yes")
@@ -194,8 +195,8 @@ def _persons(context: Context, rule: Rule, deployment: DeploymentPolicy, ground:
         yield Check("approval", WAIT, f"{brake[1]}: a person is asked")
     else:
         yield Check("approval", YES, "nobody has to be asked")
-    why = "" if who is not None else ledger.breaker_open(context, ground.case)
-    yield Check("breaker", WAIT if why else YES, f"{why}: a person is asked" if why else "it is closed")
+    held = behind_breaker(context, ground.case)
+    yield Check("breaker", WAIT if held else YES, f"{held[1]}: it waits" if held else "it is closed")
 
 
 def _moment(context: Context, ground: Ground) -> Iterator[Check]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from remediator.engine import approvals, conditions, incident, ledger, looks, response, tell
+from remediator.engine import approvals, breakers, conditions, incident, ledger, looks, response, tell
 from remediator.engine.context import Context
 from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState, Unaccounted, task_key
 from remediator.engine.steps import PROVED_BY_LOOKS, UNCLASSIFIED, task_of
@@ -22,6 +22,10 @@ from remediator.rules.signature import signature
 WILL_RUN_AGAIN = frozenset({"up_for_retry", "scheduled", "queued", "none", "", "restarting", "up_for_reschedule"})
 """States of a task instance whose next try needs nobody's help."""
 DAGRUN_OVER = frozenset({"success", "failed"})
+
+
+UNDER_WAY = (CasePhase.PLANNED, CasePhase.ISSUED, CasePhase.VERIFYING)
+"""Something is being done about it."""
 
 
 def judge(context: Context, state: DagState, run_id: str, run: DagRunState, truth: DagRunTruth) -> None:
@@ -322,7 +326,7 @@ def did_not_help(context: Context, state: DagState, case: Case, text: str) -> No
     """The retry was in vain: it stays counted."""
     case.why = f"{Reason.DID_NOT_HELP.value}: {text}"
     context.decide(Reason.DID_NOT_HELP, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
-    ledger.record(context, case, state.deployment, helped=False)
+    breakers.record(context, case, state.deployment, helped=False)
     response.update_incident(context, state, case.incident, Handling.NONE, "a retry did not help")
 
 
@@ -340,16 +344,26 @@ def end_case(
     case = run.cases.pop(name)
     context.decide(reason, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
     if reason is Reason.HELPED:
-        ledger.record(context, case, state.deployment, helped=True)
+        breakers.record(context, case, state.deployment, helped=True)
     approvals.withdraw(context, state, case)
     _close_if_over(context, state, case, reason, text, helped=helped)
+
+
+def _say_what_is_left(context: Context, state: DagState, identity: str, text: str, left: list[Case]) -> None:
+    """One failure of the incident is over and others go on: what is shown must not be that of the one."""
+    if not any(other.phase in UNDER_WAY for other in left):
+        why = next((other.why for other in left if other.why), "")
+        response.update_incident(context, state, identity, Handling.NONE, f"{text}; {why or 'others go on'}")
 
 
 def _close_if_over(
     context: Context, state: DagState, case: Case, reason: Reason, text: str, *, helped: bool = False
 ) -> None:
     """The incident ends with its last case."""
-    if any(other.incident == case.incident for each in state.dagruns.values() for other in each.cases.values()):
+    others = [other for each in state.dagruns.values() for other in each.cases.values()]
+    left = [other for other in others if other.incident == case.incident]
+    if left:
+        _say_what_is_left(context, state, case.incident, text, left)
         return
     held = incident.close(context, state, case.incident, reason, text, helped=helped)
     if NO_DAGRUN in state.dagruns:

@@ -17,14 +17,22 @@ class UnderWay(msgspec.Struct):
 class Breaker(msgspec.Struct, omit_defaults=True):
     """How a rule's changes went for one error. results: the latest, oldest first; True: it helped.
 
-    counted: the change whose result was counted last: one clear of many tasks is one result.
-    opened_at: since when a person is asked instead. probe: the change that was let through meanwhile.
+    results_of: the changes whose result was counted lately: one clear of many tasks is one result.
+    opened_at: since when cases wait, of the last probe in vain if there was one. in_vain: probes that did not help.
+    probe: the change that was let through meanwhile. turn_until: till then the one whose turn it is may issue it.
+    waiting: cases that have begun to wait since it opened. proposal: the question to people whether to go on.
+    given_up: a person said no to it: people are told instead of waiting.
     """
 
     results: list[bool] = []
+    results_of: list[str] = []
     opened_at: Instant | None = None
+    in_vain: int = 0
     probe: str = ""
-    counted: str = ""
+    turn_until: Instant = 0
+    waiting: int = 0
+    proposal: str = ""
+    given_up: bool = False
 
 
 class Rate(msgspec.Struct):
@@ -32,6 +40,13 @@ class Rate(msgspec.Struct):
 
     helped: int = 0
     in_vain: int = 0
+
+
+class Digest(msgspec.Struct, omit_defaults=True):
+    """Pages of one route that were not sent because it has had its pages: how many, and what the first were about."""
+
+    count: int = 0
+    titles: list[str] = []
 
 
 class LedgerState(msgspec.Struct, omit_defaults=True):
@@ -51,4 +66,4 @@ class LedgerState(msgspec.Struct, omit_defaults=True):
     pages: dict[str, list[Instant]] = {}
     failures: dict[str, list[Instant]] = {}
     unannounced: dict[str, list[Instant]] = {}
-    digests: dict[str, list[str]] = {}
+    page_digests: dict[str, Digest] = {}

@@ -5,7 +5,7 @@ Reads no truth: it is called when truth has been established. What forbids a cha
 
 from __future__ import annotations
 
-from remediator.engine import approvals, changes, feeds, incident, tails, tell
+from remediator.engine import approvals, breakers, changes, feeds, incident, tails, tell
 from remediator.engine.brakes import ASKS, Brake, change_brake, issue_brake, retry_brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, OpenIncident
@@ -133,6 +133,8 @@ def stopped(context: Context, state: DagState, case: Case, step: Step, brake: Br
     if reason is Reason.FROZEN and not case.hold_over:
         hold(context, case, thaw=True)
         return False
+    if reason is Reason.BREAKER_OPEN and wait_for_breaker(context, state, case, text):
+        return False
     if reason in ASKS and _is_held_back(context, state, case):
         return False
     if reason in ASKS:
@@ -145,18 +147,18 @@ def stopped(context: Context, state: DagState, case: Case, step: Step, brake: Br
 def answer(context: Context, state: DagState, pressed: Pressed) -> None:
     """A person has said yes or no to a proposal; an answer to one that is over changes nothing."""
     found = approvals.find(state, pressed.subject)
-    if found is None:
+    if not found:
         context.decide(Reason.DUPLICATE, f"{pressed.command} of a proposal that is over, by {pressed.actor}")
-        return
-    run_id, case = found
     text = f"by {pressed.actor}" + (f": {pressed.reason}" if pressed.reason else "")
-    approvals.withdraw(context, state, case)
-    if pressed.command == "approve":
-        case.approved[case.asked] = pressed.actor
-        context.decide(Reason.APPROVED, text, incident=case.incident, rule=case.rule)
-    else:
-        refuse_step(context, case, Reason.REJECTED, text)
-    proceed(context, state, run_id, state.dagruns[run_id], case)
+    for _, case in found:
+        approvals.withdraw(context, state, case)
+        if pressed.command == "approve":
+            case.approved[case.asked] = pressed.actor
+            context.decide(Reason.APPROVED, text, incident=case.incident, rule=case.rule)
+        else:
+            refuse_step(context, case, Reason.REJECTED, text)
+    for run_id, case in found:
+        proceed(context, state, run_id, state.dagruns[run_id], case)
 
 
 def expire_proposal(context: Context, state: DagState, run_id: str, case: Case) -> None:
@@ -289,11 +291,46 @@ def hold(context: Context, case: Case, *, feed: str = "", thaw: bool = False) ->
     """Wait for the feed or a thaw, but not for ever."""
     if case.phase is not CasePhase.HELD or case.due is None:
         case.due = context.now + context.policy.hold_max
-    case.phase = CasePhase.HELD
+    case.phase, case.breaker = CasePhase.HELD, False
     case.feed_due = context.now - 2 * feeds.lateness(feed, context.policy) if feed else None
     case.thaw = thaw
     if thaw:
         context.decide(Reason.FROZEN, "held until a thaw", incident=case.incident, rule=case.rule)
+
+
+BREAKER = "breaker"
+"""Under which name a case remembers until when it waits for one."""
+
+
+def wait_for_breaker(context: Context, state: DagState, case: Case, text: str) -> bool:
+    """Wait until the breaker closes or the probe is this case's turn; False if that lasts too long or is in vain."""
+    over = case.waits.setdefault(BREAKER, context.now + context.policy.proposal_expiry)
+    if over <= context.now or breakers.is_given_up(context, case):
+        return False
+    if not (case.phase is CasePhase.HELD and case.breaker):
+        until = f"{text}: it waits until that changes, at most until {format_instant(over)}"
+        context.decide(Reason.BREAKER_WAITS, until, incident=case.incident, rule=case.rule)
+        update_incident(context, state, case.incident, Handling.NONE, "waits: its rule does not help at the moment")
+        asked = approvals.asked(context, case)
+        breakers.begin_waiting(
+            context, case, asked.to or context.policy.unclassified_route, paged=asked.action == "page"
+        )
+    case.phase, case.breaker, case.feed_due, case.thaw = CasePhase.HELD, True, None, False
+    case.due = min(over, breakers.next_turn(context, case))
+    return True
+
+
+def leave_breaker(context: Context, case: Case) -> bool:
+    """Does the case wait no more, since the breaker is closed, given up, or the probe is its turn?"""
+    turn = breakers.next_turn(context, case)
+    over = case.waits.get(BREAKER, context.now)
+    if turn > context.now and over > context.now and not breakers.is_given_up(context, case):
+        case.due = min(over, turn)
+        return False
+    if over > context.now:
+        breakers.take_turn(context, case)
+    case.breaker, case.due = False, None
+    return True
 
 
 # -- retry --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Owns issuing. Whether a retry may be is brakes.py's, what comes after it is resp
 
 from __future__ import annotations
 
-from remediator.engine import brakes, ledger, looks, response
+from remediator.engine import brakes, breakers, ledger, looks, response
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState
@@ -39,9 +39,9 @@ def issue_retries(context: Context, state: DagState, run_id: str, run: DagRunSta
         elif put_off is not None:
             response.put_off_until(context, case, *put_off)
         else:
-            brakes.spend(context, state, run, case)
             chosen[name] = case
     if chosen:
+        brakes.spend(context, state, run, list(chosen.values()))
         _issue(context, state, run_id, run, chosen)
 
 
@@ -82,7 +82,7 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
     lasts = max(step.verify for step in steps.values()) + context.policy.action_expiry + context.policy.hold_max
     ledger.begin(context, state.deployment, action.id, lasts)
     for name, case in chosen.items():
-        ledger.note_probe(context, case, action.id)
+        breakers.note_probe(context, case, action.id)
         case.capped = 0
         case.phase, case.action_id, case.due, case.change = CasePhase.ISSUED, action.id, None, RETRY
         text = f"clear of try {case.try_number} of {name} in dagrun {run_id}"
@@ -95,10 +95,12 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
 def on_outcome(context: Context, state: DagState, performed: Performed) -> None:
     """A clear has ended: its proof is awaited, or a look tells what is left to do."""
     for run_id, run in list(state.dagruns.items()):
-        cases = [case for case in run.cases.values() if case.action_id == performed.action_id]
+        issued = (case for case in run.cases.values() if case.phase is CasePhase.ISSUED)
+        cases = [case for case in issued if case.action_id == performed.action_id]
+        if isinstance(performed.outcome, Refused):
+            brakes.refund(context, state, run, cases)
         for case in cases:
-            if case.phase is CasePhase.ISSUED:
-                _take_outcome(context, state, run_id, run, case, performed)
+            _take_outcome(context, state, run_id, run, case, performed)
 
 
 def _go_on(
@@ -151,7 +153,6 @@ def _take_refusal(
     action_id: str,
     kind: str,
 ) -> None:
-    brakes.refund(context, state, run, case)
     context.decide(Reason.REFUSED, outcome.reason, incident=case.incident, action_id=action_id)
     step = next_step(context, case) or Step(action=RETRY)
     if outcome.affects:

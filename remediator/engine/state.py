@@ -49,6 +49,7 @@ class Case(msgspec.Struct, omit_defaults=True):
 
     stage, index: the step of the rule being followed ('do' or 'otherwise'; index past the end: none left).
     due: journalled now at which the phase ends by itself. feed_due: watermark that ends a hold. thaw: a thaw ends it.
+    breaker: the hold is that of an open breaker.
     hold_over: holds no longer apply to this case. waits: when the wait of a step ('do/1') is over; known from its first
     turn on, also if the failure comes again meanwhile. view, match: the firing and named groups that texts may name.
     """
@@ -66,6 +67,7 @@ class Case(msgspec.Struct, omit_defaults=True):
     due: Instant | None = None
     feed_due: Instant | None = None
     thaw: bool = False
+    breaker: bool = False
     hold_over: bool = False
     told: bool = False
     why: str = ""
@@ -158,6 +160,8 @@ class OpenIncident(msgspec.Struct, omit_defaults=True):
     incident: Incident
     told: list[Told] = []
     edits: int = 0
+    digested: list[str] = []
+    """Routes that it was not told to because they had had their pages: their digest counts it once."""
 
 
 class Undo(msgspec.Struct, frozen=True):

@@ -12,6 +12,8 @@ from remediator.model.action import Action, LogTail
 from remediator.model.ids import stable_id
 from remediator.model.inputs import Tailed
 
+LANES = 4
+"""Logs of one deployment that are read at once."""
 MAX_TAILS = 100
 """Questions under way per DAG; a storm tells enough without the logs of all of it."""
 
@@ -28,7 +30,7 @@ def ask(context: Context, state: DagState, case: Case) -> None:
     state.tails[action_id] = case.incident
     action = Action(
         id=action_id,
-        lane=f"log:{state.deployment}",
+        lane=f"log:{state.deployment}:{int(action_id[:4], 16) % LANES}",
         key=context.key,
         target=state.deployment,
         params=LogTail(*place),

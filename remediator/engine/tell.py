@@ -32,15 +32,23 @@ def tell(context: Context, held: OpenIncident, route_name: str, *, paged: bool) 
     if not new:
         context.decide(Reason.ALREADY_TOLD, f"route {route_name!r} knows of this episode", incident=incident.id)
     if new and paged and not ledger.page_allowed(context, route_name, route.pages_per_hour):
-        text = ledger.digest(context, route_name, incident.title)
-        context.decide(Reason.DIGESTED, f"route {route_name!r} has had its pages of this hour", incident=incident.id)
-        context.effects.alerts.append(Alert("page_digest", route_name, text, Reason.DIGESTED, route_name))
+        _digest(context, held, route_name)
         return
     for destination in new:
         again = any(told.destination == destination for told in held.told)
         told = Told(destination, route_name, "", paged, name="tell-page" if again else "tell")
         held.told.append(told)
         _start(context, held, told)
+
+
+def _digest(context: Context, held: OpenIncident, route: str) -> None:
+    """The page joins the digest of its route, once."""
+    context.decide(Reason.DIGESTED, f"route {route!r} has had its pages of this hour", incident=held.incident.id)
+    if route in held.digested:
+        return
+    held.digested.append(route)
+    text = ledger.digest(context, route, held.incident.title)
+    context.effects.alerts.append(Alert("page_digest", route, text, Reason.DIGESTED, route))
 
 
 def _waking_nobody(destinations: tuple[Destination, ...]) -> tuple[Destination, ...]:

@@ -1,4 +1,4 @@
-"""Timers: which key must be woken when, on which clock. A clock is 'now', 'feed:<name>' or 'thaw'.
+"""Timers: which key must be woken when, on which clock. A clock is 'now', 'feed:<name>', 'thaw' or 'breaker'.
 
 Owns the heaps. Knows nothing of what a key does when it wakes; one timer per key and clock.
 """

@@ -5,7 +5,7 @@ Owns what is not one DAG's. Never looks into a DAG's state: it reaches DAGs by n
 
 from __future__ import annotations
 
-from remediator.engine import feeds, incident, ledger, surveys, tell
+from remediator.engine import breakers, feeds, incident, ledger, surveys, tell
 from remediator.engine.context import Alert, Context
 from remediator.engine.state import FeedState, OpenIncident, SweepState, WorldState
 from remediator.model.action import Action, Sweep
@@ -16,6 +16,8 @@ from remediator.model.reasons import Reason
 from remediator.model.time import HOUR, Instant, format_duration
 
 DIGEST = "page_digest"
+RENEWED = (DIGEST, breakers.ALERT)
+"""Alerts whose text goes on while they are open."""
 NEVER: Instant = 2**62
 MAX_OF_A_KIND = 50
 MAX_ALERTS = 500
@@ -48,6 +50,12 @@ def on_pressed(context: Context, world: WorldState, pressed: Pressed) -> None:
         context.decide(Reason.RESTORED, "the store is a backup: nothing is changed until a person thaws it")
     text = f"{pressed.command} by {pressed.actor}" + (f": {pressed.reason}" if pressed.reason else "")
     context.decide(Reason.FROZEN if world.frozen else Reason.THAWED, text)
+
+
+def on_answered(context: Context, world: WorldState, pressed: Pressed) -> None:
+    """A person has said yes or no to a question that is not one DAG's."""
+    if not breakers.answer(context, pressed):
+        context.decide(Reason.DUPLICATE, f"{pressed.command} of a proposal that is over, by {pressed.actor}")
 
 
 # -- feeds --------------------------------------------------------------------------------------------------------
@@ -139,13 +147,24 @@ def on_alert(context: Context, world: WorldState, alert: Alert) -> None:
     """Open an incident about ourselves and tell the route for that; one that is open says nothing new."""
     identity = stable_id("self", alert.kind, alert.subject)
     known = world.incidents.get(identity)
-    if known is not None and alert.kind == DIGEST:
-        incident.change(context, known, status=alert.text, error=alert.text)
-        tell.update(context, known)
-        if ledger.is_worth_repeating(context, alert.subject):
-            tell.trigger_again(context, known)
-    if known is not None or _is_crowded(world, alert.kind):
-        return
+    if alert.is_over:
+        _close_alert(context, world, identity, alert.reason, alert.text)
+    elif known is not None and alert.kind in RENEWED:
+        _renew(context, known, alert)
+    elif known is None and not _is_crowded(world, alert.kind):
+        _open_alert(context, world, identity, alert)
+
+
+def _renew(context: Context, known: OpenIncident, alert: Alert) -> None:
+    incident.change(context, known, status=alert.text, error=alert.text, proposals=alert.proposals)
+    tell.update(context, known)
+    if alert.kind == DIGEST and ledger.is_worth_repeating(context, alert.subject):
+        tell.trigger_again(context, known)
+    elif alert.paged:
+        tell.tell(context, known, alert.route, paged=True)
+
+
+def _open_alert(context: Context, world: WorldState, identity: str, alert: Alert) -> None:
     episode = world.episodes.get(identity, 0) + 1
     world.episodes[identity] = episode
     if len(world.episodes) > MAX_EPISODES:
@@ -165,6 +184,7 @@ def on_alert(context: Context, world: WorldState, alert: Alert) -> None:
             rule=f"self.{alert.kind}",
             error=alert.text,
             status=alert.text,
+            proposals=alert.proposals,
         )
     )
     world.incidents[identity] = held
@@ -172,7 +192,7 @@ def on_alert(context: Context, world: WorldState, alert: Alert) -> None:
     world.alert_due[identity] = context.now + lasts
     context.changed(held.incident)
     context.decide(alert.reason, alert.text, incident=identity)
-    tell.tell(context, held, alert.route or context.policy.self_route, paged=False)
+    tell.tell(context, held, alert.route or context.policy.self_route, paged=alert.paged)
 
 
 def _is_crowded(world: WorldState, kind: str) -> bool:

@@ -79,13 +79,13 @@ class Maintenance(msgspec.Struct, frozen=True, omit_defaults=True):
 class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     """A name that rules page or notify, with what is told there; `fallback` is used when it fails.
 
-    pages_per_hour: what is paged beyond that is told as one digest; None: no limit.
+    pages_per_hour: what is paged beyond that is told as one digest.
     """
 
     name: str
     destinations: tuple[Destination, ...] = ()
     fallback: str = ""
-    pages_per_hour: int | None = None
+    pages_per_hour: int = 20
 
 
 class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -97,7 +97,8 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     blast_radius: task instances that one change may touch without a person's approval.
     changes_per_minute, concurrent_changes: per deployment; what is more waits.
     breaker_*: a rule that helped in less than `breaker_rate` of its last `breaker_sample` or more changes for one error
-    asks a person instead, but for one probe each `breaker_rest`.
+    waits, but for one probe after each `breaker_rest`, which is doubled up to `breaker_rest_max` by each in vain.
+    proposal_expiry: how long a person has for a yes or no; also the longest that a failure waits for a breaker.
     endpoints: names that `http.request` may send to; None: not known.
     max_keys: keys of state per rule. condition_lifetime: of conditions that say none.
     calm_after: the incident of a rule on single events ends when so long nothing came, unless an event ends it.
@@ -124,7 +125,8 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     concurrent_changes: int = 50
     breaker_sample: int = 5
     breaker_rate: float = 0.3
-    breaker_rest: Duration = 30 * MINUTE
+    breaker_rest: Duration = 5 * MINUTE
+    breaker_rest_max: Duration = HOUR
     proposal_expiry: Duration = HOUR
     endpoints: tuple[str, ...] | None = None
     max_keys: int = 10_000

@@ -79,6 +79,7 @@ class Reason(StrEnum):
     BREAKER_OPEN = "breaker_open"
     BREAKER_PROBES = "breaker_probes"
     BREAKER_CLOSED = "breaker_closed"
+    BREAKER_WAITS = "breaker_waits"
     CAPPED = "capped"
     MAINTENANCE = "maintenance"
     DIGESTED = "digested"

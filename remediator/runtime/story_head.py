@@ -27,6 +27,8 @@ LEFT: dict[Reason, str] = {
     Reason.RETRY_PLANNED: "Wait: {text}.",
     Reason.RETRY_ISSUED: "Wait: the retry is on its way.",
     Reason.CHANGE_ISSUED: "Wait: the change is on its way.",
+    Reason.HELPED: "See to the others: one of its failures is over, the rest goes on.",
+    Reason.BREAKER_WAITS: "Wait, or answer the breaker's own question: {text}.",
     Reason.DELIVERED: "Wait: whether it helps will be seen when the task has run again.",
     Reason.STILL_RUNNING: "Wait: {text}.",
     Reason.FROZEN: "Decide about the freeze: `remediator freeze off` lets what it holds be decided anew.",

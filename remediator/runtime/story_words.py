@@ -114,6 +114,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.TOO_MANY_AFFECTED: "It would touch too much to be done without a person: {text}.",
     Reason.BREAKER_OPEN: "The breaker opens, since the rule has not been helping: {text}.",
     Reason.BREAKER_PROBES: "The breaker lets one through: {text}.",
+    Reason.BREAKER_WAITS: "It waits for the breaker: {text}.",
     Reason.BREAKER_CLOSED: "The breaker closes, the rule may act again: {text}.",
     Reason.CAPPED: "Not now, too much is being changed at once: {text}.",
     Reason.MAINTENANCE: "Not now: {text}.",

@@ -93,34 +93,6 @@ def test_a_change_that_would_touch_too_much_asks_a_person() -> None:
     assert [one.params.max_affected for one in line.actions if one.kind == "airflow.retry"] == [50, 0]  # type: ignore[union-attr]
 
 
-def in_vain(line: Timeline, times: int) -> Timeline:
-    """So many dagruns fail, are retried, and fail again."""
-    for number in range(times):
-        line.fails("load", run_id=f"r{number}").at(f"{10 * number + 1}m")
-        line.fails("load", 2, run_id=f"r{number}").at(f"{10 * number + 5}m")
-    return line
-
-
-def test_a_rule_that_does_not_help_is_stepped_down_to_asking() -> None:
-    line = in_vain(story(RETRY, policy=limits(breaker_sample=3)), 3)
-    assert sum(one.kind == "airflow.retry" for one in line.actions) == 3
-    line.expect_reason(Reason.BREAKER_OPEN)
-    line.fails("load", run_id="r9").at("35m")
-    assert sum(one.kind == "airflow.retry" for one in line.actions) == 3
-    line.expect_reason(Reason.PROPOSED)
-
-
-def test_an_open_breaker_lets_one_probe_through_and_closes_when_it_helps() -> None:
-    line = in_vain(story(RETRY, policy=limits(breaker_sample=3)), 3).at("56m")
-    line.fails("load", run_id="r8").fails("load", run_id="r9").at("57m")
-    assert sum(one.kind == "airflow.retry" for one in line.actions) == 4
-    line.expect_reason(Reason.BREAKER_PROBES)
-    line.look_says("load", "success", 3, dagrun="success", run_id="r8").at("60m")
-    line.expect_reason(Reason.BREAKER_CLOSED)
-    line.fails("load", dag_id="other").at("61m")
-    assert sum(one.kind == "airflow.retry" for one in line.actions) == 5
-
-
 def test_no_more_changes_a_minute_than_allowed_and_none_is_lost() -> None:
     line = story(RETRY, policy=limits(changes_per_minute=3))
     for number in range(9):

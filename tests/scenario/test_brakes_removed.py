@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from remediator.engine import brakes, budget, ledger, response
+from remediator.engine import brakes, breakers, budget, ledger, response
 from remediator.model.action import Page, Retry
 from remediator.model.policy import Allow, Budget, DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
 from remediator.model.time import HOUR, SECOND
@@ -113,7 +113,7 @@ CASES = {
                          .task_failed("load", log_url="https://elsewhere.example.com/x").at("1m"), retries, 0),
     "caps": Case(ledger, "capped", lambda *_: "",
                  lambda: many(begin(with_limits(changes_per_minute=4)), 12), retries, 4),
-    "breaker": Case(ledger, "breaker_open", lambda *_: "",
+    "breaker": Case(breakers, "open_for", lambda *_: "",
                     lambda: runs_in_vain(begin(with_limits(breaker_sample=3))), retries, 4),
     "maintenance": Case(ledger, "window_end", lambda *_: None,
                         lambda: fails_on_and_on(begin(UNDER_MAINTENANCE), 1), retries, 0),

@@ -111,7 +111,7 @@ def test_shown_defaults_are_the_defaults(tmp_path: Path) -> None:
     """Opening a commented default changes nothing."""
     shutil.copytree(ROOT / "rules", tmp_path / "rules")
     text = EXAMPLE.read_text()
-    no_default = "topic_pattern|max_page_count|audit_retention|log_hosts|pages_per_hour"
+    no_default = "topic_pattern|max_page_count|audit_retention|log_hosts"
     kept = re.compile(rf"^# ((?!{no_default})[a-z_]+ = (?!\{{ (?:env|file))[^#\n]*)", re.MULTILINE)
     lists = "receiver|infrastructure|allow|maintenance|endpoint|cluster|feed"
     secrets = re.compile(rf"^# \[(deployment\.api|feed\.mapping|\[({lists})\])\]\n(?:# .*\n)+", re.MULTILINE)

@@ -9,7 +9,7 @@ import pytest
 from remediator.config.load import load_config
 from remediator.config.policy import MAX_SAMPLE
 from remediator.config.settings import Cluster, Config, Endpoint, PagerDutyReceiver, SlackReceiver
-from remediator.engine.ledger import MAX_RESULTS
+from remediator.engine.breakers import MAX_RESULTS
 from remediator.model.policy import Allow, Budget, Destination, Maintenance, Mode, Policy
 from remediator.model.secret import Secret
 from remediator.model.time import HOUR, MINUTE, SECOND, parse_instant
@@ -292,6 +292,7 @@ concurrent_changes = 4
 breaker_sample = 3
 breaker_rate = 0.5
 breaker_rest = "10m"
+breaker_rest_max = "30m"
 proposal_expiry = "2h"
 """
 )
@@ -309,11 +310,12 @@ def test_brakes_are_part_of_the_policy(tmp_path: Path) -> None:
     assert policy.maintenance == (Maintenance(("prod-*",), begin, end, "upgrade"),)
     assert (policy.blast_radius, policy.changes_per_minute, policy.concurrent_changes) == (10, 5, 4)
     assert (policy.breaker_sample, policy.breaker_rate, policy.breaker_rest) == (3, 0.5, 10 * MINUTE)
+    assert policy.breaker_rest_max == 30 * MINUTE
     assert policy.proposal_expiry == 2 * HOUR
     assert policy.routes["default"].pages_per_hour == 12
     plain = load(tmp_path, FEED).policy()
     assert (plain.maintenance, plain.blast_radius) == ((), Policy().blast_radius)
-    assert plain.routes["default"].pages_per_hour is None
+    assert plain.routes["default"].pages_per_hour == 20
 
 
 def test_a_breaker_can_remember_the_largest_sample() -> None:

@@ -79,7 +79,7 @@ def facts(story: Story) -> dict[str, str]:
         ("in_vain", "it did not help. Paged by pager; woken in #data.", "Nothing; it is well again."),
         ("unanswered", "Nothing was changed. Told in #data; paged by pager; woken in #data.", "A person has to fix it"),
         ("blast_radius", "Not done: clear try 1 of load of DAG sales; refused.", "Say yes or no to airflow.retry"),
-        ("breaker", "3 × retry (it did not help).", "Say yes or no to airflow.retry"),
+        ("breaker", "3 × retry (it did not help); retry (it helped).", "See to the others"),
         ("calm_end", "Nothing was changed. Told in #data.", "Nothing; it has calmed down."),
         ("node_ends", "Nothing was changed. Paged by pager; woken in #data.", "Nothing; an event ended it."),
         ("undone", "Paused DAG sales: taken back 2027-01-15 08:30:12Z.", "A person has to fix it."),

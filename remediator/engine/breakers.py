@@ -1,0 +1,225 @@
+"""Breakers: a rule that does not help against an error stops trying it, but for one probe now and then.
+
+Owns what opens and closes them, whose turn the probe is, and the one question that people are asked about it. How a
+case waits is response.py's.
+"""
+
+from __future__ import annotations
+
+from remediator.engine.context import Alert, Context
+from remediator.engine.ledger_state import Breaker, Rate
+from remediator.engine.state import Case
+from remediator.model.ids import LEDGER_KEY, WORLD_KEY, stable_id
+from remediator.model.incident import Proposal
+from remediator.model.inputs import Pressed
+from remediator.model.reasons import Reason
+from remediator.model.time import HOUR, MINUTE, Duration, Instant, format_duration
+
+CLOCK = "breaker"
+"""Wakes all who wait for a breaker."""
+ALERT = "breaker_open"
+MAX_BREAKERS = 2_000
+MAX_RATES = 5_000
+MAX_RESULTS = 20
+MAX_COUNTED = 200
+"""Well above the changes that may be under way at once in one deployment, by default."""
+TURN: Duration = 2 * MINUTE
+"""For a look and a backoff; who has not tried by then has lost its turn."""
+MAX_DOUBLINGS = 16
+
+
+def name_of(case: Case) -> str:
+    """A breaker is one rule's, for one error."""
+    return f"{case.rule}/{case.signature}"
+
+
+def _of(context: Context, case: Case) -> Breaker | None:
+    """The open breaker that the case meets."""
+    breaker = context.ledger.breakers.get(name_of(case))
+    return breaker if breaker is not None and breaker.opened_at is not None else None
+
+
+# -- waiting for it -----------------------------------------------------------------------------------------------
+
+
+def open_for(context: Context, case: Case) -> str:
+    """'' if the rule may try for this error, else why not. After a rest one probe is let through."""
+    breaker = _of(context, case)
+    if breaker is None or (not breaker.probe and context.now >= _rests_until(context, breaker)):
+        return ""
+    helped, tried = sum(breaker.results), len(breaker.results)
+    return f"rule {case.rule!r} helped in {helped} of its last {tried} changes for this error"
+
+
+def next_turn(context: Context, case: Case) -> Instant:
+    """When a case that waits may ask again whether the probe is its turn. The end of the probe wakes it anyway."""
+    breaker = _of(context, case)
+    if breaker is None:
+        return context.now
+    soonest = max(_rests_until(context, breaker), breaker.turn_until)
+    return max(soonest, context.now + TURN) if breaker.probe else soonest
+
+
+def take_turn(context: Context, case: Case) -> None:
+    """The case goes on: if the breaker is still open, it is the one to probe it, and the others go on waiting."""
+    breaker = _of(context, case)
+    if breaker is not None:
+        breaker.turn_until = context.now + TURN
+        context.touch(LEDGER_KEY)
+
+
+def is_given_up(context: Context, case: Case) -> bool:
+    """Did a person say that waiting is in vain?"""
+    breaker = _of(context, case)
+    return breaker is not None and breaker.given_up
+
+
+def begin_waiting(context: Context, case: Case, route: str, *, paged: bool) -> None:
+    """One more case waits. People are asked once, and see how many wait at each doubling of their number."""
+    breaker = _of(context, case)
+    if breaker is None:
+        return
+    breaker.waiting += 1
+    context.touch(LEDGER_KEY)
+    if breaker.waiting & (breaker.waiting - 1) == 0:
+        _raise_alert(
+            context, case, breaker, route if breaker.waiting == 1 else "", paged=paged and breaker.waiting == 1
+        )
+
+
+def _rests_until(context: Context, breaker: Breaker) -> Instant:
+    return (breaker.opened_at or 0) + rest(context, breaker.in_vain)
+
+
+def rest(context: Context, in_vain: int) -> Duration:
+    """How long an open breaker lets nothing through, doubled with each probe in vain."""
+    return min(context.policy.breaker_rest << min(in_vain, MAX_DOUBLINGS), context.policy.breaker_rest_max)
+
+
+# -- the probe ----------------------------------------------------------------------------------------------------
+
+
+def note_probe(context: Context, case: Case, action_id: str) -> None:
+    """The change that is issued now is the probe of an open breaker, if there is one."""
+    breaker = _of(context, case)
+    if breaker is not None and not breaker.probe:
+        breaker.probe = action_id
+        context.touch(LEDGER_KEY)
+        text = "one change is let through to see whether it helps again"
+        context.decide(Reason.BREAKER_PROBES, text, incident=case.incident, action_id=action_id, rule=case.rule)
+
+
+def free_probe(context: Context, action_id: str) -> None:
+    """The change is over. If it was a probe and has no result, another may be tried."""
+    for breaker in context.ledger.breakers.values():
+        if breaker.probe == action_id:
+            breaker.probe, breaker.turn_until = "", 0
+
+
+# -- results ------------------------------------------------------------------------------------------------------
+
+
+def record(context: Context, case: Case, deployment: str, *, helped: bool) -> None:
+    """A change has ended with a proof, or without one."""
+    _rate(context, case, deployment, helped=helped)
+    breaker = context.ledger.breakers.pop(name_of(case), None) or Breaker()
+    context.ledger.breakers[name_of(case)] = breaker  # the latest used come last
+    _forget(context.ledger.breakers)
+    if case.action_id in breaker.results_of:
+        return
+    breaker.results_of = [*breaker.results_of, case.action_id][-MAX_COUNTED:]
+    breaker.results = [*breaker.results, helped][-MAX_RESULTS:]
+    if breaker.opened_at is None:
+        _open_if_in_vain(context, case, breaker)
+    elif breaker.probe == case.action_id:
+        _end_probe(context, case, breaker, helped=helped)
+
+
+def _forget(breakers: dict[str, Breaker]) -> None:
+    """The longest unused goes; an open one only if there is no other."""
+    if len(breakers) > MAX_BREAKERS:
+        del breakers[next((name for name, one in breakers.items() if one.opened_at is None), next(iter(breakers)))]
+
+
+def _rate(context: Context, case: Case, deployment: str, *, helped: bool) -> None:
+    rates = context.ledger.rates
+    rate = rates.setdefault(f"{case.rule}/{case.signature}/{deployment}", Rate())
+    rate.helped += helped
+    rate.in_vain += not helped
+    if len(rates) > MAX_RATES:
+        del rates[next(iter(rates))]
+    context.touch(LEDGER_KEY)
+
+
+def _end_probe(context: Context, case: Case, breaker: Breaker, *, helped: bool) -> None:
+    if helped:
+        context.decide(Reason.BREAKER_CLOSED, "the probe helped", incident=case.incident, rule=case.rule)
+        _close(context, name_of(case), breaker, [True], "the probe helped")
+        return
+    breaker.probe, breaker.turn_until = "", 0
+    breaker.opened_at, breaker.in_vain = context.now, breaker.in_vain + 1
+    context.effects.wakes.append(CLOCK)
+
+
+def _open_if_in_vain(context: Context, case: Case, breaker: Breaker) -> None:
+    helped, tried = sum(breaker.results), len(breaker.results)
+    if tried < context.policy.breaker_sample or helped >= context.policy.breaker_rate * tried:
+        return
+    breaker.opened_at, breaker.waiting, breaker.given_up = context.now, 0, False
+    breaker.proposal = stable_id("proposal", ALERT, name_of(case), context.position)
+    text = _story(context, case, breaker)
+    context.decide(Reason.BREAKER_OPEN, text, incident=case.incident, rule=case.rule)
+    _raise_alert(context, case, breaker, "", paged=False)
+
+
+def _close(context: Context, name: str, breaker: Breaker, results: list[bool], text: str) -> None:
+    breaker.results, breaker.opened_at, breaker.probe, breaker.turn_until = results, None, "", 0
+    breaker.in_vain, breaker.proposal, breaker.given_up = 0, "", False
+    context.touch(LEDGER_KEY)
+    context.effects.wakes.append(CLOCK)
+    context.effects.alerts.append(Alert(ALERT, name, text, Reason.RECOVERED, is_over=True))
+
+
+# -- people -------------------------------------------------------------------------------------------------------
+
+
+def _story(context: Context, case: Case, breaker: Breaker) -> str:
+    helped, tried = sum(breaker.results), len(breaker.results)
+    return (
+        f"rule {case.rule!r} helped in {helped} of its last {tried} changes for one error; it waits from now on, and "
+        f"tries again in {format_duration(rest(context, breaker.in_vain))}"
+    )
+
+
+def _raise_alert(context: Context, case: Case, breaker: Breaker, route: str, *, paged: bool) -> None:
+    """The breaker's own incident, with the question to people."""
+    error = case.event.error
+    kind = f" ({error.type or error.message or ''})"[:200] if error is not None else ""
+    many = f"; {breaker.waiting} failures or more wait" if breaker.waiting else ""
+    text = f"{_story(context, case, breaker)}{many}{kind}"
+    ask = f"go on with rule {case.rule!r} for all failures of this kind, which is known not to have helped lately"
+    proposals: tuple[Proposal, ...] = ()
+    if breaker.proposal:
+        until = context.now + max(context.policy.self_alert_every, HOUR)
+        proposals = (Proposal(breaker.proposal, WORLD_KEY, "breaker.close", ask, until),)
+    alert = Alert(ALERT, name_of(case), text, route=route, paged=paged, proposals=proposals)
+    context.effects.alerts.append(alert)
+
+
+def answer(context: Context, pressed: Pressed) -> bool:
+    """A person says whether to go on. False if nothing is asked any more."""
+    breakers = context.ledger.breakers
+    name = next((name for name, one in breakers.items() if one.proposal and one.proposal == pressed.subject), None)
+    if name is None:
+        return False
+    breaker, text = breakers[name], f"by {pressed.actor}" + (f": {pressed.reason}" if pressed.reason else "")
+    if pressed.command == "approve":
+        context.decide(Reason.APPROVED, f"{name} {text}")
+        _close(context, name, breaker, [], f"closed {text}")
+        return True
+    context.decide(Reason.REJECTED, f"{name} {text}")
+    breaker.given_up, breaker.proposal = True, ""
+    context.touch(LEDGER_KEY)
+    context.effects.wakes.append(CLOCK)
+    context.effects.alerts.append(Alert(ALERT, name, f"waiting was given up {text}: people are told"))
+    return True
