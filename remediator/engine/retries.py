@@ -9,7 +9,7 @@ from remediator.engine import brakes, ledger, looks, response
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState
-from remediator.engine.steps import PROVED_BY_LOOKS, RETRY, approval_of, next_step
+from remediator.engine.steps import PROOF, PROVED_BY_LOOKS, RETRY, approval_of, next_step
 from remediator.model.action import Action, Retry, RetryTarget
 from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.incident import Handling
@@ -133,6 +133,7 @@ def _take_outcome(
         _go_on(context, state, run_id, run, case, step, outcome)
         return
     case.phase, case.due = CasePhase.VERIFYING, context.now + step.verify
+    case.waits.pop(PROOF, None)
     known = isinstance(outcome, Delivered)
     text = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
     reason = Reason.DELIVERED if known else Reason.OUTCOME_UNKNOWN

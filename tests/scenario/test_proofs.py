@@ -1,0 +1,52 @@
+"""Stories of proofs that do not come: a person hears of it, and the scheduler is not asked without end."""
+
+from __future__ import annotations
+
+import msgspec
+
+from remediator.model.reasons import Reason
+from remediator.rules.spec import Step
+from remediator.testing.timeline import Timeline
+from tests.scenario.test_brakes import RETRY, story
+
+
+def looks(line: Timeline) -> int:
+    return sum(one.kind == "airflow.look" for one in line.actions)
+
+
+def test_a_cleared_task_that_never_begins_is_told() -> None:
+    line = story(RETRY).fails("load").at("30s").expect_retry("load")
+    line.look_says("load", "queued", 1, dagrun="queued").at("30m").expect_nothing()
+    line.at("40m").expect_page().expect_reason(Reason.UNVERIFIED)
+    asked = looks(line)
+    line.at("24h").expect_nothing()
+    assert looks(line) - asked <= 24 * 6
+
+
+def test_what_succeeds_after_it_was_told_is_nobody_elses_doing() -> None:
+    line = story(RETRY).fails("load").at("30s").expect_retry("load")
+    line.look_says("load", "queued", 1, dagrun="queued").at("40m").expect_page()
+    line.look_says("load", "success", 2, dagrun="success").dagrun("success").at("41m").expect_page("resolve")
+    assert not any("somebody else" in one.text for one in line.decisions)
+
+
+def test_a_task_that_runs_for_longer_than_its_proof_was_to_take_is_waited_for() -> None:
+    line = story(RETRY).fails("load").at("2h").expect_retry("load").expect_nothing()
+    line.look_says("load", "success", 2, dagrun="success").dagrun("success").at("3h").expect_reason(Reason.HELPED)
+
+
+def test_a_task_that_its_upstream_keeps_from_running_was_not_helped() -> None:
+    line = story(Step("airflow.rerun")).fails("load").at("30s").expect_change("airflow.rerun")
+    line.look_says("load", "upstream_failed", 1, dagrun="failed").at("5m")
+    line.expect_page().expect_reason(Reason.DID_NOT_HELP)
+    asked = looks(line)
+    line.at("24h").expect_nothing()
+    assert looks(line) - asked <= 24 * 6
+
+
+def test_a_dagrun_that_is_too_large_for_a_look_is_not_looked_at_every_few_seconds() -> None:
+    line = story()
+    truth = line.scheduler.truth
+    line.scheduler.truth = lambda place: msgspec.structs.replace(truth(place), complete=False)  # type: ignore[method-assign]
+    line.fails("load").dagrun("failed").at("1h")
+    assert looks(line) <= 90
