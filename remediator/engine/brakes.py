@@ -131,6 +131,16 @@ def never_touched(context: Context, deployment: str, dag_id: str) -> str:
     return ""
 
 
+def never_within(context: Context, deployment: str, dag_id: str) -> tuple[str, ...]:
+    """The never-retry globs that may name a task of this DAG."""
+    return tuple(pattern for pattern in context.policy.never_retry if _may_name(pattern, deployment, dag_id))
+
+
+def _may_name(pattern: str, deployment: str, dag_id: str) -> bool:
+    parts = pattern.split("/")
+    return len(parts) != 3 or (fnmatchcase(deployment, parts[0]) and fnmatchcase(dag_id, parts[1]))
+
+
 def is_own_host(url: str, hosts: tuple[str, ...]) -> bool:
     place = url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1].lower()
     return place in hosts or place.split(":", 1)[0] in hosts

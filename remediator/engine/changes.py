@@ -63,7 +63,7 @@ def issue(context: Context, state: DagState, run: DagRunState, case: Case, step:
         params = params_of(context, case, step, action_id, incident.scene(context, rule, case, held.incident))
     except (UnfitError, msgspec.ValidationError, ValueError) as unfit:
         return f"{step.action}: {unfit}"
-    never = brakes.never_touched(context, deployment, getattr(params, "dag_id", ""))
+    never = _never(context, deployment, params)
     if never:
         return f"{step.action}: {never}"
     action = _action(context, action_id, deployment, params, case.incident)
@@ -77,6 +77,15 @@ def issue(context: Context, state: DagState, run: DagRunState, case: Case, step:
     text = f"{step.action} {target_of(params)}"
     context.decide(Reason.CHANGE_ISSUED, text, incident=case.incident, action_id=action_id, rule=case.rule)
     return ""
+
+
+def _never(context: Context, deployment: str, params: Change) -> str:
+    """Why the change is never made: its DAG, or a task that would run a second time, is on the list."""
+    dag_id = getattr(params, "dag_id", "")
+    within = brakes.never_within(context, deployment, dag_id) if isinstance(params, Reprocess | Backfill) else ()
+    if within:
+        return f"tasks of {deployment}/{dag_id} are on the never-retry list ({within[0]!r})"
+    return brakes.never_touched(context, deployment, dag_id)
 
 
 def _action(context: Context, action_id: str, deployment: str, params: Change, incident_id: str) -> Action:
@@ -129,7 +138,8 @@ def params_of(context: Context, case: Case, step: Step, action_id: str, scene: S
             return Trigger(_named(given.get("dag_id", "")), f"remediator__{action_id}", given.get("conf", {}),
                            parse_instant(when) if when else None, why)  # fmt: skip
         case "airflow.rerun":
-            return Rerun(_named(dag_id), _named(run_id, "run_id"), why, most)
+            never = brakes.never_within(context, case.event.deployment, dag_id)
+            return Rerun(_named(dag_id), _named(run_id, "run_id"), why, most, never)
         case "airflow.reprocess":
             since, until = _range(given, case)
             return Reprocess(_named(dag_id), since, until if "until" in given else until + 1, why, most)

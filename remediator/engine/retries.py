@@ -73,6 +73,7 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
             why=", ".join(sorted({case.rule for case in chosen.values()})),
             scope=max((str(step.params.get("scope", "task")) for step in steps.values()), key=SCOPES.index),
             max_affected=0 if is_approved else context.policy.blast_radius,
+            never=brakes.never_within(context, state.deployment, state.dag_id),
         ),
         not_before=context.now,
         not_after=context.now + context.policy.action_expiry,

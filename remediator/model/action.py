@@ -44,6 +44,7 @@ class Retry(msgspec.Struct, frozen=True, tag="airflow.retry", omit_defaults=True
 
     scope: 'task'; 'group': everything of the innermost task group of each task; 'dagrun': every failed task instance.
     max_affected: task instances that it may touch without asking anybody, downstream ones too; 0: any number.
+    never: globs over 'deployment/dag_id/task_id' of what must not run a second time.
     """
 
     dag_id: str
@@ -52,15 +53,20 @@ class Retry(msgspec.Struct, frozen=True, tag="airflow.retry", omit_defaults=True
     why: str = ""
     scope: str = "task"
     max_affected: int = 0
+    never: tuple[str, ...] = ()
 
 
 class Rerun(msgspec.Struct, frozen=True, tag="airflow.rerun", omit_defaults=True):
-    """Clear a whole finished dagrun, what succeeded too, so that it runs again from the start. Its conf is kept."""
+    """Clear a whole finished dagrun, what succeeded too, so that it runs again from the start. Its conf is kept.
+
+    never: as for a retry.
+    """
 
     dag_id: str
     run_id: str
     why: str = ""
     max_affected: int = 0
+    never: tuple[str, ...] = ()
 
 
 class Trigger(msgspec.Struct, frozen=True, tag="airflow.trigger", omit_defaults=True):

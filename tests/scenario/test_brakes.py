@@ -121,6 +121,22 @@ def test_an_open_breaker_lets_one_probe_through_and_closes_when_it_helps() -> No
     assert sum(one.kind == "airflow.retry" for one in line.actions) == 5
 
 
+def test_a_change_carries_what_must_never_run_again_in_its_dag() -> None:
+    never = ("prod/sales/charge", "prod/other/x", "other/*/x", "*charge_card")
+    line = story(RETRY, policy=limits(never_retry=never)).fails("load").at("10s")
+    (retry,) = (one.params for one in line.actions if one.kind == "airflow.retry")
+    assert retry.never == ("prod/sales/charge", "*charge_card")  # type: ignore[union-attr]
+
+
+def test_a_dag_with_a_task_that_must_never_run_again_is_not_reprocessed() -> None:
+    line = story(
+        Step("airflow.backfill", params={"since": "2026-01-01T00:00:00Z"}),
+        policy=limits(never_retry=("prod/sales/charge",)),
+    )
+    line.fails("load").at("10s").expect_page().expect_reason(Reason.RULE_ERROR)
+    assert not any(one.kind == "airflow.backfill" for one in line.actions)
+
+
 def test_no_more_changes_a_minute_than_allowed_and_none_is_lost() -> None:
     line = story(RETRY, policy=limits(changes_per_minute=3))
     for number in range(9):

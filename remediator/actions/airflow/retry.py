@@ -75,7 +75,7 @@ async def _plan(client: AirflowClient, action: Action, clear: Clear) -> Plan | R
     if isinstance(asked, Fault):
         return asked
     what, page = asked
-    return scope.planned(what, page.task_instances, retry, action.id)
+    return scope.planned(what, page.task_instances, retry, action.id, action.target)
 
 
 async def _dry_run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -16,6 +17,7 @@ from remediator.model.outcome import Refused
 GROUP = "group"
 DAGRUN = "dagrun"
 REMOVED = "removed"
+UPSTREAM_FAILED = "upstream_failed"
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -43,7 +45,7 @@ def in_groups(targets: Sequence[RetryTarget], rows: Sequence[TaskInstanceRow]) -
 
 def is_planned(retry: Retry) -> bool:
     """Has the scheduler to be asked what the clear would touch before it is sent?"""
-    return bool(retry.max_affected) or retry.scope in (GROUP, DAGRUN)
+    return bool(retry.max_affected or retry.never) or retry.scope in (GROUP, DAGRUN)
 
 
 def is_grouped(retry: Retry, targets: Sequence[RetryTarget]) -> bool:
@@ -60,7 +62,19 @@ def clearing(retry: Retry, targets: Sequence[RetryTarget], rows: Sequence[TaskIn
     return Clearing(retry.dag_id, retry.run_id, tuple(targets))
 
 
-def planned(what: Clearing, rows: Sequence[TaskInstanceRow], retry: Retry, action_id: str) -> Plan | Refused:
+def planned(
+    what: Clearing, rows: Sequence[TaskInstanceRow], retry: Retry, action_id: str, deployment: str
+) -> Plan | Refused:
     """After the scheduler's dry run. The note joins what people wrote on all that will be touched."""
-    refused = too_many(len(rows), retry.max_affected)
+    refused = never_again(rows, retry.never, deployment) or too_many(len(rows), retry.max_affected)
     return refused or Plan(what, merged((row.note for row in rows), action_id, retry.why))
+
+
+def never_again(rows: Sequence[TaskInstanceRow], never: Sequence[str], deployment: str) -> Refused | None:
+    """Refused if something that must not run a second time would. What its upstream kept from running has not run."""
+    for row in rows:
+        name = f"{deployment}/{row.dag_id}/{row.task_id}"
+        pattern = next((one for one in never if fnmatchcase(name, one)), None)
+        if pattern is not None and row.state != UPSTREAM_FAILED:
+            return Refused(f"it would also run {name} again, which is on the never-retry list ({pattern!r})")
+    return None

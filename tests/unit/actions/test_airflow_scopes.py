@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
+from remediator.model.action import Rerun
 from remediator.model.outcome import Delivered, Refused, RetryAfter
 from remediator.model.time import SECOND
 from tests.unit.actions.airflow_changes import (
@@ -13,6 +15,7 @@ from tests.unit.actions.airflow_changes import (
     PERSON,
     RUN,
     Place,
+    action,
     failed_job,
     retry,
     standing,
@@ -66,6 +69,24 @@ class TestRetryScopes:
         run.tasks["part.check", -1].note = PERSON
         await place.perform(retry(run, "dagrun"))
         assert run.tasks["part.check", -1].note == f"{PERSON}\nremediator:{ME} lost connection"
+
+    async def test_what_must_never_run_again_is_not_cleared_along_with_others(self, place: Place) -> None:
+        run = failed_job(place.state)
+        run.tasks["end", -1].state, run.tasks["end", -1].try_number = "failed", 1
+        wanted = retry(run)
+        spared = msgspec.structs.replace(wanted, params=msgspec.structs.replace(wanted.params, never=("prod/job/end",)))
+        said = "it would also run prod/job/end again, which is on the never-retry list ('prod/job/end')"
+        assert await place.perform(spared) == Refused(said)
+        assert place.state.clears == 0
+        run.tasks["end", -1].state = "upstream_failed"
+        assert isinstance(await place.perform(spared), Delivered)
+
+    async def test_a_rerun_spares_what_must_never_run_again(self, place: Place) -> None:
+        run = failed_job(place.state)
+        outcome = await place.perform(action(Rerun("job", run.run_id, never=("*/start",))))
+        assert isinstance(outcome, Refused)
+        assert "prod/job/start" in outcome.reason
+        assert place.state.clears == 0
 
     @pytest.mark.parametrize(("scope", "affects"), [("task", 3), ("group", 4), ("dagrun", 3)])
     async def test_the_schedulers_own_dry_run_bounds_it(self, place: Place, scope: str, affects: int) -> None:
