@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine import brakes, incident, ledger
+from remediator.engine import approvals, brakes, incident, ledger
 from remediator.engine.context import Alert, Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Undo
-from remediator.engine.steps import approval_of, rule_of, step_name, task_of
+from remediator.engine.steps import rule_of, step_name, task_of
 from remediator.model.action import (
     Action,
     Backfill,
@@ -130,7 +130,7 @@ def params_of(context: Context, case: Case, step: Step, action_id: str, scene: S
     given = {name: _filled(context, value, scene) for name, value in step.params.items()}
     dag_id = given.get("dag_id") or case.event.dag_id or ""
     run_id = given.get("run_id") or case.event.run_id or ""
-    most = 0 if approval_of(context, case) in case.approved else context.policy.blast_radius
+    most = approvals.may_affect(context, case)
     why = case.rule
     match step.action:
         case "airflow.trigger":

@@ -5,7 +5,7 @@ Owns issuing. Whether a retry may be is brakes.py's, what comes after it is resp
 
 from __future__ import annotations
 
-from remediator.engine import brakes, ledger, looks, response
+from remediator.engine import approvals, brakes, ledger, looks, response
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState
@@ -60,7 +60,6 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
     )
     first = next(iter(chosen.values()))
     steps = {name: next_step(context, case) or Step(action=RETRY) for name, case in chosen.items()}
-    is_approved = all(approval_of(context, case) in case.approved for case in chosen.values())
     action = Action(
         id=stable_id(RETRY, state.deployment, state.dag_id, run_id, causes, run.issued),
         lane=dagrun_lane(state.deployment, state.dag_id, run_id),
@@ -72,7 +71,7 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
             targets,
             why=", ".join(sorted({case.rule for case in chosen.values()})),
             scope=max((str(step.params.get("scope", "task")) for step in steps.values()), key=SCOPES.index),
-            max_affected=0 if is_approved else context.policy.blast_radius,
+            max_affected=max(approvals.may_affect(context, case) for case in chosen.values()),
             never=brakes.never_within(context, state.deployment, state.dag_id),
         ),
         not_before=context.now,
@@ -158,6 +157,7 @@ def _take_refusal(
     step = next_step(context, case) or Step(action=RETRY)
     if outcome.affects:
         response.stopped(context, state, case, step, (Reason.TOO_MANY_AFFECTED, outcome.reason))
+        case.affects = outcome.affects if case.phase is CasePhase.PROPOSED else 0
         looks.want_fresh(run, context.now)
         return
     if context.world.frozen or outcome.reason == FROZEN:  # the thaw may have come before this refusal was read

@@ -90,7 +90,16 @@ def test_a_change_that_would_touch_too_much_asks_a_person() -> None:
     line.answer_with("airflow.retry", Delivered())
     answer(line, "approve")
     line.expect_retry("load")
-    assert [one.params.max_affected for one in line.actions if one.kind == "airflow.retry"] == [50, 0]  # type: ignore[union-attr]
+    assert [one.params.max_affected for one in line.actions if one.kind == "airflow.retry"] == [50, 80]  # type: ignore[union-attr]
+
+
+def test_a_yes_is_for_as_many_task_instances_as_were_named() -> None:
+    line = asked().answer_with("airflow.retry", Refused("it would touch 80 task instances", affects=80))
+    answer(line, "approve", "careful").expect_retry("load").expect_reason(Reason.PROPOSED, 2)
+    line.answer_with("airflow.retry", Refused("it would touch 900 task instances", affects=900))
+    answer(line, "approve", "careful").expect_retry("load").expect_reason(Reason.PROPOSED, 3)
+    bounds = [one.params.max_affected for one in line.actions if one.kind == "airflow.retry"]  # type: ignore[union-attr]
+    assert bounds == [50, 80]
 
 
 def in_vain(line: Timeline, times: int) -> Timeline:
