@@ -195,9 +195,13 @@ def plan_undo(context: Context, state: DagState, performed: Performed) -> None:
     """What was changed for a time only is changed back then, whatever became of its case meanwhile."""
     plan = state.undo_plans.pop(performed.action_id, None)
     outcome = performed.outcome
-    if plan is None or not isinstance(outcome, Delivered):
+    if plan is None or isinstance(outcome, Refused):
         return
-    back = _back(plan.params, outcome.before)
+    before = outcome.before if isinstance(outcome, Delivered) else ""
+    if not before:
+        _say_not_undone(context, plan)
+        return
+    back = _back(plan.params, before)
     if back is None:
         return
     if len(state.undos) >= MAX_UNDOS:
@@ -206,6 +210,13 @@ def plan_undo(context: Context, state: DagState, performed: Performed) -> None:
     state.undos.append(msgspec.structs.replace(plan, due=context.now + plan.due, params=back))
     text = f"{target_of(plan.params)} is undone in {format_duration(plan.due)}"
     context.decide(Reason.STEP_WAITS, text, incident=plan.incident, action_id=plan.action_id)
+
+
+def _say_not_undone(context: Context, plan: Undo) -> None:
+    """An answer was lost: the change may stand, and nobody knows any more what it was made from."""
+    text = f"{target_of(plan.params)} may be changed, and is not undone: nobody knows what it was before"
+    context.decide(Reason.OUTCOME_UNKNOWN, text, incident=plan.incident, action_id=plan.action_id)
+    context.effects.alerts.append(Alert("undo_failed", f"{plan.target} {target_of(plan.params)}", text))
 
 
 def _back(params: Change, before: str) -> Pause | Pool | Scale | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from remediator.model.inputs import Pressed
-from remediator.model.outcome import Delivered, Refused
+from remediator.model.outcome import Delivered, Refused, Unknown
 from remediator.model.policy import DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
 from remediator.model.reasons import Reason
 from remediator.model.time import HOUR, MINUTE, SECOND
@@ -203,6 +204,14 @@ def test_what_a_person_had_done_already_is_not_taken_back() -> None:
     line = story(pause, otherwise=()).answer_with("airflow.pause", Delivered(before="paused", detail="already"))
     line.fails("load").at("1m").expect_change("airflow.pause", paused=True)
     line.at("2h").expect_nothing()
+
+
+@pytest.mark.parametrize("outcome", [Delivered(detail="found to be so"), Unknown("no answer")])
+def test_what_cannot_be_taken_back_is_told(outcome: Delivered | Unknown) -> None:
+    pool = Step("airflow.pool", params={"pool": "p", "slots": 64}, undo_after=30 * MINUTE)
+    line = story(pool, otherwise=()).answer_with("airflow.pool", outcome).fails("load").at("1m")
+    line.expect_change("airflow.pool", slots=64).expect_message()
+    assert any(one.rule == "self.undo_failed" for one in line.incidents.values())
 
 
 def test_a_trigger_is_filled_in_from_the_event_and_has_an_id_of_its_own() -> None:
