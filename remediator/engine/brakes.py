@@ -70,17 +70,31 @@ ELSEWHERE = frozenset({"kubernetes.scale", "http.request"})
 def issue_brake(context: Context, state: DagState, case: Case) -> tuple[Brake, Instant] | None:
     """What puts off a change that is otherwise allowed, and until when: maintenance, or too much at once."""
     deployment = state.deployment or case.event.deployment
-    maintenance = ledger.window_end(context, deployment)
-    if maintenance is not None:
-        until, reason = maintenance
-        why = f": {reason}" if reason else ""
-        return (Reason.MAINTENANCE, f"deployment {deployment!r} is under maintenance{why}"), until
+    put_off = under_maintenance(context, deployment)
+    if put_off is not None:
+        return put_off
     full = ledger.capped(context, deployment)
     if not full:
         return None
     wait = min(FIRST_WAIT << min(case.capped, 16), LONGEST_WAIT)
     share = int(stable_id("capped", case.incident, task_of(case), case.capped)[:8], 16) / 0xFFFFFFFF
     return (Reason.CAPPED, full), context.now + round(wait * (1 + share))
+
+
+def under_maintenance(context: Context, deployment: str) -> tuple[Brake, Instant] | None:
+    """What puts off changes of the deployment now, and until when."""
+    maintenance = ledger.window_end(context, deployment)
+    if maintenance is None:
+        return None
+    until, reason = maintenance
+    why = f": {reason}" if reason else ""
+    return (Reason.MAINTENANCE, f"deployment {deployment!r} is under maintenance{why}"), until
+
+
+def not_after(context: Context, deployment: str) -> Instant:
+    """Until when a change that is wanted now may be made: it expires, and none is made under maintenance."""
+    expires, begin = context.now + context.policy.action_expiry, ledger.window_begin(context, deployment)
+    return expires if begin is None else min(expires, begin - 1)
 
 
 def not_permitted(context: Context, rule: Rule, deployment: DeploymentPolicy, action: str) -> Brake | None:

@@ -67,6 +67,7 @@ def issue(context: Context, state: DagState, run: DagRunState, case: Case, step:
     if never:
         return f"{step.action}: {never}"
     action = _action(context, action_id, deployment, params, case.incident)
+    action = msgspec.structs.replace(action, not_after=brakes.not_after(context, deployment))
     context.act(action)
     if step.undo_after and isinstance(params, Pause | Pool | Scale):
         state.undo_plans[action_id] = Undo(step.undo_after, deployment, params, case.incident, action_id)

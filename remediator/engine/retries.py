@@ -75,7 +75,7 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
             never=brakes.never_within(context, state.deployment, state.dag_id),
         ),
         not_before=context.now,
-        not_after=context.now + context.policy.action_expiry,
+        not_after=brakes.not_after(context, state.deployment),
         incident=first.incident,
     )
     context.act(action)
@@ -163,6 +163,11 @@ def _take_refusal(
     if context.world.frozen or outcome.reason == FROZEN:  # the thaw may have come before this refusal was read
         response.hold(context, case, thaw=True)
         looks.want_fresh(run, context.now)  # other failures of the dagrun have been waiting for this outcome
+        return
+    put_off = brakes.under_maintenance(context, state.deployment or case.event.deployment)
+    if put_off is not None:
+        response.put_off_until(context, case, *put_off)
+        looks.want_fresh(run, context.now)
         return
     if kind in PROVED_BY_LOOKS:
         case.phase, case.why = CasePhase.CHECKING, outcome.reason

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from remediator.model.inputs import Pressed
+from remediator.model.action import Action
+from remediator.model.inputs import Performed, Pressed
 from remediator.model.outcome import Delivered, Refused, Unknown
 from remediator.model.policy import DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
 from remediator.model.reasons import Reason
@@ -174,6 +175,26 @@ def test_nothing_is_changed_under_maintenance() -> None:
     line = story(RETRY, policy=limits(maintenance=(window,))).fails("load").at("59m")
     line.expect_nothing().expect_reason(Reason.MAINTENANCE)
     line.at("61m").expect_retry("load")
+
+
+class Away(Timeline):
+    """Clears wait in the outbox: the deployment does not answer."""
+
+    def _answer(self, action: Action) -> None:
+        if action.kind != "airflow.retry":
+            super()._answer(action)
+
+
+def test_a_change_that_waits_in_the_outbox_is_not_made_once_maintenance_has_begun() -> None:
+    window = Maintenance(("pro*",), START + MINUTE, START + HOUR, "upgrade")
+    rule = Rule("r", on=("task.failed_finally",), mode=Mode.ACT, do=(RETRY,), otherwise=(PAGE,))
+    line = Away(RuleSetSpec((rule,), limits(maintenance=(window,)))).fails("load").at("30s")
+    (retry,) = (one for one in line.actions if one.kind == "airflow.retry")
+    assert retry.not_after == window.begin - 1
+    expired = Refused("not done before airflow.retry expired")
+    line.at("2m").give(Performed(retry.id, retry.key, retry.kind, expired)).at("59m").expect_nothing()
+    line.expect_reason(Reason.MAINTENANCE).at("61m")
+    assert [one.not_before > window.end for one in line.actions if one.kind == "airflow.retry"] == [False, True]
 
 
 def test_more_pages_than_a_person_can_read_become_one_digest() -> None:
