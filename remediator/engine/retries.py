@@ -9,7 +9,7 @@ from remediator.engine import approvals, brakes, ledger, looks, response
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState
-from remediator.engine.steps import PROOF, PROVED_BY_LOOKS, RETRY, approval_of, next_step
+from remediator.engine.steps import PROOF, PROVED_BY_LOOKS, RETRY, approval_of, next_step, task_of
 from remediator.model.action import Action, Retry, RetryTarget
 from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.incident import Handling
@@ -125,6 +125,8 @@ def _take_outcome(
     context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, performed: Performed
 ) -> None:
     outcome = performed.outcome
+    if isinstance(outcome, Delivered) and task_of(case) in outcome.left:
+        outcome = Refused(f"{task_of(case)} was not cleared: somebody was faster")
     if isinstance(outcome, Refused):
         _take_refusal(context, state, run_id, run, case, outcome, performed.action_id, performed.kind)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from remediator.model.outcome import Delivered
 from remediator.model.reasons import Reason
 from remediator.rules.spec import Step
 from remediator.testing.timeline import Timeline
@@ -42,6 +43,17 @@ def test_a_task_that_its_upstream_keeps_from_running_was_not_helped() -> None:
     asked = looks(line)
     line.at("24h").expect_nothing()
     assert looks(line) - asked <= 24 * 6
+
+
+def test_what_a_person_cleared_first_is_theirs_though_our_clear_named_it_too() -> None:
+    line = story(RETRY).answer_with("airflow.retry", Delivered(left=("merge",)))
+    line.fails("load").fails("merge").at("10s").expect_retry("load", "merge")
+    for task_id in ("load", "merge"):
+        line.look_says(task_id, "running", 2, dagrun="running")
+    line.look_says("load", "success", 2).look_says("merge", "success", 2, dagrun="success").dagrun("success").at("5m")
+    line.expect_reason(Reason.HELPED).expect_open(0)
+    assert any("merge was cleared by somebody else" in one.text for one in line.decisions)
+    assert [(rate.helped, rate.in_vain) for rate in line.core.ledger.rates.values()] == [(1, 0)]
 
 
 def test_a_dagrun_that_is_too_large_for_a_look_is_not_looked_at_every_few_seconds() -> None:

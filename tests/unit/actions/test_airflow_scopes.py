@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from remediator.model.action import Rerun
+from remediator.model.action import Rerun, Retry
 from remediator.model.outcome import Delivered, Refused, RetryAfter
 from remediator.model.time import SECOND
 from tests.unit.actions.airflow_changes import (
@@ -19,6 +19,7 @@ from tests.unit.actions.airflow_changes import (
     failed_job,
     retry,
     standing,
+    target,
 )
 
 
@@ -80,6 +81,19 @@ class TestRetryScopes:
         assert place.state.clears == 0
         run.tasks["end", -1].state = "upstream_failed"
         assert isinstance(await place.perform(spared), Delivered)
+
+    async def test_what_somebody_else_cleared_before_is_not_counted_as_ours(self, place: Place) -> None:
+        run = failed_job(place.state)
+        run.tasks["part.clean", -1].state = "failed"
+        tasks = tuple(target(run.tasks[name, -1]) for name in ("part.clean", "part.load"))
+        both = action(Retry(run.dag_id, run.run_id, tasks))
+        run.tasks["part.clean", -1].state = "queued"
+        run.tasks["part.clean", -1].id = "of a person's clear"
+        outcome = await place.perform(both)
+        assert isinstance(outcome, Delivered)
+        assert outcome.left == ("part.clean",)
+        again = await place.perform(both, uncertain=True)
+        assert again == Delivered(ref=ME, detail="found by its note", left=("part.clean",))
 
     async def test_a_rerun_spares_what_must_never_run_again(self, place: Place) -> None:
         run = failed_job(place.state)
