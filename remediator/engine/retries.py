@@ -55,7 +55,7 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
     run.issued += 1
     causes = [(case.rule, case.stage, case.index, name, case.try_number) for name, case in sorted(chosen.items())]
     targets = tuple(
-        RetryTarget(case.event.task_id or "", case.try_number, case.event.map_index, case.instance_id)
+        RetryTarget(case.event.task_id or "", case.try_number, case.event.map_index, case.instance_id, _group(case))
         for _, case in sorted(chosen.items())
     )
     first = next(iter(chosen.values()))
@@ -90,6 +90,11 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
         response.update_incident(context, state, case.incident, Handling.REMEDIATING, "a retry was issued")
     wait = context.policy.look_delay if run.suspects else context.policy.action_expiry
     looks.want_fresh(run, context.now + wait)
+
+
+def _group(case: Case) -> str:
+    group = case.event.attributes.get("task_group")
+    return group if isinstance(group, str) else ""
 
 
 def on_outcome(context: Context, state: DagState, performed: Performed) -> None:

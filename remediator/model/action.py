@@ -24,12 +24,16 @@ class Guarantee(StrEnum):
 
 
 class RetryTarget(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The exact attempt that a clear may touch. Anything else found there is somebody else's."""
+    """The exact attempt that a clear may touch. Anything else found there is somebody else's.
+
+    group: its innermost task group, as an event named it; '' for none, or if no event said.
+    """
 
     task_id: str
     try_number: int
     map_index: int = UNMAPPED_INDEX
     instance_id: str = ""
+    group: str = ""
 
 
 class Look(msgspec.Struct, frozen=True, tag="airflow.look"):

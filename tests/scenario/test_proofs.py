@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from remediator.model.action import Retry
+from remediator.model.event import Event
 from remediator.model.outcome import Delivered
 from remediator.model.reasons import Reason
 from remediator.rules.spec import Step
@@ -62,3 +64,12 @@ def test_a_dagrun_that_is_too_large_for_a_look_is_not_looked_at_every_few_second
     line.scheduler.truth = lambda place: msgspec.structs.replace(truth(place), complete=False)  # type: ignore[method-assign]
     line.fails("load").dagrun("failed").at("1h")
     assert looks(line) <= 90
+
+
+def test_a_clear_of_a_group_knows_the_group_that_the_event_named() -> None:
+    line = story(Step("airflow.retry", params={"scope": "group"}))
+    failure = Event("task.failed", line.now, source="story", deployment="prod", dag_id="sales", run_id="r1",
+                    task_id="part.v1.load", try_number=1, attributes={"task_group": "part.v1"})  # fmt: skip
+    line.look_says("part.v1.load", "failed").event(failure).at("1m")
+    (retry,) = (one.params for one in line.actions if isinstance(one.params, Retry))
+    assert [one.group for one in retry.tasks] == ["part.v1"]

@@ -27,9 +27,9 @@ class Plan(msgspec.Struct, frozen=True):
     note: str
 
 
-def group_of(task_id: str) -> str:
-    """The innermost task group, as Airflow writes it into a task's id; '' if it is in none."""
-    return task_id.rpartition(".")[0]
+def group_of(target: RetryTarget) -> str:
+    """Its innermost task group, if its members can be told by their ids: a dot alone makes no group."""
+    return target.group if target.group and target.task_id.startswith(f"{target.group}.") else ""
 
 
 def in_groups(targets: Sequence[RetryTarget], rows: Sequence[TaskInstanceRow]) -> tuple[RetryTarget, ...]:
@@ -37,9 +37,9 @@ def in_groups(targets: Sequence[RetryTarget], rows: Sequence[TaskInstanceRow]) -
 
     Whole tasks: all indices of a mapped one. What the DAG no longer has is left out.
     """
-    groups = tuple(f"{group}." for target in targets if (group := group_of(target.task_id)))
+    groups = tuple(f"{group}." for target in targets if (group := group_of(target)))
     members = {row.task_id for row in rows if row.state != REMOVED and groups and row.task_id.startswith(groups)}
-    alone = [target for target in targets if not group_of(target.task_id)]
+    alone = [target for target in targets if not group_of(target)]
     return (*(RetryTarget(task_id, 0) for task_id in sorted(members)), *alone)
 
 
@@ -50,7 +50,7 @@ def is_planned(retry: Retry) -> bool:
 
 def is_grouped(retry: Retry, targets: Sequence[RetryTarget]) -> bool:
     """Are whole groups to run again, what succeeded in them too?"""
-    return retry.scope == GROUP and any(group_of(target.task_id) for target in targets)
+    return retry.scope == GROUP and any(group_of(target) for target in targets)
 
 
 def clearing(retry: Retry, targets: Sequence[RetryTarget], rows: Sequence[TaskInstanceRow]) -> Clearing:

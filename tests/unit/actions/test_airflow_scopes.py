@@ -57,6 +57,13 @@ class TestRetryScopes:
         assert outcome == Delivered(ref=ME, detail="cleared 4 task instances")
         assert run.tasks["part.clean", -1].state == "success"
 
+    async def test_a_dot_in_an_id_makes_no_group(self, place: Place) -> None:
+        run = failed_job(place.state)
+        ungrouped = msgspec.structs.replace(target(run.tasks["part.load", -1]), group="")
+        outcome = await place.perform(action(Retry(run.dag_id, run.run_id, (ungrouped,), scope="group")))
+        assert outcome == Delivered(ref=ME, detail="cleared 3 task instances")
+        assert run.tasks["part.clean", -1].state == "success"
+
     async def test_the_dagrun_is_all_that_failed_in_it(self, place: Place) -> None:
         run = failed_job(place.state)
         run.tasks["part.clean", -1].state = "failed"
