@@ -12,7 +12,7 @@ import msgspec
 from remediator.engine import approvals, brakes, incident, ledger
 from remediator.engine.context import Alert, Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Undo
-from remediator.engine.steps import rule_of, step_name, task_of
+from remediator.engine.steps import RETRY, rule_of, step_name, task_of
 from remediator.model.action import (
     Action,
     Backfill,
@@ -37,6 +37,7 @@ from remediator.rules.scene import Scene
 from remediator.rules.spec import Step
 
 MAX_UNDOS = 200
+MAX_DESCRIBED = 500
 
 
 class UnfitError(ValueError):
@@ -121,6 +122,19 @@ def target_of(params: Params) -> str:
         case Rerun(dag_id=dag_id, run_id=run_id) | Mark(dag_id=dag_id, run_id=run_id):
             return f"dagrun {dag_id}/{run_id}"
     return f"DAG {getattr(params, 'dag_id', '')}"
+
+
+def described(context: Context, state: DagState, case: Case, step: Step) -> str:
+    """What the step's change would be made to, and how, for whoever has to approve it; '' for a retry."""
+    if step.action == RETRY:
+        return ""
+    scene = incident.scene(context, rule_of(context, case.rule), case, state.incidents[case.incident].incident)
+    try:
+        params = params_of(context, case, step, "", scene)
+    except (UnfitError, msgspec.ValidationError, ValueError) as unfit:
+        return f"cannot be made ({unfit})"
+    details = ", ".join(f"{name} {_filled(context, value, scene)}" for name, value in step.params.items())
+    return f"{target_of(params)} ({details})"[:MAX_DESCRIBED] if details else target_of(params)
 
 
 # -- parameters ---------------------------------------------------------------------------------------------------

@@ -136,7 +136,8 @@ def stopped(context: Context, state: DagState, case: Case, step: Step, brake: Br
     if reason in ASKS and _is_held_back(context, state, case):
         return False
     if reason in ASKS:
-        approvals.propose(context, state, case, step, text)
+        what = changes.described(context, state, case, step)
+        approvals.propose(context, state, case, step, f"{what}: {text}" if what else text)
         return False
     refuse_step(context, case, reason, text)
     return True

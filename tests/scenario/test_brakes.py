@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from remediator.model.action import Action
+from remediator.model.event import Event
 from remediator.model.inputs import Performed, Pressed
 from remediator.model.outcome import Delivered, Refused, Unknown
 from remediator.model.policy import DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
@@ -62,6 +63,19 @@ def test_an_approved_change_is_made_and_the_story_names_who_said_so() -> None:
     line.expect_retry("load").expect_reason(Reason.APPROVED)
     assert any("ann" in one.text for one in line.decisions)
     assert not any(incident.proposals for incident in line.incidents.values())
+
+
+def test_a_yes_is_for_what_was_shown_though_the_firing_has_gone_on() -> None:
+    repair = Step("airflow.trigger", params={"dag_id": "repair_{event.subject}"})
+    rule = Rule("r", on=("alert.firing",), mode=Mode.APPROVE, group=("deployment",), do=(repair,), otherwise=(PAGE,))
+    line = Timeline(RuleSetSpec((rule,), POLICY))
+    line.event(Event("alert.firing", line.now, source="x", deployment="prod", subject="orders")).at("1m")
+    ((proposal,),) = (one.proposals for one in line.incidents.values())
+    assert "DAG repair_orders (dag_id repair_orders)" in proposal.text
+    line.event(Event("alert.firing", line.now, source="x", deployment="prod", subject="payroll")).at("2m")
+    line.give(Pressed("ann", "approve", subject=proposal.id, key=proposal.key)).at("3m")
+    line.expect_change("airflow.trigger", dag_id="repair_orders")
+    assert sum(one.kind == "airflow.trigger" for one in line.actions) == 1
 
 
 def test_a_rejected_change_is_not_made() -> None:
