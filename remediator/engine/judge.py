@@ -290,7 +290,7 @@ def _case_task_is_well(
             end_case(context, state, run, name, Reason.HELPED, f"{name} succeeded after the retry; the dagrun is "
                      f"{truth.state}", helped=True)  # fmt: skip
         return
-    how = "succeeded, later than its proof was waited for" if PROOF in case.waits else "was fixed by somebody else"
+    how = f"is well after {case.change}" if PROOF in case.waits else "was fixed by somebody else"
     end_case(context, state, run, name, Reason.RECOVERED, f"{name} {how}")
 
 
@@ -323,7 +323,8 @@ def _case_moves(
         return
     if case.phase is CasePhase.TOLD:
         return
-    end_case(context, state, run, name, Reason.RECOVERED, f"{name} was cleared by somebody else ({task.state})")
+    how = f"runs again after {case.change}" if PROOF in case.waits else "was cleared by somebody else"
+    end_case(context, state, run, name, Reason.RECOVERED, f"{name} {how} ({task.state})")
 
 
 def _wait_longer(context: Context, state: DagState, run_id: str, run: DagRunState, name: str, task: TaskTruth) -> None:

@@ -73,3 +73,16 @@ def test_a_clear_of_a_group_knows_the_group_that_the_event_named() -> None:
     line.look_says("part.v1.load", "failed").event(failure).at("1m")
     (retry,) = (one.params for one in line.actions if isinstance(one.params, Retry))
     assert [one.group for one in retry.tasks] == ["part.v1"]
+
+
+def test_a_change_that_does_not_end_the_failure_is_not_the_end_of_the_story() -> None:
+    repair = Step("airflow.trigger", params={"dag_id": "repair"})
+    line = story(repair, otherwise=()).fails("load").at("15m").expect_change("airflow.trigger").expect_nothing()
+    line.at("25m").expect_page().expect_reason(Reason.DID_NOT_HELP)
+    line.at("12h").expect_nothing()
+
+
+def test_what_is_well_after_a_change_of_ours_is_nobody_elses_doing() -> None:
+    line = story(Step("airflow.trigger", params={"dag_id": "repair"})).fails("load").at("5m")
+    line.look_says("load", "success", 2, dagrun="success").dagrun("success").at("6m").expect_open(0)
+    assert any("load is well after airflow.trigger" in one.text for one in line.decisions)
