@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from remediator.engine import approvals, conditions, incident, ledger, looks, response, tell
+from remediator.engine import alone, approvals, conditions, incident, ledger, looks, response, tell
 from remediator.engine.context import Context
 from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState, Unaccounted, task_key
 from remediator.engine.steps import PROOF, PROVED_BY_LOOKS, UNCLASSIFIED, task_of
@@ -41,6 +41,7 @@ def judge(context: Context, state: DagState, run_id: str, run: DagRunState, trut
     _review_unaccounted(context, state, run_id, run, truth, tasks)
     _find_unaccounted(context, state, run_id, run, tasks)
     _give_up_unseen(context, state, run_id, run, tasks)
+    alone.say(context, state, run_id, run, truth)
     if _needs_another_look(run, truth):
         looks.want_again(context, run)
 

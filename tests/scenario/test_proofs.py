@@ -86,3 +86,10 @@ def test_what_is_well_after_a_change_of_ours_is_nobody_elses_doing() -> None:
     line = story(Step("airflow.trigger", params={"dag_id": "repair"})).fails("load").at("5m")
     line.look_says("load", "success", 2, dagrun="success").dagrun("success").at("6m").expect_open(0)
     assert any("load is well after airflow.trigger" in one.text for one in line.decisions)
+
+
+def test_a_dagrun_that_failed_without_a_failed_task_is_told_once() -> None:
+    line = story(RETRY)
+    line.scheduler.ends(("prod", "sales", "r1"), "failed", line.now)
+    line.dagrun("failed").at("1m").expect_page().expect_nothing()
+    line.dagrun("failed", happened="0s").at("5h").expect_nothing()
