@@ -31,7 +31,7 @@ def propose(context: Context, state: DagState, case: Case, step: Step, text: str
     expires = context.now + context.policy.proposal_expiry
     subject = f"{case.event.dag_id or case.event.deployment} {task_of(case)} {case.event.run_id or ''}".strip()
     proposal = Proposal(stable_id("proposal", *cause), context.key, step.action, f"{subject}: {text}", expires)
-    case.asked = approval_of(context, case)
+    case.asked, case.affects = approval_of(context, case), 0
     case.phase, case.proposal, case.due = CasePhase.PROPOSED, proposal.id, expires
     case.feed_due, case.thaw = None, False
     until = f"{step.action}: {text}; proposal {proposal.id} is open until {format_instant(expires)}"
@@ -50,6 +50,13 @@ def asked(context: Context, case: Case) -> Step:
     rule = rule_of(context, case.rule)
     told = (step for step in (*rule.do, *rule.otherwise) if step.to)
     return next(told, Step(action="page", to=context.policy.unclassified_route))
+
+
+def may_affect(context: Context, case: Case) -> int:
+    """How many task instances the case's step may touch; 0: any number. A yes lets happen what it was told, no more."""
+    allowed = context.policy.blast_radius
+    is_approved = approval_of(context, case) in case.approved
+    return max(allowed, case.affects) if allowed and is_approved else allowed
 
 
 def _joins(context: Context, state: DagState, case: Case) -> bool:

@@ -72,17 +72,31 @@ ELSEWHERE = frozenset({"kubernetes.scale", "http.request"})
 def issue_brake(context: Context, state: DagState, case: Case) -> tuple[Brake, Instant] | None:
     """What puts off a change that is otherwise allowed, and until when: maintenance, or too much at once."""
     deployment = state.deployment or case.event.deployment
-    maintenance = ledger.window_end(context, deployment)
-    if maintenance is not None:
-        until, reason = maintenance
-        why = f": {reason}" if reason else ""
-        return (Reason.MAINTENANCE, f"deployment {deployment!r} is under maintenance{why}"), until
+    put_off = under_maintenance(context, deployment)
+    if put_off is not None:
+        return put_off
     full = ledger.capped(context, deployment)
     if not full:
         return None
     wait = min(FIRST_WAIT << min(case.capped, 16), LONGEST_WAIT)
     share = int(stable_id("capped", case.incident, task_of(case), case.capped)[:8], 16) / 0xFFFFFFFF
     return (Reason.CAPPED, full), context.now + round(wait * (1 + share))
+
+
+def under_maintenance(context: Context, deployment: str) -> tuple[Brake, Instant] | None:
+    """What puts off changes of the deployment now, and until when."""
+    maintenance = ledger.window_end(context, deployment)
+    if maintenance is None:
+        return None
+    until, reason = maintenance
+    why = f": {reason}" if reason else ""
+    return (Reason.MAINTENANCE, f"deployment {deployment!r} is under maintenance{why}"), until
+
+
+def not_after(context: Context, deployment: str) -> Instant:
+    """Until when a change that is wanted now may be made: it expires, and none is made under maintenance."""
+    expires, begin = context.now + context.policy.action_expiry, ledger.window_begin(context, deployment)
+    return expires if begin is None else min(expires, begin - 1)
 
 
 def not_permitted(context: Context, rule: Rule, deployment: DeploymentPolicy, action: str) -> Brake | None:
@@ -138,6 +152,16 @@ def never_touched(context: Context, deployment: str, dag_id: str) -> str:
     return ""
 
 
+def never_within(context: Context, deployment: str, dag_id: str) -> tuple[str, ...]:
+    """The never-retry globs that may name a task of this DAG."""
+    return tuple(pattern for pattern in context.policy.never_retry if _may_name(pattern, deployment, dag_id))
+
+
+def _may_name(pattern: str, deployment: str, dag_id: str) -> bool:
+    parts = pattern.split("/")
+    return len(parts) != 3 or (fnmatchcase(deployment, parts[0]) and fnmatchcase(dag_id, parts[1]))
+
+
 def is_own_host(url: str, hosts: tuple[str, ...]) -> bool:
     place = url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1].lower()
     return place in hosts or place.split(":", 1)[0] in hosts
@@ -190,18 +214,22 @@ def spend(context: Context, state: DagState, run: DagRunState, cases: Sequence[C
         context.touch(LEDGER_KEY)
 
 
-def refund(context: Context, state: DagState, run: DagRunState, cases: Sequence[Case]) -> None:
-    """The target refused the change: nothing was done, so nothing counts as spent."""
+def refund(
+    context: Context, state: DagState, run: DagRunState, cases: Sequence[Case], others: Sequence[Case] = ()
+) -> None:
+    """Nothing was done for the cases, so nothing counts as spent, but for what the change did for the others."""
     for case in cases:
         counts = run.attempts.get(task_of(case), {})
         counter = counter_of(context, case)
         if counts.get(counter, 0) > 0:
             counts[counter] -= 1
-    for task_id in dict.fromkeys(counted_as(case) for case in cases):
+    done = {counted_as(case) for case in others}
+    for task_id in dict.fromkeys(counted_as(case) for case in cases if counted_as(case) not in done):
         if state.budgets.get(task_id):
             state.budgets[task_id].pop()
+    still = _places(context, state, others)
     for place in _places(context, state, cases):
-        if context.ledger.spent.get(place):
+        if place not in still and context.ledger.spent.get(place):
             context.ledger.spent[place].pop()
             context.touch(LEDGER_KEY)
 

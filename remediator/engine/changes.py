@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine import brakes, breakers, incident, ledger
+from remediator.engine import approvals, brakes, breakers, incident, ledger
 from remediator.engine.context import Alert, Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Undo
-from remediator.engine.steps import approval_of, rule_of, step_name, task_of
+from remediator.engine.steps import RETRY, rule_of, step_name, task_of
 from remediator.model.action import (
     Action,
     Backfill,
@@ -37,6 +37,7 @@ from remediator.rules.scene import Scene
 from remediator.rules.spec import Step
 
 MAX_UNDOS = 200
+MAX_DESCRIBED = 500
 
 
 class UnfitError(ValueError):
@@ -63,10 +64,11 @@ def issue(context: Context, state: DagState, run: DagRunState, case: Case, step:
         params = params_of(context, case, step, action_id, incident.scene(context, rule, case, held.incident))
     except (UnfitError, msgspec.ValidationError, ValueError) as unfit:
         return f"{step.action}: {unfit}"
-    never = brakes.never_touched(context, deployment, getattr(params, "dag_id", ""))
+    never = _never(context, deployment, params)
     if never:
         return f"{step.action}: {never}"
     action = _action(context, action_id, deployment, params, case.incident)
+    action = msgspec.structs.replace(action, not_after=brakes.not_after(context, deployment))
     context.act(action)
     if step.undo_after and isinstance(params, Pause | Pool | Scale):
         state.undo_plans[action_id] = Undo(step.undo_after, deployment, params, case.incident, action_id)
@@ -77,6 +79,15 @@ def issue(context: Context, state: DagState, run: DagRunState, case: Case, step:
     text = f"{step.action} {target_of(params)}"
     context.decide(Reason.CHANGE_ISSUED, text, incident=case.incident, action_id=action_id, rule=case.rule)
     return ""
+
+
+def _never(context: Context, deployment: str, params: Change) -> str:
+    """Why the change is never made: its DAG, or a task that would run a second time, is on the list."""
+    dag_id = getattr(params, "dag_id", "")
+    within = brakes.never_within(context, deployment, dag_id) if isinstance(params, Reprocess | Backfill) else ()
+    if within:
+        return f"tasks of {deployment}/{dag_id} are on the never-retry list ({within[0]!r})"
+    return brakes.never_touched(context, deployment, dag_id)
 
 
 def _action(context: Context, action_id: str, deployment: str, params: Change, incident_id: str) -> Action:
@@ -113,6 +124,19 @@ def target_of(params: Params) -> str:
     return f"DAG {getattr(params, 'dag_id', '')}"
 
 
+def described(context: Context, state: DagState, case: Case, step: Step) -> str:
+    """What the step's change would be made to, and how, for whoever has to approve it; '' for a retry."""
+    if step.action == RETRY:
+        return ""
+    scene = incident.scene(context, rule_of(context, case.rule), case, state.incidents[case.incident].incident)
+    try:
+        params = params_of(context, case, step, "", scene)
+    except (UnfitError, msgspec.ValidationError, ValueError) as unfit:
+        return f"cannot be made ({unfit})"
+    details = ", ".join(f"{name} {_filled(context, value, scene)}" for name, value in step.params.items())
+    return f"{target_of(params)} ({details})"[:MAX_DESCRIBED] if details else target_of(params)
+
+
 # -- parameters ---------------------------------------------------------------------------------------------------
 
 
@@ -121,7 +145,7 @@ def params_of(context: Context, case: Case, step: Step, action_id: str, scene: S
     given = {name: _filled(context, value, scene) for name, value in step.params.items()}
     dag_id = given.get("dag_id") or case.event.dag_id or ""
     run_id = given.get("run_id") or case.event.run_id or ""
-    most = 0 if approval_of(context, case) in case.approved else context.policy.blast_radius
+    most = approvals.may_affect(context, case)
     why = case.rule
     match step.action:
         case "airflow.trigger":
@@ -129,7 +153,8 @@ def params_of(context: Context, case: Case, step: Step, action_id: str, scene: S
             return Trigger(_named(given.get("dag_id", "")), f"remediator__{action_id}", given.get("conf", {}),
                            parse_instant(when) if when else None, why)  # fmt: skip
         case "airflow.rerun":
-            return Rerun(_named(dag_id), _named(run_id, "run_id"), why, most)
+            never = brakes.never_within(context, case.event.deployment, dag_id)
+            return Rerun(_named(dag_id), _named(run_id, "run_id"), why, most, never)
         case "airflow.reprocess":
             since, until = _range(given, case)
             return Reprocess(_named(dag_id), since, until if "until" in given else until + 1, why, most)
@@ -185,9 +210,13 @@ def plan_undo(context: Context, state: DagState, performed: Performed) -> None:
     """What was changed for a time only is changed back then, whatever became of its case meanwhile."""
     plan = state.undo_plans.pop(performed.action_id, None)
     outcome = performed.outcome
-    if plan is None or not isinstance(outcome, Delivered):
+    if plan is None or isinstance(outcome, Refused):
         return
-    back = _back(plan.params, outcome.before)
+    before = outcome.before if isinstance(outcome, Delivered) else ""
+    if not before:
+        _say_not_undone(context, plan)
+        return
+    back = _back(plan.params, before)
     if back is None:
         return
     if len(state.undos) >= MAX_UNDOS:
@@ -196,6 +225,13 @@ def plan_undo(context: Context, state: DagState, performed: Performed) -> None:
     state.undos.append(msgspec.structs.replace(plan, due=context.now + plan.due, params=back))
     text = f"{target_of(plan.params)} is undone in {format_duration(plan.due)}"
     context.decide(Reason.STEP_WAITS, text, incident=plan.incident, action_id=plan.action_id)
+
+
+def _say_not_undone(context: Context, plan: Undo) -> None:
+    """An answer was lost: the change may stand, and nobody knows any more what it was made from."""
+    text = f"{target_of(plan.params)} may be changed, and is not undone: nobody knows what it was before"
+    context.decide(Reason.OUTCOME_UNKNOWN, text, incident=plan.incident, action_id=plan.action_id)
+    context.effects.alerts.append(Alert("undo_failed", f"{plan.target} {target_of(plan.params)}", text))
 
 
 def _back(params: Change, before: str) -> Pause | Pool | Scale | None:

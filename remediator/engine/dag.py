@@ -94,7 +94,7 @@ def _on_dagrun_ended(context: Context, state: DagState, event: Event, run_id: st
     ended = min(event.ended_at or event.time, context.now + MINUTE)  # a broken clock must not hide later ends
     if run.ended is not None and ended <= run.ended and not run.is_open:
         return
-    run.ended = max(run.ended or 0, ended)
+    run.ended, run.looks_in_vain = max(run.ended or 0, ended), 0
     if waking.has_api(context, state):
         looks.want_fresh(run, context.now)
         return

@@ -10,7 +10,7 @@ from remediator.engine import incident, judge, response, tell
 from remediator.engine.context import Alert, Calm, Context
 from remediator.engine.detector import case_name
 from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState
-from remediator.engine.steps import UNCLASSIFIED
+from remediator.engine.steps import UNCLASSIFIED, approval_of
 from remediator.model.event import Event
 from remediator.model.firing import Firing, FiringView
 from remediator.model.ids import stable_id
@@ -111,6 +111,11 @@ def on_fired(context: Context, state: DagState, fired: Firing, rule: Rule) -> No
     _open(context, state, run, fired.case, case, rule)
 
 
+def _is_for_what_was_shown(context: Context, case: Case) -> bool:
+    """Is a person asked about the case's step, or did one say yes to it? It is done as it was shown, or not at all."""
+    return case.phase is CasePhase.PROPOSED or approval_of(context, case) in case.approved
+
+
 def _open(context: Context, state: DagState, run: DagRunState, name: str, case: Case, rule: Rule) -> None:
     if name not in run.cases and len(run.cases) >= MAX_SUBJECTS:
         text = f"{state.deployment} {state.dag_id}: {MAX_SUBJECTS} incidents of events are open, more are not opened"
@@ -123,7 +128,8 @@ def _open(context: Context, state: DagState, run: DagRunState, name: str, case: 
     before = run.cases.get(name)
     goes_on = before is not None and before.rule == case.rule
     if before is not None and goes_on:
-        before.event, before.view, before.match = case.event, case.view, case.match
+        if not _is_for_what_was_shown(context, before):
+            before.event, before.view, before.match = case.event, case.view, case.match
         case = before
     run.cases[name] = case
     held = incident.open_or_join(context, state, case, rule, NO_DAGRUN, title)

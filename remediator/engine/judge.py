@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import msgspec
 
-from remediator.engine import approvals, breakers, conditions, incident, ledger, looks, response, tell
+from remediator.engine import alone, approvals, breakers, conditions, incident, ledger, looks, response, tell
 from remediator.engine.context import Context
 from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState, Unaccounted, task_key
-from remediator.engine.steps import PROVED_BY_LOOKS, UNCLASSIFIED, task_of
+from remediator.engine.steps import PROOF, PROVED_BY_LOOKS, UNCLASSIFIED, task_of
 from remediator.model.event import Event
 from remediator.model.firing import FiringView
 from remediator.model.incident import Handling
@@ -22,6 +22,8 @@ from remediator.rules.signature import signature
 WILL_RUN_AGAIN = frozenset({"up_for_retry", "scheduled", "queued", "none", "", "restarting", "up_for_reschedule"})
 """States of a task instance whose next try needs nobody's help."""
 DAGRUN_OVER = frozenset({"success", "failed"})
+NOT_BEGUN = frozenset({"none", "", "scheduled", "queued"})
+"""States in which a cleared task instance waits for its scheduler, its pool or a person who paused its DAG."""
 
 
 UNDER_WAY = (CasePhase.PLANNED, CasePhase.ISSUED, CasePhase.VERIFYING)
@@ -32,18 +34,18 @@ def judge(context: Context, state: DagState, run_id: str, run: DagRunState, trut
     """Take a truth in: every claim about the dagrun is settled, dropped, or asked about again."""
     run.unreachable_since = None
     run.incomplete_since = None if truth.complete else run.incomplete_since or context.now
-    run.looks_in_vain = 0 if truth.state in DAGRUN_OVER else run.looks_in_vain
     if not truth.state:
         _gone(context, state, run)
         return
-    if truth.state in DAGRUN_OVER and truth.ended_at is not None:
-        run.ended = max(run.ended or 0, truth.ended_at)
+    if truth.state in DAGRUN_OVER and truth.ended_at is not None and truth.ended_at > (run.ended or 0):
+        run.ended, run.looks_in_vain = truth.ended_at, 0
     tasks = {task_key(task.task_id, task.map_index): task for task in truth.tasks}
     _judge_cases(context, state, run_id, run, truth, tasks)
     _judge_suspects(context, state, run_id, run, truth, tasks)
     _review_unaccounted(context, state, run_id, run, truth, tasks)
     _find_unaccounted(context, state, run_id, run, tasks)
     _give_up_unseen(context, state, run_id, run, tasks)
+    alone.say(context, state, run_id, run, truth)
     if _needs_another_look(run, truth):
         looks.want_again(context, run)
 
@@ -281,7 +283,7 @@ def _judge_cases(
         elif task.state == "failed":
             continue  # a later try: a suspect or an unaccounted failure, judged as such
         else:
-            _case_moves(context, state, run, name, case, task)
+            _case_moves(context, state, run_id, run, truth, name, task)
 
 
 def _case_task_is_well(
@@ -293,7 +295,8 @@ def _case_task_is_well(
             end_case(context, state, run, name, Reason.HELPED, f"{name} succeeded after the retry; the dagrun is "
                      f"{truth.state}", helped=True)  # fmt: skip
         return
-    end_case(context, state, run, name, Reason.RECOVERED, f"{name} was fixed by somebody else")
+    how = f"is well after {case.change}" if PROOF in case.waits else "was fixed by somebody else"
+    end_case(context, state, run, name, Reason.RECOVERED, f"{name} {how}")
 
 
 def _case_still_failed(context: Context, state: DagState, run_id: str, run: DagRunState, name: str, case: Case) -> None:
@@ -309,17 +312,47 @@ def _case_still_failed(context: Context, state: DagState, run_id: str, run: DagR
         response.tell_again(context, state, case)
 
 
-def _case_moves(context: Context, state: DagState, run: DagRunState, name: str, case: Case, task: TaskTruth) -> None:
+def _case_moves(
+    context: Context, state: DagState, run_id: str, run: DagRunState, truth: DagRunTruth, name: str, task: TaskTruth
+) -> None:
     """The task instance is on its way to another end: ours to prove, or somebody else's doing."""
+    case = run.cases[name]
+    if case.phase is CasePhase.VERIFYING and truth.state in DAGRUN_OVER:
+        text = f"{name} is {task.state}, and its dagrun is over ({truth.state})"
+        breakers.record(context, case, state.deployment, helped=False)
+        _give_up(context, state, run_id, run, case, Reason.DID_NOT_HELP, text)
+        return
     if case.phase in (CasePhase.VERIFYING, CasePhase.ISSUED):
         if case.due is not None and case.due <= context.now:
-            case.due = context.now + context.policy.look_again_max
-            text = f"{name} is {task.state} at try {task.try_number}: the proof waits for the scheduler"
-            context.decide(Reason.STILL_RUNNING, text, incident=case.incident)
+            _wait_longer(context, state, run_id, run, name, task)
         return
     if case.phase is CasePhase.TOLD:
         return
-    end_case(context, state, run, name, Reason.RECOVERED, f"{name} was cleared by somebody else ({task.state})")
+    how = f"runs again after {case.change}" if PROOF in case.waits else "was cleared by somebody else"
+    end_case(context, state, run, name, Reason.RECOVERED, f"{name} {how} ({task.state})")
+
+
+def _wait_longer(context: Context, state: DagState, run_id: str, run: DagRunState, name: str, task: TaskTruth) -> None:
+    """`verify` is over and nothing is proved. What runs is waited for; what does not even begin is told."""
+    case = run.cases[name]
+    until = case.waits.setdefault(PROOF, context.now + context.policy.hold_max)
+    if task.state in NOT_BEGUN and until <= context.now:
+        text = f"{name} was cleared and has not begun since: it is {task.state} at try {task.try_number}"
+        _give_up(context, state, run_id, run, case, Reason.UNVERIFIED, text)
+        return
+    case.due = context.now + context.policy.look_again_max
+    text = f"{name} is {task.state} at try {task.try_number}: the proof waits for the scheduler"
+    context.decide(Reason.STILL_RUNNING, text, incident=case.incident)
+
+
+def _give_up(
+    context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, reason: Reason, text: str
+) -> None:
+    """The change has not led to an end: whoever comes after it in the rule has the turn."""
+    case.phase = CasePhase.TOLD
+    response.refuse_step(context, case, reason, text)
+    response.update_incident(context, state, case.incident, Handling.NONE, case.why)
+    response.proceed(context, state, run_id, run, case)
 
 
 def did_not_help(context: Context, state: DagState, case: Case, text: str) -> None:

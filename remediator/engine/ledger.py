@@ -11,6 +11,7 @@ from remediator.engine import breakers
 from remediator.engine.context import Alert, Context
 from remediator.engine.ledger_state import Digest, UnderWay
 from remediator.model.ids import LEDGER_KEY
+from remediator.model.policy import Maintenance
 from remediator.model.time import HOUR, MINUTE, Duration, Instant
 
 MAX_COUNTED = 1_000
@@ -131,11 +132,21 @@ def digest_over(context: Context, route: str) -> None:
         context.touch(LEDGER_KEY)
 
 
+def window_begin(context: Context, deployment: str) -> Instant | None:
+    """When the next maintenance of the deployment begins; None if none is known."""
+    begins = (one.begin for one in context.policy.maintenance if one.begin > context.now and _is_for(one, deployment))
+    return min(begins, default=None)
+
+
 def window_end(context: Context, deployment: str) -> tuple[Instant, str] | None:
     """When the maintenance of the deployment is over, and what it is for; None if there is none."""
     windows = [
         (one.end, one.reason)
         for one in context.policy.maintenance
-        if one.begin <= context.now < one.end and any(fnmatchcase(deployment, glob) for glob in one.deployments)
+        if one.begin <= context.now < one.end and _is_for(one, deployment)
     ]
     return max(windows, default=None)
+
+
+def _is_for(window: Maintenance, deployment: str) -> bool:
+    return any(fnmatchcase(deployment, glob) for glob in window.deployments)

@@ -12,6 +12,8 @@ from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Open
 from remediator.engine.steps import (
     DO,
     OTHERWISE,
+    PROOF,
+    PROVED_BY_LOOKS,
     RETRY,
     UNCLASSIFIED,
     approval_of,
@@ -32,6 +34,9 @@ from remediator.rules.conditions import Trouble
 from remediator.rules.index import Matched
 from remediator.rules.periods import end_of_periods, in_periods
 from remediator.rules.spec import Backoff, Rule, Step
+
+PROOF_WAIT: Duration = Step("").verify
+"""How long a failure may last after changes that no look can prove."""
 
 
 def choose(context: Context, matched: Matched, identity: str) -> Rule:
@@ -67,6 +72,9 @@ def proceed(context: Context, state: DagState, run_id: str, run: DagRunState, ca
         step = next_step(context, case)
         if step is None and case.stage == DO and case.refused:
             case.stage, case.index = OTHERWISE, 0
+        elif step is None and _is_unproved(state, case):
+            if _awaits_proof(context, case):
+                return
         elif step is None:
             _settle(context, state, case)
             return
@@ -138,7 +146,8 @@ def stopped(context: Context, state: DagState, case: Case, step: Step, brake: Br
     if reason in ASKS and _is_held_back(context, state, case):
         return False
     if reason in ASKS:
-        approvals.propose(context, state, case, step, text)
+        what = changes.described(context, state, case, step)
+        approvals.propose(context, state, case, step, f"{what}: {text}" if what else text)
         return False
     refuse_step(context, case, reason, text)
     return True
@@ -217,6 +226,24 @@ def refuse_step(context: Context, case: Case, reason: Reason, text: str) -> None
     case.why = f"{reason.value}: {text}"
     case.refused = True
     case.index += 1
+
+
+def _is_unproved(state: DagState, case: Case) -> bool:
+    """Was the failure answered by nothing but changes whose delivery says little, and nobody told?"""
+    is_other = bool(case.change) and case.change not in PROVED_BY_LOOKS
+    return case.stage == DO and is_other and bool(case.event.run_id) and not state.incidents[case.incident].told
+
+
+def _awaits_proof(context: Context, case: Case) -> bool:
+    """Has the failure some time left to end? If not, the changes were in vain."""
+    case.waits.setdefault(PROOF, context.now + PROOF_WAIT)
+    if case.waits[PROOF] > context.now:
+        case.phase, case.due = CasePhase.WAITING, case.waits[PROOF]
+        case.feed_due, case.thaw = None, False
+        return True
+    text = f"{task_of(case)} is still failed {format_duration(PROOF_WAIT)} after {case.change}"
+    refuse_step(context, case, Reason.DID_NOT_HELP, text)
+    return False
 
 
 def _settle(context: Context, state: DagState, case: Case) -> None:

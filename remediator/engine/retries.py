@@ -5,16 +5,16 @@ Owns issuing. Whether a retry may be is brakes.py's, what comes after it is resp
 
 from __future__ import annotations
 
-from remediator.engine import brakes, breakers, ledger, looks, response
+from remediator.engine import approvals, brakes, breakers, ledger, looks, response
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState
-from remediator.engine.steps import PROVED_BY_LOOKS, RETRY, approval_of, next_step
+from remediator.engine.steps import PROOF, PROVED_BY_LOOKS, RETRY, approval_of, next_step, task_of
 from remediator.model.action import Action, Retry, RetryTarget
 from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.incident import Handling
 from remediator.model.inputs import Performed
-from remediator.model.outcome import FROZEN, Delivered, Refused, Unknown
+from remediator.model.outcome import FROZEN, Delivered, FinalOutcome, Refused, Unknown
 from remediator.model.reasons import Reason
 from remediator.rules.spec import Step
 
@@ -55,12 +55,11 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
     run.issued += 1
     causes = [(case.rule, case.stage, case.index, name, case.try_number) for name, case in sorted(chosen.items())]
     targets = tuple(
-        RetryTarget(case.event.task_id or "", case.try_number, case.event.map_index, case.instance_id)
+        RetryTarget(case.event.task_id or "", case.try_number, case.event.map_index, case.instance_id, _group(case))
         for _, case in sorted(chosen.items())
     )
     first = next(iter(chosen.values()))
     steps = {name: next_step(context, case) or Step(action=RETRY) for name, case in chosen.items()}
-    is_approved = all(approval_of(context, case) in case.approved for case in chosen.values())
     action = Action(
         id=stable_id(RETRY, state.deployment, state.dag_id, run_id, causes, run.issued),
         lane=dagrun_lane(state.deployment, state.dag_id, run_id),
@@ -72,10 +71,11 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
             targets,
             why=", ".join(sorted({case.rule for case in chosen.values()})),
             scope=max((str(step.params.get("scope", "task")) for step in steps.values()), key=SCOPES.index),
-            max_affected=0 if is_approved else context.policy.blast_radius,
+            max_affected=max(approvals.may_affect(context, case) for case in chosen.values()),
+            never=brakes.never_within(context, state.deployment, state.dag_id),
         ),
         not_before=context.now,
-        not_after=context.now + context.policy.action_expiry,
+        not_after=brakes.not_after(context, state.deployment),
         incident=first.incident,
     )
     context.act(action)
@@ -92,15 +92,26 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
     looks.want_fresh(run, context.now + wait)
 
 
+def _group(case: Case) -> str:
+    group = case.event.attributes.get("task_group")
+    return group if isinstance(group, str) else ""
+
+
 def on_outcome(context: Context, state: DagState, performed: Performed) -> None:
     """A clear has ended: its proof is awaited, or a look tells what is left to do."""
     for run_id, run in list(state.dagruns.items()):
         issued = (case for case in run.cases.values() if case.phase is CasePhase.ISSUED)
         cases = [case for case in issued if case.action_id == performed.action_id]
-        if isinstance(performed.outcome, Refused):
-            brakes.refund(context, state, run, cases)
+        undone = [case for case in cases if _is_undone(case, performed.outcome)]
+        others = [case for case in cases if not _is_undone(case, performed.outcome)]
+        brakes.refund(context, state, run, undone, others)
         for case in cases:
             _take_outcome(context, state, run_id, run, case, performed)
+
+
+def _is_undone(case: Case, outcome: FinalOutcome) -> bool:
+    """Was nothing changed for this case?"""
+    return isinstance(outcome, Refused) or (isinstance(outcome, Delivered) and task_of(case) in outcome.left)
 
 
 def _go_on(
@@ -127,6 +138,8 @@ def _take_outcome(
     context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, performed: Performed
 ) -> None:
     outcome = performed.outcome
+    if isinstance(outcome, Delivered) and _is_undone(case, outcome):
+        outcome = Refused(f"{task_of(case)} was not cleared: somebody was faster")
     if isinstance(outcome, Refused):
         _take_refusal(context, state, run_id, run, case, outcome, performed.action_id, performed.kind)
         return
@@ -135,6 +148,7 @@ def _take_outcome(
         _go_on(context, state, run_id, run, case, step, outcome)
         return
     case.phase, case.due = CasePhase.VERIFYING, context.now + step.verify
+    case.waits.pop(PROOF, None)
     known = isinstance(outcome, Delivered)
     text = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
     reason = Reason.DELIVERED if known else Reason.OUTCOME_UNKNOWN
@@ -157,11 +171,17 @@ def _take_refusal(
     step = next_step(context, case) or Step(action=RETRY)
     if outcome.affects:
         response.stopped(context, state, case, step, (Reason.TOO_MANY_AFFECTED, outcome.reason))
+        case.affects = outcome.affects if case.phase is CasePhase.PROPOSED else 0
         looks.want_fresh(run, context.now)
         return
     if context.world.frozen or outcome.reason == FROZEN:  # the thaw may have come before this refusal was read
         response.hold(context, case, thaw=True)
         looks.want_fresh(run, context.now)  # other failures of the dagrun have been waiting for this outcome
+        return
+    put_off = brakes.under_maintenance(context, state.deployment or case.event.deployment)
+    if put_off is not None:
+        response.put_off_until(context, case, *put_off)
+        looks.want_fresh(run, context.now)
         return
     if kind in PROVED_BY_LOOKS:
         case.phase, case.why = CasePhase.CHECKING, outcome.reason

@@ -13,6 +13,8 @@ UNCLASSIFIED = "unclassified"
 RETRY = "airflow.retry"
 PROVED_BY_LOOKS = frozenset({RETRY, "airflow.rerun"})
 """Changes of the failed dagrun itself: its next looks tell whether they helped."""
+PROOF = "proof"
+"""Under which name a case's waits keep how long a cleared task instance may wait to begin."""
 DO = "do"
 OTHERWISE = "otherwise"
 

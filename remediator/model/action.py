@@ -24,12 +24,16 @@ class Guarantee(StrEnum):
 
 
 class RetryTarget(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The exact attempt that a clear may touch. Anything else found there is somebody else's."""
+    """The exact attempt that a clear may touch. Anything else found there is somebody else's.
+
+    group: its innermost task group, as an event named it; '' for none, or if no event said.
+    """
 
     task_id: str
     try_number: int
     map_index: int = UNMAPPED_INDEX
     instance_id: str = ""
+    group: str = ""
 
 
 class Look(msgspec.Struct, frozen=True, tag="airflow.look"):
@@ -44,6 +48,7 @@ class Retry(msgspec.Struct, frozen=True, tag="airflow.retry", omit_defaults=True
 
     scope: 'task'; 'group': everything of the innermost task group of each task; 'dagrun': every failed task instance.
     max_affected: task instances that it may touch without asking anybody, downstream ones too; 0: any number.
+    never: globs over 'deployment/dag_id/task_id' of what must not run a second time.
     """
 
     dag_id: str
@@ -52,15 +57,20 @@ class Retry(msgspec.Struct, frozen=True, tag="airflow.retry", omit_defaults=True
     why: str = ""
     scope: str = "task"
     max_affected: int = 0
+    never: tuple[str, ...] = ()
 
 
 class Rerun(msgspec.Struct, frozen=True, tag="airflow.rerun", omit_defaults=True):
-    """Clear a whole finished dagrun, what succeeded too, so that it runs again from the start. Its conf is kept."""
+    """Clear a whole finished dagrun, what succeeded too, so that it runs again from the start. Its conf is kept.
+
+    never: as for a retry.
+    """
 
     dag_id: str
     run_id: str
     why: str = ""
     max_affected: int = 0
+    never: tuple[str, ...] = ()
 
 
 class Trigger(msgspec.Struct, frozen=True, tag="airflow.trigger", omit_defaults=True):

@@ -11,11 +11,13 @@ class Delivered(msgspec.Struct, frozen=True, tag="delivered", omit_defaults=True
     """It happened. `ref` names the result at the target, such as a message's channel and timestamp.
 
     before: what an undo needs to know of how it was, such as the number of slots.
+    left: of several task instances those that were not touched, because somebody else was faster; as 'load[3]'.
     """
 
     ref: str = ""
     detail: str = ""
     before: str = ""
+    left: tuple[str, ...] = ()
 
 
 class RetryAfter(msgspec.Struct, frozen=True, tag="retry", omit_defaults=True):

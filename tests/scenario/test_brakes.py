@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
-from remediator.model.inputs import Pressed
-from remediator.model.outcome import Delivered, Refused
+from remediator.model.action import Action
+from remediator.model.event import Event
+from remediator.model.inputs import Performed, Pressed
+from remediator.model.outcome import Delivered, Refused, Unknown
 from remediator.model.policy import DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
 from remediator.model.reasons import Reason
 from remediator.model.time import HOUR, MINUTE, SECOND
@@ -62,6 +65,19 @@ def test_an_approved_change_is_made_and_the_story_names_who_said_so() -> None:
     assert not any(incident.proposals for incident in line.incidents.values())
 
 
+def test_a_yes_is_for_what_was_shown_though_the_firing_has_gone_on() -> None:
+    repair = Step("airflow.trigger", params={"dag_id": "repair_{event.subject}"})
+    rule = Rule("r", on=("alert.firing",), mode=Mode.APPROVE, group=("deployment",), do=(repair,), otherwise=(PAGE,))
+    line = Timeline(RuleSetSpec((rule,), POLICY))
+    line.event(Event("alert.firing", line.now, source="x", deployment="prod", subject="orders")).at("1m")
+    ((proposal,),) = (one.proposals for one in line.incidents.values())
+    assert "DAG repair_orders (dag_id repair_orders)" in proposal.text
+    line.event(Event("alert.firing", line.now, source="x", deployment="prod", subject="payroll")).at("2m")
+    line.give(Pressed("ann", "approve", subject=proposal.id, key=proposal.key)).at("3m")
+    line.expect_change("airflow.trigger", dag_id="repair_orders")
+    assert sum(one.kind == "airflow.trigger" for one in line.actions) == 1
+
+
 def test_a_rejected_change_is_not_made() -> None:
     line = answer(asked(), "reject", "careful").at("5m")
     line.expect_page().expect_reason(Reason.REJECTED).expect_open(1)
@@ -90,7 +106,32 @@ def test_a_change_that_would_touch_too_much_asks_a_person() -> None:
     line.answer_with("airflow.retry", Delivered())
     answer(line, "approve")
     line.expect_retry("load")
-    assert [one.params.max_affected for one in line.actions if one.kind == "airflow.retry"] == [50, 0]  # type: ignore[union-attr]
+    assert [one.params.max_affected for one in line.actions if one.kind == "airflow.retry"] == [50, 80]  # type: ignore[union-attr]
+
+
+def test_a_yes_is_for_as_many_task_instances_as_were_named() -> None:
+    line = asked().answer_with("airflow.retry", Refused("it would touch 80 task instances", affects=80))
+    answer(line, "approve", "careful").expect_retry("load").expect_reason(Reason.PROPOSED, 2)
+    line.answer_with("airflow.retry", Refused("it would touch 900 task instances", affects=900))
+    answer(line, "approve", "careful").expect_retry("load").expect_reason(Reason.PROPOSED, 3)
+    bounds = [one.params.max_affected for one in line.actions if one.kind == "airflow.retry"]  # type: ignore[union-attr]
+    assert bounds == [50, 80]
+
+
+def test_a_change_carries_what_must_never_run_again_in_its_dag() -> None:
+    never = ("prod/sales/charge", "prod/other/x", "other/*/x", "*charge_card")
+    line = story(RETRY, policy=limits(never_retry=never)).fails("load").at("10s")
+    (retry,) = (one.params for one in line.actions if one.kind == "airflow.retry")
+    assert retry.never == ("prod/sales/charge", "*charge_card")  # type: ignore[union-attr]
+
+
+def test_a_dag_with_a_task_that_must_never_run_again_is_not_reprocessed() -> None:
+    line = story(
+        Step("airflow.backfill", params={"since": "2026-01-01T00:00:00Z"}),
+        policy=limits(never_retry=("prod/sales/charge",)),
+    )
+    line.fails("load").at("10s").expect_page().expect_reason(Reason.RULE_ERROR)
+    assert not any(one.kind == "airflow.backfill" for one in line.actions)
 
 
 def test_no_more_changes_a_minute_than_allowed_and_none_is_lost() -> None:
@@ -122,6 +163,26 @@ def test_nothing_is_changed_under_maintenance() -> None:
     line.at("61m").expect_retry("load")
 
 
+class Away(Timeline):
+    """Clears wait in the outbox: the deployment does not answer."""
+
+    def _answer(self, action: Action) -> None:
+        if action.kind != "airflow.retry":
+            super()._answer(action)
+
+
+def test_a_change_that_waits_in_the_outbox_is_not_made_once_maintenance_has_begun() -> None:
+    window = Maintenance(("pro*",), START + MINUTE, START + HOUR, "upgrade")
+    rule = Rule("r", on=("task.failed_finally",), mode=Mode.ACT, do=(RETRY,), otherwise=(PAGE,))
+    line = Away(RuleSetSpec((rule,), limits(maintenance=(window,)))).fails("load").at("30s")
+    (retry,) = (one for one in line.actions if one.kind == "airflow.retry")
+    assert retry.not_after == window.begin - 1
+    expired = Refused("not done before airflow.retry expired")
+    line.at("2m").give(Performed(retry.id, retry.key, retry.kind, expired)).at("59m").expect_nothing()
+    line.expect_reason(Reason.MAINTENANCE).at("61m")
+    assert [one.not_before > window.end for one in line.actions if one.kind == "airflow.retry"] == [False, True]
+
+
 def test_more_pages_than_a_person_can_read_become_one_digest() -> None:
     route = Route("default", (Destination("pagerduty.page", "pagerduty"),), pages_per_hour=2)
     chatty = limits(routes={**POLICY.routes, "default": route})
@@ -149,7 +210,16 @@ def test_what_a_person_had_done_already_is_not_taken_back() -> None:
     pause = Step("airflow.pause", undo_after=30 * MINUTE)
     line = story(pause, otherwise=()).answer_with("airflow.pause", Delivered(before="paused", detail="already"))
     line.fails("load").at("1m").expect_change("airflow.pause", paused=True)
-    line.at("2h").expect_nothing()
+    line.at("2h")
+    assert sum(one.kind == "airflow.pause" for one in line.actions) == 1
+
+
+@pytest.mark.parametrize("outcome", [Delivered(detail="found to be so"), Unknown("no answer")])
+def test_what_cannot_be_taken_back_is_told(outcome: Delivered | Unknown) -> None:
+    pool = Step("airflow.pool", params={"pool": "p", "slots": 64}, undo_after=30 * MINUTE)
+    line = story(pool, otherwise=()).answer_with("airflow.pool", outcome).fails("load").at("1m")
+    line.expect_change("airflow.pool", slots=64).expect_message()
+    assert any(one.rule == "self.undo_failed" for one in line.incidents.values())
 
 
 def test_a_trigger_is_filled_in_from_the_event_and_has_an_id_of_its_own() -> None:

@@ -30,12 +30,14 @@ class Backfilling:
         self._client = client
         self._action = action
         self._backfill = action.params
+        self._uncertain = uncertain
 
     async def look(self) -> Backfills:
         return await self._client.backfills(self._backfill.dag_id)
 
     def decide(self, seen: Backfills) -> Send[None] | Outcome:
-        return self.done(seen) or Send(None)
+        """Before any call of ours, one of the same range is a person's."""
+        return (self.done(seen) if self._uncertain else open_one(seen)) or Send(None)
 
     async def send(self, call: None) -> BackfillRow:
         return await self._client.changes.backfill(self._backfill)

@@ -12,17 +12,18 @@ from remediator.actions.airflow.errors import Answered
 from remediator.actions.airflow.note import is_ours, merged
 from remediator.actions.airflow.once import Send
 from remediator.actions.airflow.preview import Preview, of_clear
-from remediator.actions.airflow.rows import OVER_STATES, DagRunRow
+from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, TaskInstanceRow
+from remediator.actions.airflow.scope import never_again
 from remediator.actions.airflow.verdict import SOON, LookAgain, too_many
 from remediator.model.action import Action, Guarantee, Rerun
 from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """The dagrun, how many task instances its clear would touch, and whether an earlier call may have cleared it."""
+    """The dagrun, which task instances its clear would touch, and whether an earlier call may have cleared it."""
 
     run: DagRunRow | None
-    affects: int = 0
+    affects: tuple[TaskInstanceRow, ...] = ()
     perhaps_ours: bool = False
 
 
@@ -42,7 +43,7 @@ class Rerunning:
         run = await self._client.dagrun(self._rerun.dag_id, self._rerun.run_id)
         if run is None:
             return Seen(None)
-        affects = await self._affects() if self._rerun.max_affected else 0
+        affects = await self._affects() if self._rerun.max_affected or self._rerun.never else ()
         return Seen(run, affects, await self._perhaps_ours(run) if self._uncertain else False)
 
     def decide(self, seen: Seen) -> Send[str] | Outcome:
@@ -52,7 +53,8 @@ class Rerunning:
         settled = self.done(seen) or moved_on(run, perhaps_ours=seen.perhaps_ours)
         if settled is not None:
             return settled
-        refused = too_many(seen.affects, rerun.max_affected)
+        refused = never_again(seen.affects, rerun.never, self._action.target)
+        refused = refused or too_many(len(seen.affects), rerun.max_affected)
         return refused or Send(merged([run.note], self._action.id, rerun.why))
 
     async def send(self, call: str) -> DagRunRow:
@@ -78,8 +80,8 @@ class Rerunning:
         lines = await self._client.asked(CLEARED_AS, since(self._action), run.dag_id)
         return may_have_cleared(run, lines, self._action)
 
-    async def _affects(self) -> int:
-        return len((await self._client.would_rerun(self._rerun.dag_id, self._rerun.run_id)).task_instances)
+    async def _affects(self) -> tuple[TaskInstanceRow, ...]:
+        return (await self._client.would_rerun(self._rerun.dag_id, self._rerun.run_id)).task_instances
 
 
 def moved_on(run: DagRunRow, *, perhaps_ours: bool) -> Outcome | None:

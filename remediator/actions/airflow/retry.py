@@ -75,7 +75,7 @@ async def _plan(client: AirflowClient, action: Action, clear: Clear) -> Plan | R
     if isinstance(asked, Fault):
         return asked
     what, page = asked
-    return scope.planned(what, page.task_instances, retry, action.id)
+    return scope.planned(what, page.task_instances, retry, action.id, action.target)
 
 
 async def _dry_run(
@@ -104,7 +104,8 @@ async def _cleared(client: AirflowClient, action: Action, clear: Clear, plan: Pl
     decided = await _sent(client, action, clear, plan, uncertain)
     if not isinstance(decided, LookAgain):
         return decided
-    return verdict.after(await _found(client, _retry(action), clear.tasks), decided, action.id)
+    retry = _retry(action)
+    return verdict.after(await _found(client, retry, clear.tasks), decided, action.id, retry)
 
 
 async def _sent(
@@ -114,7 +115,7 @@ async def _sent(
         page = await client.changes.clear(plan.clearing, plan.note)
     except Fault as fault:
         return verdict.refused(fault, uncertain=uncertain)
-    return verdict.answered(page, clear, action.id)
+    return verdict.answered(page, clear, action.id, _retry(action))
 
 
 async def _found(client: AirflowClient, retry: Retry, targets: Sequence[RetryTarget]) -> list[Found] | Fault:

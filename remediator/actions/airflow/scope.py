@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -16,6 +17,7 @@ from remediator.model.outcome import Refused
 GROUP = "group"
 DAGRUN = "dagrun"
 REMOVED = "removed"
+UPSTREAM_FAILED = "upstream_failed"
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -25,9 +27,9 @@ class Plan(msgspec.Struct, frozen=True):
     note: str
 
 
-def group_of(task_id: str) -> str:
-    """The innermost task group, as Airflow writes it into a task's id; '' if it is in none."""
-    return task_id.rpartition(".")[0]
+def group_of(target: RetryTarget) -> str:
+    """Its innermost task group, if its members can be told by their ids: a dot alone makes no group."""
+    return target.group if target.group and target.task_id.startswith(f"{target.group}.") else ""
 
 
 def in_groups(targets: Sequence[RetryTarget], rows: Sequence[TaskInstanceRow]) -> tuple[RetryTarget, ...]:
@@ -35,20 +37,20 @@ def in_groups(targets: Sequence[RetryTarget], rows: Sequence[TaskInstanceRow]) -
 
     Whole tasks: all indices of a mapped one. What the DAG no longer has is left out.
     """
-    groups = tuple(f"{group}." for target in targets if (group := group_of(target.task_id)))
+    groups = tuple(f"{group}." for target in targets if (group := group_of(target)))
     members = {row.task_id for row in rows if row.state != REMOVED and groups and row.task_id.startswith(groups)}
-    alone = [target for target in targets if not group_of(target.task_id)]
+    alone = [target for target in targets if not group_of(target)]
     return (*(RetryTarget(task_id, 0) for task_id in sorted(members)), *alone)
 
 
 def is_planned(retry: Retry) -> bool:
     """Has the scheduler to be asked what the clear would touch before it is sent?"""
-    return bool(retry.max_affected) or retry.scope in (GROUP, DAGRUN)
+    return bool(retry.max_affected or retry.never) or retry.scope in (GROUP, DAGRUN)
 
 
 def is_grouped(retry: Retry, targets: Sequence[RetryTarget]) -> bool:
     """Are whole groups to run again, what succeeded in them too?"""
-    return retry.scope == GROUP and any(group_of(target.task_id) for target in targets)
+    return retry.scope == GROUP and any(group_of(target) for target in targets)
 
 
 def clearing(retry: Retry, targets: Sequence[RetryTarget], rows: Sequence[TaskInstanceRow]) -> Clearing:
@@ -60,7 +62,19 @@ def clearing(retry: Retry, targets: Sequence[RetryTarget], rows: Sequence[TaskIn
     return Clearing(retry.dag_id, retry.run_id, tuple(targets))
 
 
-def planned(what: Clearing, rows: Sequence[TaskInstanceRow], retry: Retry, action_id: str) -> Plan | Refused:
+def planned(
+    what: Clearing, rows: Sequence[TaskInstanceRow], retry: Retry, action_id: str, deployment: str
+) -> Plan | Refused:
     """After the scheduler's dry run. The note joins what people wrote on all that will be touched."""
-    refused = too_many(len(rows), retry.max_affected)
+    refused = never_again(rows, retry.never, deployment) or too_many(len(rows), retry.max_affected)
     return refused or Plan(what, merged((row.note for row in rows), action_id, retry.why))
+
+
+def never_again(rows: Sequence[TaskInstanceRow], never: Sequence[str], deployment: str) -> Refused | None:
+    """Refused if something that must not run a second time would. What its upstream kept from running has not run."""
+    for row in rows:
+        name = f"{deployment}/{row.dag_id}/{row.task_id}"
+        pattern = next((one for one in never if fnmatchcase(name, one)), None)
+        if pattern is not None and row.state != UPSTREAM_FAILED:
+            return Refused(f"it would also run {name} again, which is on the never-retry list ({pattern!r})")
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
@@ -48,8 +49,9 @@ def before(found: Sequence[Found], action_id: str, retry: Retry, *, uncertain: b
 
     uncertain: an earlier call may have cleared them, and a person may have written over our note since.
     """
-    if any(row is not None and is_ours(row.note, action_id) for _, row in found):
-        return Delivered(ref=action_id, detail="found by its note")
+    delivered = _by_note(found, action_id, retry)
+    if delivered is not None:
+        return delivered
     same = [(target, row) for target, row in found if is_expected(target, row)]
     if not same:
         return moved_on(found, may_be_ours=uncertain)
@@ -76,11 +78,12 @@ def too_many(affects: int, max_affected: int) -> Refused | None:
     return Refused(f"it would touch {affects} task instances, more than the {max_affected} allowed", affects=affects)
 
 
-def answered(page: TaskInstancePage, clear: Clear, action_id: str) -> Outcome | LookAgain:
+def answered(page: TaskInstancePage, clear: Clear, action_id: str, retry: Retry) -> Outcome | LookAgain:
     """The clear was answered with 200: did it touch a target? (It may have touched only what failed downstream.)"""
     cleared = {(row.task_id, row.map_index) for row in page.task_instances}
     if any((task.task_id, task.map_index) in cleared for task in clear.tasks):
-        return Delivered(ref=action_id, detail=f"cleared {len(cleared)} task instances")
+        detail = f"cleared {len(cleared)} task instances"
+        return Delivered(ref=action_id, detail=detail, left=_left(retry, cleared))
     return LookAgain(Refused("the scheduler cleared nothing, though the attempt is still failed"))
 
 
@@ -101,15 +104,28 @@ def refused(fault: Fault, *, uncertain: bool) -> Outcome | LookAgain:
     return RetryAfter(_wait(fault, LATER), str(fault), uncertain=uncertain)
 
 
-def after(found: Sequence[Found] | Fault, again: LookAgain, action_id: str) -> Outcome:
+def after(found: Sequence[Found] | Fault, again: LookAgain, action_id: str, retry: Retry) -> Outcome:
     """The look after a clear whose answer did not tell."""
     if isinstance(found, Fault):
         return RetryAfter(SOON, f"cannot tell whether it was cleared: {found}", uncertain=True)
-    if any(row is not None and is_ours(row.note, action_id) for _, row in found):
-        return Delivered(ref=action_id, detail="found by its note")
+    delivered = _by_note(found, action_id, retry)
+    if delivered is not None:
+        return delivered
     if any(is_expected(target, row) for target, row in found):
         return again.unchanged
     return again.moved or moved_on(found, may_be_ours=False)
+
+
+def _by_note(found: Sequence[Found], action_id: str, retry: Retry) -> Delivered | None:
+    """A clear writes its note on all that it touches."""
+    ours = {
+        (target.task_id, target.map_index) for target, row in found if row is not None and is_ours(row.note, action_id)
+    }
+    return Delivered(ref=action_id, detail="found by its note", left=_left(retry, ours)) if ours else None
+
+
+def _left(retry: Retry, touched: AbstractSet[tuple[str, int]]) -> tuple[str, ...]:
+    return tuple(_name(task) for task in retry.tasks if (task.task_id, task.map_index) not in touched)
 
 
 def moved_on(found: Sequence[Found], *, may_be_ours: bool) -> Refused | Unknown:
@@ -154,8 +170,10 @@ def _named(found: Sequence[Found]) -> str:
 
 
 def _one(target: RetryTarget, row: TaskInstanceRow | None) -> str:
-    index = "" if target.map_index == UNMAPPED_INDEX else f"[{target.map_index}]"
-    name = f"{target.task_id}{index}"
     if row is None:
-        return f"the scheduler does not know {name}"
-    return f"{name} is {row.state or NO_STATE} at try {row.try_number}"
+        return f"the scheduler does not know {_name(target)}"
+    return f"{_name(target)} is {row.state or NO_STATE} at try {row.try_number}"
+
+
+def _name(target: RetryTarget) -> str:
+    return target.task_id if target.map_index == UNMAPPED_INDEX else f"{target.task_id}[{target.map_index}]"

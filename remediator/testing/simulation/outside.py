@@ -89,7 +89,7 @@ class SimulatedRetries:
         if not isinstance(sent, LookAgain):
             return sent
         again = await self.look(action, retry)
-        return verdict.after(again, sent, action.id)
+        return verdict.after(again, sent, action.id, retry)
 
     def judge(self, found: list[Found], action: Action, retry: Retry, *, uncertain: bool) -> Clear | Outcome:
         """Decides whether to clear; a deliberate fault replaces it."""
@@ -110,7 +110,7 @@ class SimulatedRetries:
         rows = scheduler.clear(retry.dag_id, retry.run_id, tasks, clear.note, action.id)
         if self._network.fails(action.target):
             return verdict.refused(Lost("timed out"), uncertain=uncertain)
-        return verdict.answered(TaskInstancePage(tuple(rows)), clear, action.id)
+        return verdict.answered(TaskInstancePage(tuple(rows)), clear, action.id, retry)
 
 
 class People:

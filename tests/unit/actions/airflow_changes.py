@@ -149,7 +149,8 @@ def open_backfill(state: FleetState) -> BackfillRecord:
 
 
 def target(task: TaskInstance) -> RetryTarget:
-    return RetryTarget(task.task_id, task.try_number, task.map_index, task.id)
+    group = "part" if task.task_id.startswith("part.") else ""
+    return RetryTarget(task.task_id, task.try_number, task.map_index, task.id, group)
 
 
 def action(params: Change, action_id: str = ME) -> Action:

@@ -133,6 +133,13 @@ class TestReprocess:
 
 
 class TestBackfill:
+    async def test_a_persons_backfill_of_the_same_range_is_not_ours(self, place: Place) -> None:
+        wanted = action(Backfill("points", FIRST, FIRST + DAY))
+        theirs = await place.client().changes.backfill(Backfill("points", FIRST, FIRST + DAY))
+        assert await place.perform(wanted) == Refused(f"backfill {theirs.id} of the DAG is still open")
+        found = await place.perform(wanted, uncertain=True)
+        assert found == Delivered(ref=str(theirs.id), detail=f"backfill {theirs.id} found by its range")
+
     async def test_runs_again_what_failed_and_keeps_its_conf(self, place: Place) -> None:
         failed, fine = dated(place.state, "points", 0, "failed"), dated(place.state, "points", 1, "success")
         failed.conf = {"day": 1}

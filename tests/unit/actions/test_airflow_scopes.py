@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
+from remediator.model.action import Rerun, Retry
 from remediator.model.outcome import Delivered, Refused, RetryAfter
 from remediator.model.time import SECOND
 from tests.unit.actions.airflow_changes import (
@@ -13,9 +15,11 @@ from tests.unit.actions.airflow_changes import (
     PERSON,
     RUN,
     Place,
+    action,
     failed_job,
     retry,
     standing,
+    target,
 )
 
 
@@ -53,6 +57,13 @@ class TestRetryScopes:
         assert outcome == Delivered(ref=ME, detail="cleared 4 task instances")
         assert run.tasks["part.clean", -1].state == "success"
 
+    async def test_a_dot_in_an_id_makes_no_group(self, place: Place) -> None:
+        run = failed_job(place.state)
+        ungrouped = msgspec.structs.replace(target(run.tasks["part.load", -1]), group="")
+        outcome = await place.perform(action(Retry(run.dag_id, run.run_id, (ungrouped,), scope="group")))
+        assert outcome == Delivered(ref=ME, detail="cleared 3 task instances")
+        assert run.tasks["part.clean", -1].state == "success"
+
     async def test_the_dagrun_is_all_that_failed_in_it(self, place: Place) -> None:
         run = failed_job(place.state)
         run.tasks["part.clean", -1].state = "failed"
@@ -66,6 +77,37 @@ class TestRetryScopes:
         run.tasks["part.check", -1].note = PERSON
         await place.perform(retry(run, "dagrun"))
         assert run.tasks["part.check", -1].note == f"{PERSON}\nremediator:{ME} lost connection"
+
+    async def test_what_must_never_run_again_is_not_cleared_along_with_others(self, place: Place) -> None:
+        run = failed_job(place.state)
+        run.tasks["end", -1].state, run.tasks["end", -1].try_number = "failed", 1
+        wanted = retry(run)
+        spared = msgspec.structs.replace(wanted, params=msgspec.structs.replace(wanted.params, never=("prod/job/end",)))
+        said = "it would also run prod/job/end again, which is on the never-retry list ('prod/job/end')"
+        assert await place.perform(spared) == Refused(said)
+        assert place.state.clears == 0
+        run.tasks["end", -1].state = "upstream_failed"
+        assert isinstance(await place.perform(spared), Delivered)
+
+    async def test_what_somebody_else_cleared_before_is_not_counted_as_ours(self, place: Place) -> None:
+        run = failed_job(place.state)
+        run.tasks["part.clean", -1].state = "failed"
+        tasks = tuple(target(run.tasks[name, -1]) for name in ("part.clean", "part.load"))
+        both = action(Retry(run.dag_id, run.run_id, tasks))
+        run.tasks["part.clean", -1].state = "queued"
+        run.tasks["part.clean", -1].id = "of a person's clear"
+        outcome = await place.perform(both)
+        assert isinstance(outcome, Delivered)
+        assert outcome.left == ("part.clean",)
+        again = await place.perform(both, uncertain=True)
+        assert again == Delivered(ref=ME, detail="found by its note", left=("part.clean",))
+
+    async def test_a_rerun_spares_what_must_never_run_again(self, place: Place) -> None:
+        run = failed_job(place.state)
+        outcome = await place.perform(action(Rerun("job", run.run_id, never=("*/start",))))
+        assert isinstance(outcome, Refused)
+        assert "prod/job/start" in outcome.reason
+        assert place.state.clears == 0
 
     @pytest.mark.parametrize(("scope", "affects"), [("task", 3), ("group", 4), ("dagrun", 3)])
     async def test_the_schedulers_own_dry_run_bounds_it(self, place: Place, scope: str, affects: int) -> None:
