@@ -31,7 +31,7 @@ class TooLarge(Lost):
 class Answered(Fault):
     """A status of 300 or above. retry_after_s: what the answer asked for, if it did."""
 
-    def __init__(self, status: int, text: str, retry_after_s: float | None = None) -> None:
+    def __init__(self, status: int, text: str, retry_after_s: int | None = None) -> None:
         super().__init__(f"HTTP {status}: {text}" if text else f"HTTP {status}")
         self.status = status
         self.text = text

@@ -20,6 +20,7 @@ from remediator.actions.airflow.errors import BUSY, Answered, Lost, NotSent, Too
 from remediator.actions.airflow.gate import Gate
 from remediator.actions.airflow.rows import TokenAnswer, error_text
 from remediator.actions.airflow.settings import AirflowSettings
+from remediator.actions.retry_after import asked_seconds
 from remediator.model.secret import Secret
 
 RETRY_AFTER_MAX_S = 5.0
@@ -193,7 +194,7 @@ class Session:
         if response.status_code < 300:
             return Answer(response.status_code, content, response.headers.get("date"), cut)
         text = self._masked(error_text(content) or response.reason_phrase)
-        raise Answered(response.status_code, text, _retry_after(response.headers))
+        raise Answered(response.status_code, text, asked_seconds(response.headers.get("retry-after")))
 
     def _masked(self, text: str) -> str:
         for secret in (self._settings.password, self._settings.token, self._token):
@@ -221,12 +222,6 @@ def _basic(username: str, password: Secret) -> dict[str, str]:
 def _short(fault: Exception) -> str:
     text = str(fault)[:120]
     return f"{type(fault).__name__} {text}" if text else type(fault).__name__
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the answer asks for; a date or nonsense counts as nothing said."""
-    text = headers.get("retry-after", "").strip()
-    return float(text) if text.isascii() and text.isdigit() else None
 
 
 def _pause(state: RetryCallState) -> float:

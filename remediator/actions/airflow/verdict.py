@@ -18,6 +18,8 @@ from remediator.model.time import SECOND, Duration
 SOON: Duration = 5 * SECOND
 LATER: Duration = 15 * SECOND
 RUNNING: Duration = 10 * SECOND
+ASKED_MAX: Duration = 60 * SECOND
+"""The longest that an answer may make us wait."""
 LOOK_VALID: Duration = 10 * SECOND
 """A process that stood still for longer since its look knows nothing any more: it looks again before it clears."""
 NAMED_LIMIT = 3
@@ -154,7 +156,7 @@ def _is_final(fault: Answered) -> bool:
 
 def _wait(fault: Fault, otherwise: Duration) -> Duration:
     asked = fault.retry_after_s if isinstance(fault, Answered) else None
-    return otherwise if asked is None else min(round(asked * SECOND), 60 * SECOND)
+    return otherwise if asked is None else min(asked * SECOND, ASKED_MAX)
 
 
 def is_expected(target: RetryTarget, row: TaskInstanceRow | None) -> bool:

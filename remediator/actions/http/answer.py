@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from remediator.actions.retry_after import MOST_S, asked_seconds
 from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
-from remediator.model.time import HOUR, SECOND, Duration
+from remediator.model.time import SECOND, Duration
 
 RETRY: Duration = 10 * SECOND
-RETRY_MAX: Duration = 1 * HOUR
+RETRY_MAX: Duration = MOST_S * SECOND
 TEXT_LIMIT = 300
 """Characters of an answer that are kept: enough to recognise it."""
 NOT_DONE = frozenset({425, 429})
@@ -40,10 +41,8 @@ def outcome_of(answer: Answer, endpoint: str, *, uncertain: bool) -> Outcome:
 
 def pause(retry_after: str) -> Duration:
     """The Retry-After header in whole seconds, bounded, or our own pause: a date or nonsense says nothing."""
-    text = retry_after.strip()
-    if not (text.isascii() and text.isdigit()):
-        return RETRY
-    return RETRY_MAX if len(text) > len(str(RETRY_MAX)) else min(int(text) * SECOND, RETRY_MAX)
+    asked = asked_seconds(retry_after)
+    return RETRY if asked is None else asked * SECOND
 
 
 def _shown(answer: Answer) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from remediator.actions.kubernetes.errors import Answered, Lost, NotSent
 from remediator.actions.kubernetes.rows import ObjectRow, ScaleRow, StatusRow
 from remediator.actions.kubernetes.settings import ClusterAccount
+from remediator.actions.retry_after import asked_seconds
 from remediator.model.time import SECOND
 
 CONNECT_MAX_S = 5.0
@@ -96,7 +97,7 @@ class ClusterClient:
                     raise Lost(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
         finally:
             await response.aclose()
-        return response.status_code, _seconds(response.headers.get("retry-after", "")), bytes(content)
+        return response.status_code, asked_seconds(response.headers.get("retry-after")), bytes(content)
 
 
 def _decoded(content: bytes, row: type[T]) -> T:
@@ -113,9 +114,3 @@ def _message(content: bytes) -> str:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         text = content.decode("utf-8", "replace")
     return " ".join(text[: 4 * TEXT_LIMIT].split())
-
-
-def _seconds(retry_after: str) -> int | None:
-    """A date or nonsense counts as nothing said."""
-    text = retry_after.strip()
-    return int(text[:9]) if text.isascii() and text.isdigit() else None

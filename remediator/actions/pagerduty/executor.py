@@ -10,6 +10,7 @@ import msgspec
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from remediator.actions.pagerduty.event import enqueue_body
+from remediator.actions.retry_after import asked_seconds
 from remediator.model.action import Action, Guarantee, Page
 from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter
 from remediator.model.secret import Secret
@@ -17,7 +18,6 @@ from remediator.model.time import SECOND, Duration
 
 RETRY: Duration = 5 * SECOND
 RATE_RETRY: Duration = 30 * SECOND
-RETRY_MAX_S = 3_600
 CALL_MAX_S = 45.0
 """One call with all its attempts: an answer that drips must not outlive the claim."""
 ATTEMPTS = 2
@@ -89,9 +89,8 @@ def outcome_of(status: int, text: str, retry_after: str | None, dedup_key: str) 
 
 
 def _pause(retry_after: str | None, default: Duration) -> Duration:
-    if retry_after is None or not (retry_after.isascii() and retry_after.strip().isdigit()):
-        return default
-    return min(int(retry_after), RETRY_MAX_S) * SECOND
+    asked = asked_seconds(retry_after)
+    return default if asked is None else asked * SECOND
 
 
 class _Invalid(msgspec.Struct):

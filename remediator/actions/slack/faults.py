@@ -5,11 +5,11 @@ Slack documents that some aspect of a call may have succeeded under internal_err
 
 from __future__ import annotations
 
+from remediator.actions.retry_after import asked_seconds
 from remediator.model.outcome import Outcome, Refused, RetryAfter
 from remediator.model.time import SECOND, Duration
 
 RETRY: Duration = 5 * SECOND
-RETRY_MAX_S = 3_600
 NOT_DONE = frozenset(
     {"ratelimited", "rate_limited", "message_limit_exceeded", "request_timeout", "team_added_to_org", "accesslimited"}
 )
@@ -28,6 +28,5 @@ def outcome_of(status: int, error: str, retry_after: str | None, *, repeatable: 
 
 def pause(retry_after: str | None) -> Duration:
     """The Retry-After header in whole seconds, bounded, or our own pause."""
-    if retry_after is None or not (retry_after.isascii() and retry_after.strip().isdigit()):
-        return RETRY
-    return min(int(retry_after), RETRY_MAX_S) * SECOND
+    asked = asked_seconds(retry_after)
+    return RETRY if asked is None else asked * SECOND
