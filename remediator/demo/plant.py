@@ -30,7 +30,8 @@ from remediator.demo.watch import Tally, watching
 from remediator.engine.state import WorldState, decode_world_state
 from remediator.model.ids import WORLD_KEY
 from remediator.model.time import SECOND, Duration, Instant
-from remediator.runtime.app import Daemon, Seams, now
+from remediator.runtime.app import Daemon, Seams
+from remediator.runtime.clock import wall as now
 from remediator.runtime.logs import capture_libraries, make_logger
 from remediator.store.port import Counts
 from remediator.web.server import serving

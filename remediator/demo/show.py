@@ -25,7 +25,7 @@ from remediator.demo.summary import Report, report, spoken
 from remediator.demo.watch import Tally
 from remediator.model.time import HOUR, SECOND, Duration, Instant
 from remediator.rules.faults import Faults
-from remediator.runtime.app import now
+from remediator.runtime.clock import wall as now
 from remediator.store.port import StoreError
 
 SETTLE_S = 15

@@ -10,7 +10,6 @@ import contextlib
 import os
 import secrets
 import signal
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from remediator.config.settings import Config
 from remediator.model.time import SECOND, Instant
 from remediator.rules.faults import Faults
 from remediator.runtime import loops, wiring
+from remediator.runtime.clock import DaemonClock
 from remediator.runtime.controller import Controller
 from remediator.runtime.dispatcher import Dispatcher
 from remediator.runtime.housekeeping import Housekeeper
@@ -63,18 +63,19 @@ class Daemon:
         self.log = log
         self.metrics = Metrics(__version__)
         self.wakes = Wakes()
+        self.now = DaemonClock()
         self.store = seams.store(wiring.make_store(config))
-        self.rules = RuleBook(config, self.store, now, log)
+        self.rules = RuleBook(config, self.store, self.now, log)
         self.outside = seams.outside(wiring.make_outside(config, log.warning))
-        self.observer = seams.observer(log, self.metrics, now)
+        self.observer = seams.observer(log, self.metrics, self.now)
         name = f"{config.daemon.name}-{os.getpid()}-{secrets.token_hex(4)}"  # in containers all have the same pid
-        self.controller = Controller(name, self.store, now, self.observer.decided, config.daemon.lease)
+        self.controller = Controller(name, self.store, self.now, self.observer.decided, config.daemon.lease)
         self.dispatcher = Dispatcher(
-            name, self.store, now, self.outside.executors, self.outside.questioners,
+            name, self.store, self.now, self.outside.executors, self.outside.questioners,
             config.dispatcher.changes_per_minute, self.observer.performed, config.dispatcher.claim,
         )  # fmt: skip
         self.sources: dict[str, KafkaSource] = {
-            feed.name: wiring.make_source(feed, wiring.make_positions(self.store, feed.name), now)
+            feed.name: wiring.make_source(feed, wiring.make_positions(self.store, feed.name), self.now)
             for feed in config.feeds
         }
         self.beats: dict[str, Instant] = {}
@@ -89,6 +90,7 @@ class Daemon:
         await self.store.open()
         self.log.info(Name.STORE_OPENED, store=wiring.store_name(self.config))
         try:
+            await self.now.follow(self.store)
             await self.rules.activate()
             async with self._http():
                 self.log.info(Name.DAEMON_STARTED, version=__version__, pid=os.getpid(), http=self.http_url)
@@ -135,6 +137,7 @@ class Daemon:
             ("dispatcher", loops.dispatch(self.dispatcher, self.wakes, report, settings.concurrency,
                                           settings.poll / SECOND)),
             ("rules", self.rules.follow(self.wakes.stopping)),
+            ("clock", self.now.run(self.store, self.wakes, self.log)),
             ("housekeeping", self._housekeeper().run(self.wakes)),
         ]  # fmt: skip
 
@@ -142,7 +145,7 @@ class Daemon:
         feed = next(feed for feed in self.config.feeds if feed.name == feed_name)
         intake = wiring.make_intake(self.config, feed)
         source = self.sources[feed_name]
-        return Matcher(intake, source, self.store, now, lambda: self.rules.current, self.observer.committed)
+        return Matcher(intake, source, self.store, self.now, lambda: self.rules.current, self.observer.committed)
 
     def _housekeeper(self) -> Housekeeper:
         return Housekeeper(
@@ -152,7 +155,7 @@ class Daemon:
             self.sources,
             self.config.policy,
             self.metrics,
-            now,
+            self.now,
             self.log,
         )
 
@@ -163,18 +166,13 @@ class Daemon:
             yield
             return
         surface = DaemonSurface(
-            self.store, now, self.config.policy, self.sources, lambda: self.controller.is_leader, self.beats,
+            self.store, self.now, self.config.policy, self.sources, lambda: self.controller.is_leader, self.beats,
             self.wakes.journal.set, DeploymentMap(self.config.bindings()).assign,
         )  # fmt: skip
         async with serving(build_app(surface, self.metrics, settings.token), settings.host, settings.port) as running:
             self.http_url = running.url
             self.log.info(Name.HTTP_LISTENING, url=running.url)
             yield
-
-
-def now() -> Instant:
-    """The wall clock. The only place outside tests and adapters' own time limits that reads it."""
-    return time.time_ns() // 1_000
 
 
 def _raise_dead(done: set[asyncio.Task[None]]) -> None:

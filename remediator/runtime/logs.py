@@ -35,6 +35,8 @@ class Name(StrEnum):
     STORE_SNAPSHOT = "store.snapshot"
     LEASE_ACQUIRED = "lease.acquired"
     LEASE_LOST = "lease.lost"
+    CLOCK_WRONG = "clock.wrong"
+    CLOCK_RIGHT = "clock.right"
     RULES_ACTIVATED = "rules.activated"
     RULES_REJECTED = "rules.rejected"
     FEED_CONNECTED = "feed.connected"

@@ -66,6 +66,9 @@ class MemoryStore(MemoryAudit):
         await self._pause("close:before")
         await self._pause("close:after")
 
+    async def now(self) -> Instant | None:
+        return None
+
     # -- matcher ------------------------------------------------------------------------------------------------
 
     async def progress(self, feed: str, topic: str) -> dict[int, int]:

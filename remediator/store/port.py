@@ -1,7 +1,8 @@
 """The store port: what every store must do, and in which order it must become visible.
 
 Owns the contract. Each method is one transaction: all of it happens or none. No method decides anything about
-pipelines. `now` is always the caller's clock, except for the lease, whose clock is the store's own.
+pipelines. `now` is always the caller's clock, except for the lease, whose clock is the store's own, and for journal
+entries, whose `at` a store with a clock of its own sets to that one if the caller's runs more than `AHEAD` before it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from remediator.model.incident import Incident
 from remediator.model.inputs import Entry, Input, Pressed
 from remediator.model.reasons import Decision
 from remediator.model.record import DeadLetter
-from remediator.model.time import Duration, Instant
+from remediator.model.time import SECOND, Duration, Instant
 from remediator.store.audit import AuditEntry, AuditPage
 
+AHEAD: Duration = 60 * SECOND
+"""One process whose clock is a day ahead would move the journalled now, which never goes back, for all of them."""
 Timer = tuple[str, Instant]
 """(clock, at). clock: 'now', 'feed:<name>' (its watermark) or 'thaw'. At most one per key and clock."""
 
@@ -171,6 +174,9 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Let go of everything. Idempotent."""
+
+    async def now(self) -> Instant | None:
+        """The store's own clock, which all who share it can follow; None: it has none, there is one process."""
 
     # -- matcher ------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from remediator.model.time import Duration, Instant
 from remediator.store import postgres_audit, postgres_read, postgres_work
 from remediator.store.audit import AuditEntry, AuditPage
 from remediator.store.port import (
+    AHEAD,
     ActionRow,
     Answer,
     Claim,
@@ -34,16 +35,23 @@ POOL_SIZE = 8
 
 
 class PostgresStore:
-    """Implements `port.Store`. url: 'postgresql://user:password@host/database'; parameters are passed on."""
+    """Implements `port.Store`. url: 'postgresql://user:password@host/database'; parameters are passed on.
 
-    def __init__(self, url: str, *, pool_size: int = POOL_SIZE) -> None:
-        self._pool = Pool(url, pool_size)
+    ahead: how far a caller's clock may run before the database's; None: as far as it likes, for clocks set by hand.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = POOL_SIZE, ahead: Duration | None = AHEAD) -> None:
+        self._pool = Pool(url, pool_size, ahead)
 
     async def open(self) -> None:
         await self._pool.open()
 
     async def close(self) -> None:
         await self._pool.close()
+
+    async def now(self) -> Instant | None:
+        async with self._pool.reading() as db:
+            return int((await db.row("clock"))[0])
 
     # -- matcher ------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 
+from remediator.model.time import Duration
 from remediator.store.port import StoreError
 from remediator.store.queries import Positional, load_migrations, load_queries, positional
 from remediator.store.urls import mask_url
@@ -36,9 +37,10 @@ NUL_STANDS_FOR = "\ufffd"
 
 
 class Session:
-    """One connection, in a transaction or not, with the named statements."""
+    """One connection, in a transaction or not, with the named statements. ahead: of the database's clock at most."""
 
-    def __init__(self, connection: Any, sql: Mapping[str, Positional]) -> None:
+    def __init__(self, connection: Any, sql: Mapping[str, Positional], ahead: Duration | None = None) -> None:
+        self.ahead = ahead
         self._connection = connection
         self._sql = sql
 
@@ -65,7 +67,8 @@ def _storable(value: Any) -> Any:
 class Pool:
     """Connections to one database. A lost one is replaced by the next use."""
 
-    def __init__(self, url: str, size: int) -> None:
+    def __init__(self, url: str, size: int, ahead: Duration | None = None) -> None:
+        self._ahead = ahead
         self._url = url
         self._size = size
         self._sql = {name: positional(text) for name, text in load_queries("postgres").items()}
@@ -139,7 +142,7 @@ class Pool:
             self._open_pool().acquire(timeout=CONNECT_TIMEOUT_S) as connection,
             connection.transaction(),
         ):
-            yield Session(connection, self._sql)
+            yield Session(connection, self._sql, self._ahead)
 
     def _open_pool(self) -> Any:
         if self._pool is None:

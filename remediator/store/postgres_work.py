@@ -86,7 +86,8 @@ async def append(db: Session, inputs: Sequence[Input], at: Instant) -> int:
     counts = [count for count, _ in parts]
     firsts = [1 + done for done in accumulate(counts[:-1], initial=0)]
     bodies = [body for _, body in parts]
-    written = await db.rows("journal_add", total=len(inputs), at=at, firsts=firsts, counts=counts, bodies=bodies)
+    stamp = {"at": at, "ahead": db.ahead}
+    written = await db.rows("journal_add", total=len(inputs), **stamp, firsts=firsts, counts=counts, bodies=bodies)
     return max(int(row[0]) for row in written)
 
 

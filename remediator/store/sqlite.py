@@ -132,6 +132,9 @@ class SqliteStore:
             raise StoreError(f"{self._path}: the store is not open")
         return session
 
+    async def now(self) -> Instant | None:
+        return None
+
     # -- matcher ------------------------------------------------------------------------------------------------
 
     async def progress(self, feed: str, topic: str) -> dict[int, int]:

@@ -54,10 +54,12 @@ SELECT position FROM journal_head
 
 -- name: journal_add
 -- The lock on the counter is held until the commit, so that positions become visible in order.
-WITH moved AS (UPDATE journal_head SET position = position + :total::bigint RETURNING position)
+WITH moved AS (UPDATE journal_head SET position = position + :total::bigint RETURNING position),
+own AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now)
 INSERT INTO journal (first_position, count, at, body)
-SELECT moved.position - :total::bigint + part.first, part.count, :at::bigint, part.body
-FROM moved, unnest(:firsts::bigint[], :counts::bigint[], :bodies::bytea[]) AS part (first, count, body)
+SELECT moved.position - :total::bigint + part.first, part.count,
+    CASE WHEN :at::bigint > own.now + :ahead::bigint THEN own.now ELSE :at::bigint END, part.body
+FROM moved, own, unnest(:firsts::bigint[], :counts::bigint[], :bodies::bytea[]) AS part (first, count, body)
 RETURNING first_position + count - 1
 
 -- name: journal_read
@@ -69,6 +71,9 @@ ORDER BY first_position
 
 -- name: journal_next
 SELECT min(first_position) FROM journal WHERE first_position > :after
+
+-- name: clock
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 
 -- name: lease_take
 UPDATE lease SET owner = :owner, epoch = epoch + 1,

@@ -5,9 +5,23 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from store_cases import LONG, NOW, PostgresBackend, lease_of, pressed, reasons, retry, step, whole_journal, with_actions
+from store_cases import (
+    LONG,
+    NOW,
+    PostgresBackend,
+    batch,
+    claimed,
+    lease_of,
+    log,
+    pressed,
+    reasons,
+    retry,
+    step,
+    whole_journal,
+    with_actions,
+)
 
-from remediator.model.time import MINUTE
+from remediator.model.time import DAY, MINUTE, SECOND
 from remediator.store.inspect import Schema, schema_of
 from remediator.store.port import Fenced, StoreError
 from remediator.store.postgres import PostgresStore
@@ -103,6 +117,34 @@ async def test_a_lost_connection_is_one_error_and_the_pool_recovers(shared: Post
                 failures += 1
     assert failures <= 1
     assert reasons(await whole_journal(store)) == ["a", "b"]
+    await store.close()
+
+
+async def test_a_caller_whose_clock_is_a_day_ahead_does_not_stamp_the_journal(shared: PostgresBackend) -> None:
+    store = PostgresStore(shared.url)
+    await store.open()
+    own = await store.now()
+    assert own is not None
+    await store.append([pressed("ahead")], own + DAY)
+    lease = await lease_of(store)
+    await store.commit_batch(batch(None, 1, [pressed("batch")], at=own + DAY))
+    await step(store, lease, at=own + DAY, actions=[log("told", not_before=own, not_after=own + LONG)])
+    taken = (await claimed(store, own + DAY))["told"]
+    assert await store.finish(taken, pressed("outcome"), "delivered", "", own + DAY)
+    stamps = [entry.at for entry in await whole_journal(store)]
+    assert len(stamps) == 3
+    assert all(own <= at < own + MINUTE for at in stamps)
+    await store.close()
+
+
+async def test_a_clock_within_bounds_is_believed_and_a_late_one_too(shared: PostgresBackend) -> None:
+    store = PostgresStore(shared.url)
+    await store.open()
+    own = await store.now()
+    assert own is not None
+    for at in (own + SECOND, own - DAY):
+        await store.append([pressed("a")], at)
+    assert [entry.at for entry in await whole_journal(store)] == [own + SECOND, own - DAY]
     await store.close()
 
 

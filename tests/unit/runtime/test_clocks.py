@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
+
 from remediator.model.action import Action, Guarantee, Page
 from remediator.model.event import Event
 from remediator.model.incident import Handling, Incident, Phase
 from remediator.model.inputs import Activated, Fact
 from remediator.model.outcome import Outcome, RetryAfter
 from remediator.model.policy import DeploymentPolicy, Mode, Policy
-from remediator.model.time import MINUTE, SECOND, Instant
+from remediator.model.time import DAY, MINUTE, SECOND, Instant
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import RuleSetSpec, encode_rule_set
+from remediator.runtime.clock import DaemonClock
 from remediator.runtime.controller import Controller
 from remediator.runtime.dispatcher import Dispatcher
 from remediator.store.memory import MemoryStore
 from remediator.store.memory_data import MemoryData
-from remediator.store.port import StepCommit
+from remediator.store.port import StepCommit, StoreError
 
 START: Instant = 1_800_000_000_000_000
 
@@ -76,3 +79,55 @@ async def _commit(store: MemoryStore, action: Action) -> None:
     lease = await store.acquire_lease("one", MINUTE)
     assert lease is not None
     await store.commit_step(lease, StepCommit(position=0, at=START, actions=[action]))
+
+
+class SharedStore(MemoryStore):
+    """As a database that several processes share: it has a clock of its own."""
+
+    async def now(self) -> Instant | None:
+        return self._clock()
+
+
+class FailingStore(MemoryStore):
+    async def now(self) -> Instant | None:
+        raise StoreError("gone")
+
+
+async def test_a_machine_whose_clock_is_a_day_ahead_follows_the_store() -> None:
+    own = Clock()
+    steady = Clock()
+    clock = DaemonClock(lambda: own.now + DAY, steady)
+    store = SharedStore(MemoryData(), clock=own)
+    assert clock() == START + DAY
+    await clock.follow(store)
+    assert (clock(), clock.wrong_by) == (START, DAY)
+    own.now += MINUTE
+    steady.now += MINUTE
+    assert clock() == START + MINUTE
+
+
+async def test_a_clock_that_is_set_meanwhile_moves_nothing() -> None:
+    machine, steady, own = Clock(), Clock(), Clock()
+    clock = DaemonClock(machine, steady)
+    await clock.follow(SharedStore(MemoryData(), clock=own))
+    machine.now += DAY
+    steady.now += SECOND
+    assert clock() == START + SECOND
+
+
+async def test_without_a_store_that_knows_better_the_machine_is_believed() -> None:
+    machine = Clock()
+    clock = DaemonClock(machine, Clock())
+    await clock.follow(MemoryStore(MemoryData(), clock=Clock()))
+    machine.now += DAY
+    assert clock() == START + DAY
+
+
+async def test_while_the_store_is_away_the_clock_goes_on() -> None:
+    steady = Clock()
+    clock = DaemonClock(Clock(), steady)
+    await clock.follow(SharedStore(MemoryData(), clock=Clock()))
+    with pytest.raises(StoreError):
+        await clock.follow(FailingStore(MemoryData(), clock=Clock()))
+    steady.now += SECOND
+    assert clock() == START + SECOND
