@@ -403,4 +403,6 @@ def _close_if_over(
         state.dagruns[NO_DAGRUN].attempts.pop(task_of(case), None)  # the next episode has its own
     if held is not None:
         tell.update(context, held)
+        count = len(held.told)
         response.on_resolve(context, case, held)
+        tell.told_of_end(state, held, count)

@@ -154,6 +154,8 @@ class Told(msgspec.Struct, omit_defaults=True):
     stale: bool = False
     tries: int = 0
     name: str = "tell"
+    of_end: bool = False
+    """It tells that the incident is over: unlike others it is wanted after that."""
 
 
 class OpenIncident(msgspec.Struct, omit_defaults=True):

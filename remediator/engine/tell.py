@@ -158,12 +158,23 @@ def on_outcome(
 ) -> None:
     """An action that may have been a first telling has ended. After the incident's end only what arrived counts."""
     ending = state.ending.pop(action_id, None)
-    if ending is not None and not isinstance(outcome, Delivered):
+    wanted = ending is None or any(told.of_end for told in ending.told if told.action_id == action_id)
+    if not wanted and not isinstance(outcome, Delivered):
         return
     for held in [ending] if ending is not None else list(state.incidents.values()):
         told = next((told for told in held.told if told.action_id == action_id), None)
         if told is not None:
+            count = len(held.told)
             delivered(context, held, told, outcome)
+            if ending is not None:
+                told_of_end(state, held, count)
+
+
+def told_of_end(state: DagState | WorldState, held: OpenIncident, first: int) -> None:
+    """What is told of an incident after its end, from the telling of this number on, has an outcome too."""
+    for told in held.told[first:]:
+        told.of_end = True
+        state.ending[told.action_id] = held
 
 
 def _act(context: Context, incident: Incident, destination: Destination, what: str, ref: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from remediator.engine.state import DagState
 from remediator.model.event import ConditionInfo, Event
 from remediator.model.incident import Incident
+from remediator.model.outcome import Refused
 from remediator.model.policy import Allow, Budget, DeploymentPolicy, Destination, Mode, Policy, Route
 from remediator.model.reasons import Reason
 from remediator.model.time import HOUR, MINUTE, SECOND
@@ -114,6 +116,20 @@ def test_on_resolve_tells_that_it_was_healed() -> None:
     line.look_says("load", "success", 2, dagrun="success").at("2m")
     line.expect_message().expect_nothing()
     assert only(line).text == "healed: prod: sales.load failed"
+
+
+def test_a_message_of_the_end_that_fails_is_told_as_others_are() -> None:
+    with_fallback = msgspec.structs.replace(
+        POLICY, routes={**POLICY.routes, "chat": msgspec.structs.replace(POLICY.routes["chat"], fallback="log")}
+    )
+    healed = Step("notify", to="chat", text="healed")
+    line = story(RETRY, policy=with_fallback, on_resolve=(healed,)).fails("load").at("30s")
+    line.answer_with("slack.message", Refused("channel_not_found"))
+    line.look_says("load", "success", 2, dagrun="success").at("2m")
+    line.expect_message().expect_reason(Reason.FALLBACK_ROUTE)
+    alerts = [one for one in line.incidents.values() if one.rule == "self.notification_failed"]
+    assert [one.error for one in alerts] == ["slack.message: refused: channel_not_found"]
+    assert not any(state.ending for state in line.core.states.values() if isinstance(state, DagState))
 
 
 def test_texts_name_what_was_found_and_show_what_is_missing() -> None:
