@@ -32,7 +32,7 @@ from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.inputs import Performed
 from remediator.model.outcome import FROZEN, Delivered, Refused
 from remediator.model.reasons import Reason
-from remediator.model.time import MINUTE, format_duration, parse_instant
+from remediator.model.time import format_duration, parse_instant
 from remediator.rules.scene import Scene
 from remediator.rules.spec import Step
 
@@ -246,7 +246,10 @@ def _back(params: Change, before: str) -> Pause | Pool | Scale | None:
 
 
 def issue_undos(context: Context, state: DagState) -> None:
-    """Change back what is due."""
+    """Change back what is due; under a freeze it waits for the thaw."""
+    if context.world.frozen:
+        state.undos = [_held(context, undo) for undo in state.undos]
+        return
     due = [undo for undo in state.undos if undo.due <= context.now]
     for undo in due:
         state.undos.remove(undo)
@@ -257,6 +260,13 @@ def issue_undos(context: Context, state: DagState) -> None:
         state.undoing[action_id] = undo
 
 
+def _held(context: Context, undo: Undo) -> Undo:
+    if undo.held or undo.due > context.now:
+        return undo
+    context.decide(Reason.FROZEN, f"{target_of(undo.params)} goes back after a thaw", incident=undo.incident)
+    return msgspec.structs.replace(undo, held=True)
+
+
 def on_undone(context: Context, state: DagState, performed: Performed) -> None:
     """An undo has ended: one that the freeze stopped is wanted again."""
     undo = state.undoing.pop(performed.action_id, None)
@@ -264,7 +274,8 @@ def on_undone(context: Context, state: DagState, performed: Performed) -> None:
         return
     outcome = performed.outcome
     if isinstance(outcome, Refused) and outcome.reason == FROZEN:
-        state.undos.append(msgspec.structs.replace(undo, due=context.now + MINUTE))
+        again = max(context.now, undo.due + 1)  # an instant of its own: the action's id must be another one
+        state.undos.append(msgspec.structs.replace(undo, due=again))
         return
     text = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
     reason = Reason.DELIVERED if isinstance(outcome, Delivered) else Reason.REFUSED

@@ -168,7 +168,7 @@ class OpenIncident(msgspec.Struct, omit_defaults=True):
     """Routes that it was not told to because they had had their pages: their digest counts it once."""
 
 
-class Undo(msgspec.Struct, frozen=True):
+class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
     """A change that is taken back at `due`. action_id: of the change itself."""
 
     due: Instant
@@ -176,6 +176,8 @@ class Undo(msgspec.Struct, frozen=True):
     params: Pause | Pool | Scale
     incident: str
     action_id: str
+    held: bool = False
+    """It is due, and waits for a thaw."""
 
 
 class DagState(msgspec.Struct, omit_defaults=True):

@@ -132,7 +132,7 @@ def timers(context: Context, state: DagState) -> dict[str, Instant]:
     if state.dagruns:
         add("now", state.forget_at)
     for undo in state.undos:
-        add("now", undo.due)
+        add(*(("thaw", 0) if undo.held else ("now", undo.due)))
     for held in state.incidents.values():
         add("now", held.incident.opened_at + context.policy.incident_expiry)
     return found

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from remediator.model.action import Action
+from remediator.engine.state import DagState
+from remediator.model.action import Action, Pause
 from remediator.model.event import Event
 from remediator.model.inputs import Performed, Pressed
-from remediator.model.outcome import Delivered, Refused, Unknown
+from remediator.model.outcome import FROZEN, Delivered, FinalOutcome, Refused, Unknown
 from remediator.model.policy import DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
 from remediator.model.reasons import Reason
 from remediator.model.time import HOUR, MINUTE, SECOND
@@ -204,6 +205,38 @@ def test_a_change_of_the_dag_is_made_and_taken_back_in_time() -> None:
     line.fails("load").at("1m").expect_change("airflow.pause", paused=True).expect_page()
     line.at("29m").expect_nothing()
     line.at("31m").expect_change("airflow.pause", paused=False).expect_reason(Reason.UNDONE)
+
+
+def test_an_undo_waits_for_the_thaw() -> None:
+    pause = Step("airflow.pause", undo_after=30 * MINUTE)
+    line = story(pause, otherwise=()).answer_with("airflow.pause", Delivered(before="unpaused"))
+    line.fails("load").at("1m").expect_change("airflow.pause", paused=True)
+    line.freeze().at("3h").expect_page().expect_nothing().expect_reason(Reason.UNDONE, 0).expect_reason(Reason.FROZEN, 2)
+    line.thaw().expect_change("airflow.pause", paused=False).expect_nothing()
+    assert not any(state.undos for state in line.core.states.values() if isinstance(state, DagState))
+
+
+class FrozenOnTheWay(Timeline):
+    """The freeze is pressed after the undo was issued, before it is performed."""
+
+    def outcome_of(self, action: Action) -> FinalOutcome | None:
+        if action.kind != "airflow.pause" or action.params != Pause("sales", False, "undone"):
+            return super().outcome_of(action)
+        if self.core.world.now > self.began + 31 * MINUTE:
+            return Delivered()
+        self.give(Pressed("ann", "freeze"))
+        return Refused(FROZEN)
+
+
+def test_an_undo_that_the_freeze_caught_on_its_way_is_made_after_the_thaw() -> None:
+    pause = Step("airflow.pause", undo_after=30 * MINUTE)
+    rule = Rule("r", on=("task.failed_finally",), mode=Mode.ACT, do=(pause,))
+    line = FrozenOnTheWay(RuleSetSpec((rule,), POLICY)).answer_with("airflow.pause", Delivered(before="unpaused"))
+    line.fails("load").at("1m").expect_change("airflow.pause", paused=True)
+    line.at("3h").expect_page().expect_change("airflow.pause", paused=False).expect_nothing()
+    line.thaw().expect_change("airflow.pause", paused=False).expect_nothing()
+    ids = [one.id for one in line.actions if one.kind == "airflow.pause"]
+    assert len(ids) == len(set(ids)) == 3
 
 
 def test_what_a_person_had_done_already_is_not_taken_back() -> None:
