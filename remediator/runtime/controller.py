@@ -92,6 +92,7 @@ class Controller:
         await self._store.commit_step(lease, _commit_of(changes, self._clock(), documented))
         self._core = core
         core.evict(CACHED_STATES)
+        self._forget_rule_sets(core.world.rule_set)
         self._decided(changes, entries)
         return True
 
@@ -109,7 +110,7 @@ class Controller:
 
     async def _load(self) -> Core:
         start = await self._store.controller_start()
-        core = Core(start.position, start.timers, self._rule_sets.__getitem__)
+        core = Core(start.position, start.timers, lambda name: self._rule_sets[name])
         found = await self._store.load_states(list(SHARED_KEYS))
         await self._provide_rule_set(core.rule_set_of(found))
         core.load(SHARED_KEYS, found)
@@ -132,6 +133,10 @@ class Controller:
         while missing := sorted(core.advance()):
             core.load(missing, await self._store.load_states(missing))
         return core.collect()
+
+    def _forget_rule_sets(self, current: str) -> None:
+        """Every step goes by the rule set of the latest activation, so that no other is asked for again."""
+        self._rule_sets = {name: rules for name, rules in self._rule_sets.items() if name == current}
 
     async def _provide_rule_set(self, content_hash: str) -> None:
         if not content_hash or content_hash in self._rule_sets:
