@@ -39,13 +39,17 @@ class Alert(msgspec.Struct, frozen=True):
 
 
 class Calm(msgspec.Struct, frozen=True):
-    """What a detector found is over: the case of its incident ends. event: the last one it had seen."""
+    """What a detector found is over: the case of its incident ends. event: the last one it had seen.
+
+    home: (deployment, dag_id) whose state has the case.
+    """
 
     rule: str
     case: str
     event: Event
     reason: Reason
     text: str
+    home: tuple[str, str]
 
 
 class Effects(msgspec.Struct):

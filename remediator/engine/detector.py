@@ -9,8 +9,9 @@ from bisect import bisect_left, insort
 
 import msgspec
 
-from remediator.engine import conditions, feeds, windows
+from remediator.engine import conditions, feeds, homes, windows
 from remediator.engine.context import Alert, Calm, Context
+from remediator.engine.homes import case_name
 from remediator.engine.state import DetectorState, Holding, Kept
 from remediator.engine.windows import Met
 from remediator.model.event import Event
@@ -287,19 +288,17 @@ def _fire(
     per = dict(zip(rule.per, state.per, strict=True))
     view = FiringView(rule.id, met.count, met.first, met.at, per)
     groups = context.rules.groups(rule, event)
+    if homes.remember(state, homes.home_of(rule, event)):
+        _limit(context, rule.id, f"rule {rule.id!r}: one key has open incidents in too many DAGs to end them all")
     context.effects.firings.append(Firing(view, event, case_name(rule, state.per), groups, unverified))
     told = f"{met.count} since {format_duration(met.at - met.first)}" if met.count > 1 else event.type
     context.decide(Reason.FIRED, told + (", unverified" if unverified else ""), rule=rule.id)
 
 
-def case_name(rule: Rule, values: tuple[str, ...]) -> str:
-    """A detector's case: the rule and what it is about."""
-    return f"{rule.id}:{'/'.join(value.replace('%', '%25').replace('/', '%2F') for value in values)}"
-
-
 def _calm(context: Context, state: DetectorState, rule: Rule, event: Event, reason: Reason, text: str) -> None:
+    places, state.homes = state.homes or [homes.home_of(rule, event)], []
     state.calm_at, state.is_open = None, False
-    context.effects.calms.append(Calm(rule.id, case_name(rule, state.per), event, reason, text))
+    context.effects.calms += [Calm(rule.id, case_name(rule, state.per), event, reason, text, one) for one in places]
 
 
 def _end_hold(context: Context, state: DetectorState, rule: Rule, reached: Instant) -> None:

@@ -26,6 +26,7 @@ from remediator.engine.explain_views import (
     clause_view,
     instant,
 )
+from remediator.engine.homes import case_name, home_of
 from remediator.engine.ledger_state import LedgerState
 from remediator.engine.state import (
     NO_DAGRUN,
@@ -104,7 +105,7 @@ def keys_of(rules: RuleSet, event: Event, only: Collection[str] = ()) -> list[st
     for form in forms_of(event):
         keys.add(dag_key(form.deployment, form.dag_id or ""))
         for rule in _chosen(rules, form, only).rules:
-            keys.add(dag_key(*firing.home_of(rule, form)))
+            keys.add(dag_key(*home_of(rule, form)))
             values = key_values(rule.per, form)
             if rule.is_detector and not isinstance(values, str):
                 keys.add(detector.key_of(rule, values))
@@ -281,7 +282,7 @@ class _Form:
     def _case(self, rule: Rule) -> str:
         values = key_values(rule.per, self._event)
         if rule.is_detector and not isinstance(values, str):
-            return detector.case_name(rule, values)
+            return case_name(rule, values)
         return firing.case_of(rule, self._event)
 
     def _has_api(self) -> bool:
@@ -297,7 +298,7 @@ class _Form:
     def _home(self, rule: Rule) -> tuple[str, str]:
         event = self._event
         is_final = event.type == FINAL and not rule.is_detector
-        return (event.deployment, event.dag_id or "") if is_final else firing.home_of(rule, event)
+        return (event.deployment, event.dag_id or "") if is_final else home_of(rule, event)
 
     def _identity(self, rule: Rule) -> str:
         is_final = self._event.type == FINAL and not rule.is_detector

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from remediator.engine import incident, judge, response, tell
 from remediator.engine.context import Alert, Calm, Context
-from remediator.engine.detector import case_name
+from remediator.engine.homes import case_name, group_of
 from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState
 from remediator.engine.steps import UNCLASSIFIED, approval_of
 from remediator.model.event import Event
@@ -25,19 +25,6 @@ MAX_SUBJECTS = 1_000
 
 
 # -- whose it is --------------------------------------------------------------------------------------------------
-
-
-def group_of(rule: Rule) -> tuple[str, ...]:
-    """The fields that make the incident; empty: the usual ones of an event."""
-    return rule.group or (rule.per if rule.is_detector else ())
-
-
-def home_of(rule: Rule, event: Event) -> tuple[str, str]:
-    """(deployment, dag_id) whose state holds the incident; '' for what the group does not tell apart."""
-    fields = group_of(rule)
-    if not fields and not rule.is_detector:
-        return event.deployment, event.dag_id or ""
-    return event.deployment if "deployment" in fields else "", (event.dag_id or "") if "dag_id" in fields else ""
 
 
 def identity_of(rule: Rule, event: Event) -> str:

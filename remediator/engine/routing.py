@@ -12,6 +12,7 @@ import msgspec
 
 from remediator.engine import conditions, dag, detector, firing
 from remediator.engine.context import Calm, Context
+from remediator.engine.homes import home_of
 from remediator.engine.state import DagState, DetectorState, KeyState
 from remediator.model.event import Event
 from remediator.model.firing import Firing
@@ -92,7 +93,7 @@ def _to_responder(context: Context, event: Event, matched: Matched) -> Iterator[
     """One rule that keeps no state answers an event of its type; the others say that they yield or observe."""
     rule = firing.responder_of(context, matched)
     if rule is not None:
-        yield _to_dag(*firing.home_of(rule, event), lambda context, state: firing.on_match(context, state, event, rule))
+        yield _to_dag(*home_of(rule, event), lambda context, state: firing.on_match(context, state, event, rule))
 
 
 def _to_detectors(context: Context, event: Event, matched: Matched, *, is_final: bool) -> Iterator[Message]:
@@ -111,7 +112,8 @@ def _to_ended(context: Context, event: Event, matched: Matched) -> Iterator[Mess
     """What rules without state said is over. An event that is end and beginning ends first."""
     for rule, member in matched.members:
         if member == "end" and not rule.is_detector:
-            calm = Calm(rule.id, firing.case_of(rule, event), event, Reason.ENDED_BY_EVENT, f"by {event.type}")
+            calm = Calm(rule.id, firing.case_of(rule, event), event, Reason.ENDED_BY_EVENT, f"by {event.type}",
+                        home_of(rule, event))  # fmt: skip
             yield from _of_calm(context, calm)
 
 
@@ -132,9 +134,7 @@ def _to_detector(
 def _of_firing(context: Context, fired: Firing) -> Iterator[Message]:
     rule = context.rules.rules[fired.view.rule]
     if firing.is_shown(context, rule, fired):
-        yield _to_dag(
-            *firing.home_of(rule, fired.event), lambda context, state: firing.on_fired(context, state, fired, rule)
-        )
+        yield _to_dag(*home_of(rule, fired.event), lambda context, state: firing.on_fired(context, state, fired, rule))
     yield from _of_fired(context, rule, fired.event, fired.case)
 
 
@@ -146,6 +146,5 @@ def _of_fired(context: Context, rule: Rule, event: Event, case: str) -> Iterator
 
 
 def _of_calm(context: Context, calm: Calm) -> Iterator[Message]:
-    rule = context.rules.rules.get(calm.rule)
-    if rule is not None:
-        yield _to_dag(*firing.home_of(rule, calm.event), lambda context, state: firing.on_calm(context, state, calm))
+    if calm.rule in context.rules.rules:
+        yield _to_dag(*calm.home, lambda context, state: firing.on_calm(context, state, calm))

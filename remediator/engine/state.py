@@ -265,6 +265,8 @@ class DetectorState(msgspec.Struct, omit_defaults=True):
     is_open: bool = False
     last: Event | None = None
     touched: Instant = 0
+    homes: list[tuple[str, str]] = []
+    """(deployment, dag_id) of the DAGs whose states have the cases of its firings, the latest last."""
 
 
 class ConditionState(msgspec.Struct, omit_defaults=True):

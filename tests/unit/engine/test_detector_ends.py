@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from test_detector_edges import POLICY, fired, held, rule, say, story
 
 from remediator.model.event import ConditionInfo, Event
 from remediator.model.policy import DeploymentPolicy, Destination, Mode, Route
 from remediator.model.reasons import Reason
-from remediator.model.time import DAY, HOUR, MINUTE
-from remediator.rules.spec import During, Selector, Sequence, Window
-from remediator.testing.timeline import START
+from remediator.model.time import DAY, HOUR, MINUTE, SECOND
+from remediator.rules.spec import During, RuleSetSpec, Selector, Sequence, Window
+from remediator.testing.timeline import START, Timeline
 
 
 def test_an_incident_stays_open_while_its_firings_are_swallowed() -> None:
@@ -48,6 +49,31 @@ def test_a_sequence_calms_down_too_and_tells_the_next_time() -> None:
     line = say(story(chain), "a@1s", "b@2s").at("30s").expect_message().expect_open(1)
     line.at("2m").expect_message(edited=True).expect_open(0)
     say(line, "a@3m", "b@181s").at("4m").expect_message().expect_open(1)
+
+
+def failures(line: Timeline, second: int, dag_id: str) -> Timeline:
+    at = START + second * SECOND
+    return line.until(max(at, line.now)).event(Event("a", at, deployment="prod", dag_id=dag_id, subject="x"))
+
+
+@pytest.mark.parametrize("ended_by", [None, Selector(("end",))])
+def test_incidents_of_a_group_finer_than_per_end_with_their_key(ended_by: Selector | None) -> None:
+    finer = rule(window=Window(MINUTE, at_least=1), group=("deployment", "dag_id"), ended_by=ended_by)
+    line = story(finer)
+    for second, dag_id in enumerate(("sales", "orders", "stock"), start=1):
+        failures(line, second, dag_id)
+    line.at("30s").expect_open(3)
+    say(line, "end@40s")
+    line.at("10m").expect_open(0)
+
+
+def test_an_incident_whose_group_is_changed_by_a_reload_still_ends() -> None:
+    before = rule(window=Window(MINUTE, at_least=1), ended_by=Selector(("end",)), group=("deployment",))
+    line = failures(story(before), 1, "sales").at("30s").expect_open(1)
+    line.activate(RuleSetSpec((msgspec.structs.replace(before, group=("deployment", "dag_id")),), POLICY))
+    failures(line, 40, "sales").at("1m")
+    say(line, "end@70s").at("2m")
+    line.expect_open(0)
 
 
 def test_what_is_told_once_a_day_is_told_every_day() -> None:
