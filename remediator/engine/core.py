@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine import dag, detector, feeds, routing, surveys, waking, world
+from remediator.engine import dag, detector, feeds, keys, routing, surveys, waking, world
 from remediator.engine.context import Context, Effects
 from remediator.engine.ledger_state import LedgerState
 from remediator.engine.routing import Message
@@ -296,7 +296,7 @@ class Core:
             self.states[key] = None
             timers = {}
             if isinstance(state, DetectorState):
-                detector.forget(context, state)
+                keys.forget(context, state)
         self._timers.set(key, timers)
         self._dirty.add(key)
 

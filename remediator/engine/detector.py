@@ -10,13 +10,14 @@ from bisect import bisect_left, insort
 import msgspec
 
 from remediator.engine import conditions, feeds, homes, windows
-from remediator.engine.context import Alert, Calm, Context
+from remediator.engine.context import Calm, Context
 from remediator.engine.homes import case_name
+from remediator.engine.keys import has_room, limit
 from remediator.engine.state import DetectorState, Holding, Kept
 from remediator.engine.windows import Met
 from remediator.model.event import Event
 from remediator.model.firing import Firing, FiringView
-from remediator.model.ids import LEDGER_KEY, detector_key, stable_id
+from remediator.model.ids import stable_id
 from remediator.model.reasons import Reason
 from remediator.model.time import Duration, Instant, format_duration
 from remediator.rules.clauses import key_values
@@ -25,36 +26,6 @@ from remediator.rules.spec import Rule
 MAX_KEPT = 2_000
 """Events kept per key; the oldest go first, which is said."""
 END = "end"
-
-
-def key_of(rule: Rule, values: tuple[str, ...]) -> str:
-    """The state key of the rule for these values of its `per` fields."""
-    return detector_key(rule.id, values)
-
-
-def create(context: Context, rule: Rule, values: tuple[str, ...]) -> DetectorState | None:
-    """An empty memory; None if the rule has as many as it may have."""
-    used = context.ledger.detectors.get(rule.id, 0)
-    if used >= context.policy.max_keys:
-        text = f"rule {rule.id!r} has {used} keys of state, as many as it may; events of further keys are not counted"
-        _limit(context, rule.id, text)
-        return None
-    context.ledger.detectors[rule.id] = used + 1
-    context.touch(LEDGER_KEY)
-    return DetectorState(rule.id, context.rules.shape(rule), values, touched=context.now)
-
-
-def forget(context: Context, state: DetectorState) -> None:
-    """The key is given back."""
-    left = context.ledger.detectors.get(state.rule, 0) - 1
-    context.ledger.detectors.pop(state.rule, None)
-    if left > 0:
-        context.ledger.detectors[state.rule] = left
-    context.touch(LEDGER_KEY)
-
-
-def _limit(context: Context, rule_id: str, text: str) -> None:
-    context.effects.alerts.append(Alert("rule_limit", rule_id, text, Reason.LIMIT_REACHED))
 
 
 def _rule(context: Context, state: DetectorState) -> Rule | None:
@@ -108,7 +79,7 @@ def on_event(
     state.waiting_since = state.waiting_since or context.now
     if len(state.waiting) > MAX_KEPT:
         _take_in(context, state, rule, state.waiting.pop(0))
-        _limit(context, rule.id, f"rule {rule.id!r}: more than {MAX_KEPT} events of one key wait for the feed")
+        limit(context, rule.id, f"rule {rule.id!r}: more than {MAX_KEPT} events of one key wait for the feed")
 
 
 def _is_known(some: list[Kept], at: Instant, name: str) -> bool:
@@ -191,7 +162,7 @@ def _take_in(context: Context, state: DetectorState, rule: Rule, one: Kept) -> N
     if END in one.members:
         _on_end(context, state, rule, event, one.time)
     asked = [member for member in one.members if member != END]
-    left_out = is_deaf or not _is_in_scope(context, rule, event)
+    left_out = is_deaf or _is_ended(context, state, event, one.time) or not _is_in_scope(context, rule, event)
     one.members = tuple(member for member in one.members if member != END and not left_out)
     one.event = event if rule.sequence is not None else None
     if rule.window is not None and state.holding is not None:
@@ -206,6 +177,15 @@ def _take_in(context: Context, state: DetectorState, rule: Rule, one: Kept) -> N
         if met is not None:
             _on_met(context, state, rule, met, event, arrived)
     _prune(context, state, rule)
+
+
+def _is_ended(context: Context, state: DetectorState, event: Event, at: Instant) -> bool:
+    """A beginning that came after its own end, too late for the watermark to put them in order."""
+    if at >= state.ended:
+        return False
+    text = f"{event.type} is over: it ended {format_duration(state.ended - at)} later"
+    context.decide(Reason.LATE, text, rule=state.rule)
+    return True
 
 
 def _is_in_scope(context: Context, rule: Rule, event: Event) -> bool:
@@ -238,6 +218,7 @@ def _on_met(context: Context, state: DetectorState, rule: Rule, met: Met, event:
 
 def _on_end(context: Context, state: DetectorState, rule: Rule, event: Event, at: Instant) -> None:
     """What is older than the end counts no more; what is as old or newer stays, so that a repeat changes nothing."""
+    state.ended = max(state.ended, at)
     if state.holding is not None and state.holding.since < at:
         _drop_hold(context, state, f"ended by {event.type}")
     for one in state.kept[: bisect_left(state.kept, at, key=_time)]:
@@ -260,7 +241,7 @@ def _prune(context: Context, state: DetectorState, rule: Rule) -> None:
         gone += 1
     if len(state.kept) - gone > MAX_KEPT:
         gone = len(state.kept) - MAX_KEPT
-        _limit(context, rule.id, f"rule {rule.id!r}: more than {MAX_KEPT} events of one key, the oldest are forgotten")
+        limit(context, rule.id, f"rule {rule.id!r}: more than {MAX_KEPT} events of one key, the oldest are forgotten")
     del state.kept[:gone]
 
 
@@ -289,7 +270,7 @@ def _fire(
     view = FiringView(rule.id, met.count, met.first, met.at, per)
     groups = context.rules.groups(rule, event)
     if homes.remember(state, homes.home_of(rule, event)):
-        _limit(context, rule.id, f"rule {rule.id!r}: one key has open incidents in too many DAGs to end them all")
+        limit(context, rule.id, f"rule {rule.id!r}: one key has open incidents in too many DAGs to end them all")
     context.effects.firings.append(Firing(view, event, case_name(rule, state.per), groups, unverified))
     told = f"{met.count} since {format_duration(met.at - met.first)}" if met.count > 1 else event.type
     context.decide(Reason.FIRED, told + (", unverified" if unverified else ""), rule=rule.id)
@@ -307,7 +288,7 @@ def _end_hold(context: Context, state: DetectorState, rule: Rule, reached: Insta
     if holding is None:
         return
     due = holding.since + rule.hold_for
-    overdue = context.now >= _hold_limit(context, holding, rule)
+    overdue = context.now >= _holdlimit(context, holding, rule)
     if reached < due and not overdue:
         return
     state.holding = None
@@ -321,7 +302,7 @@ def _end_hold(context: Context, state: DetectorState, rule: Rule, reached: Insta
     _fire(context, state, rule, met, holding.event, unverified=reached < due)
 
 
-def _hold_limit(context: Context, holding: Holding, rule: Rule) -> Instant:
+def _holdlimit(context: Context, holding: Holding, rule: Rule) -> Instant:
     return holding.began + rule.hold_for + context.policy.hold_max
 
 
@@ -354,7 +335,8 @@ def is_over(context: Context, state: DetectorState) -> bool:
     if rule is None:
         return True
     remembers = any(not one.is_end for one in state.kept)
-    if not (state.waiting or remembers or state.holding or state.is_open or state.fired_at):
+    matters = state.waiting or remembers or state.holding or state.is_open or state.fired_at
+    if not matters and not has_room(context, state):
         return True
     return context.now >= _kept_until(context, state, rule)
 
@@ -384,7 +366,7 @@ def timers(context: Context, state: DetectorState) -> dict[str, Instant]:
         if due is not None:
             found[feed] = due
     if state.holding is not None:
-        now.append(_hold_limit(context, state.holding, rule))
+        now.append(_holdlimit(context, state.holding, rule))
         for feed in state.feeds:
             _earlier(found, feed, state.holding.since + rule.hold_for)
     if state.calm_at is not None:

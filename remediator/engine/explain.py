@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
-from remediator.engine import conditions, detector, explain_detector, firing, incident, judge, response
+from remediator.engine import conditions, explain_detector, firing, incident, judge, response
 from remediator.engine.context import Context, Effects
 from remediator.engine.explain_steps import Ground, feed_check, incident_view, steps_of
 from remediator.engine.explain_views import (
@@ -27,6 +27,7 @@ from remediator.engine.explain_views import (
     instant,
 )
 from remediator.engine.homes import case_name, home_of
+from remediator.engine.keys import key_of
 from remediator.engine.ledger_state import LedgerState
 from remediator.engine.state import (
     NO_DAGRUN,
@@ -108,7 +109,7 @@ def keys_of(rules: RuleSet, event: Event, only: Collection[str] = ()) -> list[st
             keys.add(dag_key(*home_of(rule, form)))
             values = key_values(rule.per, form)
             if rule.is_detector and not isinstance(values, str):
-                keys.add(detector.key_of(rule, values))
+                keys.add(key_of(rule, values))
     return sorted(keys)
 
 
@@ -267,7 +268,7 @@ class _Form:
             yield from self._repeated(rule)
         else:
             values = key_values(rule.per, self._event)
-            state = None if isinstance(values, str) else self._keyed.get(detector.key_of(rule, values))
+            state = None if isinstance(values, str) else self._keyed.get(key_of(rule, values))
             kept = state if isinstance(state, DetectorState) else None
             yield from explain_detector.checks_of(self._context, rule, values, kept, self._event)
 

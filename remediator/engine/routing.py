@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine import conditions, dag, detector, firing
+from remediator.engine import conditions, dag, detector, firing, keys
 from remediator.engine.context import Calm, Context
 from remediator.engine.homes import home_of
 from remediator.engine.state import DagState, DetectorState, KeyState
@@ -125,9 +125,9 @@ def _to_detector(
         context.decide(Reason.NO_KEY, f"{event.type} has no {values}, which is in the rule's `per`", rule=rule.id)
         return
     yield Message(
-        detector.key_of(rule, values),
+        keys.key_of(rule, values),
         lambda context, state: detector.on_event(context, state, members, event, is_final=is_final, identity=identity),
-        lambda context: detector.create(context, rule, values),
+        lambda context: keys.create(context, rule, values),
     )
 
 

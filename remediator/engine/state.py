@@ -265,6 +265,8 @@ class DetectorState(msgspec.Struct, omit_defaults=True):
     is_open: bool = False
     last: Event | None = None
     touched: Instant = 0
+    ended: Instant = 0
+    """Event time of the latest end that was taken in: what is older is over, also if it comes later."""
     homes: list[tuple[str, str]] = []
     """(deployment, dag_id) of the DAGs whose states have the cases of its firings, the latest last."""
 

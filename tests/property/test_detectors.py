@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediator.engine.core import Changes
-from remediator.engine.detector import key_of
+from remediator.engine.keys import key_of
 from remediator.model.event import Event
 from remediator.model.inputs import Activated, Entry, Fact, Input, Tick, Watermark
 from remediator.model.policy import DeploymentPolicy, Destination, Mode, Policy, Route

@@ -27,6 +27,24 @@ def test_an_end_that_is_older_than_the_hold_does_not_stop_it() -> None:
     assert fired(say(line, "end@5s").at("2m")) == 1
 
 
+def test_a_beginning_that_comes_after_its_own_end_is_over() -> None:
+    line = say(story(held()), "end@20s").at("5m")
+    say(line, "a@10s").at("30m").expect_open(0).expect_reason(Reason.LATE)
+    assert fired(line) == 0
+    assert fired(say(line, "a@31m").at("1h")) == 1
+
+
+def test_a_beginning_as_old_as_its_end_or_newer_is_not_over() -> None:
+    line = say(story(held()), "end@20s").at("5m")
+    assert fired(say(line, "a@20s").at("30m")) == 1
+
+
+def test_a_window_counts_nothing_that_is_older_than_its_end() -> None:
+    two = rule(window=Window(10 * MINUTE, at_least=2), ended_by=Selector(("end",)))
+    line = say(story(two), "a@10s", "end@20s").at("2m")
+    assert fired(say(line, "a@15s", "a@16s").at("4m")) == 0
+
+
 def test_an_end_that_comes_late_leaves_what_is_newer_than_it() -> None:
     three = rule(window=Window(10 * MINUTE, at_least=3), ended_by=Selector(("end",)))
     line = say(story(three), "a@20s", "a@21s").at("45s")
@@ -34,12 +52,14 @@ def test_an_end_that_comes_late_leaves_what_is_newer_than_it() -> None:
     assert fired(say(line, "a@60s").at("3m")) == 1
 
 
-def test_ends_without_a_beginning_keep_no_state() -> None:
+def test_ends_without_a_beginning_take_no_room_from_what_matters() -> None:
     few = msgspec.structs.replace(POLICY, max_keys=3)
     line = story(held(), policy=few)
     for number in range(20):
         say(line, f"end@{number}m", subject=f"s{number}")
     line.at("21m")
+    assert sum(line.core.ledger.detectors.values()) <= 1
+    line.at("3h")
     assert line.core.ledger.detectors == {}
     assert not any(one.rule == "self.rule_limit" for one in line.incidents.values())
 
