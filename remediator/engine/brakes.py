@@ -209,9 +209,10 @@ def spend(context: Context, state: DagState, run: DagRunState, cases: Sequence[C
     for task_id in dict.fromkeys(counted_as(case) for case in cases):
         state.budgets[task_id] = [*budget.pruned(state.budgets.get(task_id, []), context.now), context.now]
     for place in _places(context, state, cases):
-        before = context.ledger.spent.get(place, [])
+        before = context.ledger.spent.pop(place, [])  # the latest used come last
         context.ledger.spent[place] = [*budget.pruned(before, context.now), context.now]
         context.touch(LEDGER_KEY)
+    budget.forget(context.ledger.spent, context.now)
 
 
 def refund(

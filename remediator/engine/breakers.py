@@ -21,8 +21,6 @@ ALERT = "breaker_open"
 MAX_BREAKERS = 2_000
 MAX_RATES = 5_000
 MAX_RESULTS = 20
-MAX_COUNTED = 200
-"""Well above the changes that may be under way at once in one deployment, by default."""
 TURN: Duration = 2 * MINUTE
 """For a look and a backoff; who has not tried by then has lost its turn."""
 MAX_DOUBLINGS = 16
@@ -127,7 +125,8 @@ def record(context: Context, case: Case, deployment: str, *, helped: bool) -> No
     _forget(context.ledger.breakers)
     if case.action_id in breaker.results_of:
         return
-    breaker.results_of = [*breaker.results_of, case.action_id][-MAX_COUNTED:]
+    under_way = [one for one in breaker.results_of if any(one in busy for busy in context.ledger.under_way.values())]
+    breaker.results_of = [*under_way, case.action_id]
     breaker.results = [*breaker.results, helped][-MAX_RESULTS:]
     if breaker.opened_at is None:
         _open_if_in_vain(context, case, breaker)

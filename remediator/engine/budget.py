@@ -27,3 +27,17 @@ def exhausted(spent: list[Instant], budget: Budget, now: Instant) -> str:
 def pruned(spent: list[Instant], now: Instant) -> list[Instant]:
     """What can still count."""
     return [at for at in spent if at > now - DAY]
+
+
+def forget(spent: dict[str, list[Instant]], now: Instant) -> None:
+    """Drop the targets of which nothing counts any more. spent: by target, the one of the earliest change first."""
+    while spent:
+        place, changes = next(iter(spent.items()))
+        if pruned(changes[-1:], now):
+            return
+        del spent[place]
+
+
+def over_at(spent: list[Instant]) -> Instant:
+    """From when on nothing of it counts any more."""
+    return max(spent, default=0) + DAY

@@ -21,6 +21,8 @@ from remediator.rules.spec import During, Rule
 
 MAX_SCOPES = 2_000
 """Scopes remembered per place and condition: a cluster has fewer nodes, and what is forgotten is the oldest."""
+MAX_NAMES = 200
+"""Conditions remembered per place; the longest unheard of go first."""
 REMEMBERED: Duration = 24 * HOUR
 """After its end a condition can still be asked for with `grace`, which is never longer."""
 
@@ -30,7 +32,8 @@ def take(context: Context, event: Event) -> None:
     said = event.condition
     if said is None:
         return
-    scopes = context.conditions.places.setdefault(event.deployment, {}).setdefault(said.name, {})
+    names = context.conditions.places.setdefault(event.deployment, {})
+    scopes = names.pop(said.name, {})
     known = scopes.pop(said.scope, None)
     lifetime = said.lifetime or context.policy.condition_lifetime
     at = min(event.time, context.now)
@@ -40,6 +43,8 @@ def take(context: Context, event: Event) -> None:
         text = f"{event.deployment}: more than {MAX_SCOPES} scopes of {said.name}, the oldest are forgotten"
         context.effects.alerts.append(Alert("too_many_conditions", f"{event.deployment}/{said.name}", text))
     _forget(context, scopes)
+    names[said.name] = scopes
+    _forget_names(context, names)
     context.touch(CONDITIONS_KEY)
 
 
@@ -62,6 +67,16 @@ def _forget(context: Context, scopes: dict[str, ConditionState]) -> None:
         if min(state.until, state.ended or state.until) + REMEMBERED > context.now:
             return
         del scopes[scope]
+
+
+def _forget_names(context: Context, names: dict[str, dict[str, ConditionState]]) -> None:
+    """The one that was heard of the longest ago comes first, and goes with its last scope."""
+    while names:
+        name, scopes = next(iter(names.items()))
+        _forget(context, scopes)
+        if scopes and len(names) <= MAX_NAMES:
+            return
+        del names[name]
 
 
 def in_scope(context: Context, matched: Matched, event: Event) -> Matched:

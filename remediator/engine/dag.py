@@ -17,6 +17,7 @@ from remediator.engine import (
 )
 from remediator.engine.context import Context
 from remediator.engine.state import CasePhase, DagRunState, DagState, task_key
+from remediator.engine.steps import task_of
 from remediator.model.action import CHANGES_TARGET
 from remediator.model.event import DAGRUN_TERMINAL, TERMINAL, Event
 from remediator.model.inputs import Fact, Looked, Performed, Pressed, Tailed
@@ -271,7 +272,8 @@ def _expire_incidents(context: Context, state: DagState) -> None:
         if held.incident.opened_at + context.policy.incident_expiry > context.now:
             continue
         for run in state.dagruns.values():
-            run.cases = {name: case for name, case in run.cases.items() if case.incident != identity}
+            for name in [name for name, case in run.cases.items() if case.incident == identity]:
+                run.attempts.pop(task_of(run.cases.pop(name)), None)
         closed = incident.close(
             context,
             state,

@@ -17,7 +17,7 @@ class UnderWay(msgspec.Struct):
 class Breaker(msgspec.Struct, omit_defaults=True):
     """How a rule's changes went for one error. results: the latest, oldest first; True: it helped.
 
-    results_of: the changes whose result was counted lately: one clear of many tasks is one result.
+    results_of: changes under way whose result was counted: one clear of many tasks is one result.
     opened_at: since when cases wait, of the last probe in vain if there was one. in_vain: probes that did not help.
     probe: the change that was let through meanwhile. turn_until: till then the one whose turn it is may issue it.
     waiting: cases that have begun to wait since it opened. proposal: the question to people whether to go on.

@@ -5,7 +5,7 @@ Owns the timers of a DAG's key. What a case does once it goes on is response.py'
 
 from __future__ import annotations
 
-from remediator.engine import feeds, firing, judge, looks, response
+from remediator.engine import budget, feeds, firing, judge, looks, response
 from remediator.engine.context import Context
 from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState
 from remediator.engine.steps import UNCLASSIFIED
@@ -131,6 +131,8 @@ def timers(context: Context, state: DagState) -> dict[str, Instant]:
             add(feed, None if waiting.confirming else waiting.feed_due)
     if state.dagruns:
         add("now", state.forget_at)
+    for spent in state.budgets.values():
+        add("now", budget.over_at(spent))
     for undo in state.undos:
         add(*(("thaw", 0) if undo.held else ("now", undo.due)))
     for held in state.incidents.values():
