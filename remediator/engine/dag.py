@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from remediator.engine import (
-    budget,
     changes,
+    forgetting,
     incident,
     judge,
     ledger,
@@ -17,17 +17,12 @@ from remediator.engine import (
 )
 from remediator.engine.context import Context
 from remediator.engine.state import CasePhase, DagRunState, DagState, task_key
-from remediator.engine.steps import task_of
 from remediator.model.action import CHANGES_TARGET
 from remediator.model.event import DAGRUN_TERMINAL, TERMINAL, Event
 from remediator.model.inputs import Fact, Looked, Performed, Pressed, Tailed
 from remediator.model.reasons import Reason
 from remediator.model.time import MINUTE, SECOND, format_duration
 from remediator.model.truth import DagRunRef
-
-MAX_DAGRUNS = 500
-"""Dagruns remembered per DAG; the longest untouched ones without trouble go first."""
-
 
 # -- facts --------------------------------------------------------------------------------------------------------
 
@@ -231,7 +226,7 @@ def settle(context: Context, state: DagState) -> None:
         looks.issue_due(context, state, run_id, run)
     changes.issue_undos(context, state)
     _end_changes(context, state)
-    _forget(context, state)
+    forgetting.forget(context, state)
 
 
 def _end_changes(context: Context, state: DagState) -> None:
@@ -240,46 +235,3 @@ def _end_changes(context: Context, state: DagState) -> None:
         active = {case.action_id for run in state.dagruns.values() for case in run.cases.values()
                   if case.phase in (CasePhase.ISSUED, CasePhase.VERIFYING)}  # fmt: skip
         ledger.end_others(context, deployment, active)
-
-
-def _forget(context: Context, state: DagState) -> None:
-    """What can no longer matter goes: memory is bounded by time and number."""
-    _expire_incidents(context, state)
-    if len(state.dagruns) > MAX_DAGRUNS or context.now >= state.forget_at:
-        _forget_dagruns(context, state)
-    for task_id in list(state.budgets):
-        state.budgets[task_id] = budget.pruned(state.budgets[task_id], context.now)
-        if not state.budgets[task_id]:
-            del state.budgets[task_id]
-    if not state.dagruns and not state.incidents:
-        state.episodes.clear()
-
-
-def _forget_dagruns(context: Context, state: DagState) -> None:
-    old = context.now - context.policy.memory
-    idle = sorted((run.touched, run_id) for run_id, run in state.dagruns.items() if not run.is_open)
-    surplus = max(0, len(state.dagruns) - MAX_DAGRUNS)
-    for rank, (touched, run_id) in enumerate(idle):
-        if touched <= old or rank < surplus:
-            del state.dagruns[run_id]
-    left = [run.touched for run in state.dagruns.values() if not run.is_open]
-    oldest = min(left, default=context.now)
-    state.forget_at = max(oldest + context.policy.memory, context.now + 1)
-
-
-def _expire_incidents(context: Context, state: DagState) -> None:
-    for identity, held in list(state.incidents.items()):
-        if held.incident.opened_at + context.policy.incident_expiry > context.now:
-            continue
-        for run in state.dagruns.values():
-            for name in [name for name, case in run.cases.items() if case.incident == identity]:
-                run.attempts.pop(task_of(run.cases.pop(name)), None)
-        closed = incident.close(
-            context,
-            state,
-            identity,
-            Reason.INCIDENT_EXPIRED,
-            "it was open for too long: what fails from now on is a new episode",
-        )
-        if closed is not None:
-            tell.update(context, closed)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from remediator.engine import firing, incident, world
+from remediator.engine import firing, forgetting, incident, world
 from remediator.engine.state import DagState, DetectorState, State, encode_state
 from remediator.model.event import ConditionInfo, Event
 from remediator.model.policy import Budget, DeploymentPolicy, Destination, Mode, Policy, Route
+from remediator.model.reasons import Reason
 from remediator.model.time import DAY, HOUR, MINUTE, SECOND
 from remediator.rules.spec import Backoff, Rule, RuleSetSpec, Selector, Step, Window
 from remediator.testing.timeline import Timeline
@@ -102,6 +103,19 @@ def test_what_is_remembered_does_not_grow(life: Life, kind: str) -> None:
     middle = max(one[kind] for one in life.sizes[third : 2 * third])
     late = max(one[kind] for one in life.sizes[2 * third :])
     assert late <= 1.05 * middle + 100
+
+
+def test_of_too_many_dagruns_in_trouble_the_oldest_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forgetting, "MAX_DAGRUNS", CAP)
+    told = Rule("told", on=("task.failed_finally",), mode=Mode.ACT, do=(TELL,))
+    line = Timeline(RuleSetSpec((told,), POLICY))
+    for number in range(3 * CAP):
+        line.fails("load", run_id=f"manual__{number:02}").until(line.now + 10 * SECOND)
+    state = line.core.states["dag:prod/sales"]
+    assert isinstance(state, DagState)
+    assert sorted(state.dagruns) == [f"manual__{number:02}" for number in range(2 * CAP, 3 * CAP)]
+    line.expect_open(1).expect_reason(Reason.LIMIT_REACHED, 2 * CAP)
+    line.task_success("load", run_id="manual__99").until(line.now + MINUTE).expect_open(0)
 
 
 def test_the_life_was_lived(life: Life) -> None:
