@@ -8,7 +8,8 @@ from typing import Any
 from remediator.cli.daemon import ConfigOption, JsonOption, UrlOption, find_daemon
 from remediator.cli.output import safe, say, say_json
 
-KNOWN = {"time", "frozen", "incidents_open", "journal", "outbox", "dead_letters", "timers", "feeds"}
+KNOWN = {"time", "frozen", "incidents_open", "journal", "outbox", "dead_letters", "timers", "feeds", "store_failing",
+         "rules_rejected"}  # fmt: skip
 
 
 def status(url: UrlOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -34,6 +35,10 @@ def status_lines(view: dict[str, Any]) -> Iterator[str]:
         yield f"feed {safe(name):<11} {feed_text(feed)}"
     yield f"outbox           {outbox_text(view.get('outbox', {}))}"
     yield f"dead letters     {view.get('dead_letters', 0):,}"
+    for problem in view.get("store_failing", ()):
+        yield f"STORE FAILING    {safe(problem)}"
+    for line in str(view.get("rules_rejected", "")).splitlines():
+        yield f"RULES REJECTED   {safe(line)}"
     for name, value in view.items():
         if name not in KNOWN:
             yield f"{safe(name):<16} {safe(value)}"

@@ -65,9 +65,9 @@ class Daemon:
         self.wakes = Wakes()
         self.now = DaemonClock()
         self.store = seams.store(wiring.make_store(config))
-        self.rules = RuleBook(config, self.store, self.now, log)
         self.outside = seams.outside(wiring.make_outside(config, log.warning))
         self.observer = seams.observer(log, self.metrics, self.now)
+        self.rules = RuleBook(config, self.store, self.now, log, self.observer.rules_reloaded)
         name = f"{config.daemon.name}-{os.getpid()}-{secrets.token_hex(4)}"  # in containers all have the same pid
         self.controller = Controller(name, self.store, self.now, self.observer.decided, config.daemon.lease)
         self.dispatcher = Dispatcher(
@@ -167,7 +167,7 @@ class Daemon:
             return
         surface = DaemonSurface(
             self.store, self.now, self.config.policy, self.sources, lambda: self.controller.is_leader, self.beats,
-            self.wakes.journal.set, DeploymentMap(self.config.bindings()).assign,
+            self.wakes.journal.set, DeploymentMap(self.config.bindings()).assign, self.observer.health,
         )  # fmt: skip
         async with serving(build_app(surface, self.metrics, settings.token), settings.host, settings.port) as running:
             self.http_url = running.url

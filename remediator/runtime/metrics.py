@@ -34,6 +34,9 @@ class Metrics:
         self._helped = self._counter("helped", "Verified changes, by whether they helped", "helped")
         self._decisions = self._counter("decisions", "Decisions, by their reason", "reason")
         self._budget_refusals = self._counter("budget_refusals", "Changes that a budget refused")
+        self._store_failures = self._counter("store_failures", "Times that the store could not do it", "part")
+        self._rules_rejected = self._gauge("rules_rejected", "1 while rule files have faults and older rules decide")
+        self._rules_rejected.set(0)
         self._journal_entries = self._gauge("journal_entries", "Rows in the journal")
         self._journal_lag = self._gauge("journal_lag_entries", "Journal entries the controller has not decided on")
         self._controller_lag = self._gauge("controller_lag_seconds", "Age of the oldest undecided journal entry")
@@ -115,6 +118,14 @@ class Metrics:
     def lease(self, held: bool) -> None:
         """Does this process decide?"""
         self._lease.set(held)
+
+    def store_failed(self, part: str) -> None:
+        """The store could not do what the part asked for."""
+        self._store_failures.labels(part=part).inc()
+
+    def rules_reloaded(self, rejected: bool) -> None:
+        """The rule files were read anew."""
+        self._rules_rejected.set(rejected)
 
     def sizes(self, counts: Counts) -> None:
         """What the store says of itself."""

@@ -10,6 +10,8 @@ from remediator.engine.core import Changes
 from remediator.model.inputs import Entry, Fact, Unmapped
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import Instant
+from remediator.rules.faults import Faults
+from remediator.runtime.health import Health
 from remediator.runtime.intake import Prepared
 from remediator.runtime.logs import Name
 from remediator.runtime.metrics import Metrics
@@ -31,6 +33,7 @@ class Observer:
         self._log = log
         self._metrics = metrics
         self._clock = clock
+        self.health = Health(clock)
 
     def committed(self, feed: str, prepared: Prepared) -> None:
         """A matcher's batch is in the store."""
@@ -79,4 +82,11 @@ class Observer:
 
     def store_failed(self, part: str, error: StoreError) -> None:
         """The store could not do it; the part tries again."""
+        self._metrics.store_failed(part)
+        self.health.store_failed(part, str(error))
         self._log.error(Name.STORE_FAILED, part=part, problem=str(error))
+
+    def rules_reloaded(self, faults: Faults | None) -> None:
+        """The rule files were read anew; with faults they change nothing."""
+        self._metrics.rules_reloaded(faults is not None)
+        self.health.rules_reloaded(faults)

@@ -27,9 +27,20 @@ WATCH_STEP_MS = 500
 
 
 class RuleBook:
-    """Holds the compiled rules that matchers use; the controller takes them from the store by their hash."""
+    """Holds the compiled rules that matchers use; the controller takes them from the store by their hash.
 
-    def __init__(self, config: Config, store: Store, clock: Callable[[], Instant], log: FilteringBoundLogger) -> None:
+    reloaded: told of every reload, with its faults if it was rejected.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        clock: Callable[[], Instant],
+        log: FilteringBoundLogger,
+        reloaded: Callable[[Faults | None], None] = lambda faults: None,
+    ) -> None:
+        self._reloaded = reloaded
         self._config = config
         self._store = store
         self._clock = clock
@@ -72,7 +83,9 @@ class RuleBook:
             fresh = await asyncio.to_thread(compile_rules, self._config)
         except Faults as faults:
             self._log.error(Name.RULES_REJECTED, faults=str(faults), kept=self.current.hash)
+            self._reloaded(faults)
             return
+        self._reloaded(None)
         if fresh.hash == self.current.hash:
             return
         before, self.current = self.current, fresh

@@ -13,6 +13,7 @@ from remediator.model.inputs import Pressed
 from remediator.model.policy import Policy
 from remediator.model.time import MINUTE, SECOND, Duration, Instant, format_instant
 from remediator.runtime import audit
+from remediator.runtime.health import Health
 from remediator.runtime.surface_accounts import AccountsSurface, losses
 from remediator.runtime.surface_rules import Assign, Explainer, unmatched_view
 from remediator.runtime.surface_story import Storyteller
@@ -37,9 +38,11 @@ class DaemonSurface(AccountsSurface):
         beats: Mapping[str, Instant],
         woken: Callable[[], None],
         assign: Assign,
+        health: Health | None = None,
     ) -> None:
         super().__init__(store, clock, policy, woken)
         self._sources = sources
+        self._health = health or Health(clock)
         self._leading = leading
         self._beats = beats
         self._explainer = Explainer(store, assign)
@@ -52,7 +55,8 @@ class DaemonSurface(AccountsSurface):
     async def ready(self) -> tuple[bool, list[str]]:
         await self._store.counts()
         problems = [f"feed {name}: {source.problem}" for name, source in self._sources.items() if source.problem]
-        return not problems, problems
+        problems += self._health.problems()
+        return not problems, problems + self._health.notes()
 
     async def status(self) -> View:
         counts = await self._store.counts()
@@ -65,6 +69,8 @@ class DaemonSurface(AccountsSurface):
             version=__version__,
             leader=self._leading(),
             rule_set=world.rule_set,
+            rules_rejected=self._health.rules_rejected,
+            store_failing=self._health.problems(),
             deployments={
                 name: {
                     "ceiling": deployment.ceiling.value,

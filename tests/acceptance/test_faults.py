@@ -227,6 +227,10 @@ async def test_a_full_store_says_so_and_goes_on_when_it_has_room(place: Site) ->
         await eventually(lambda: daemon.lines("store.failed"), "the store is full")
         assert "full" in texts(daemon, "store.failed")[0]
         assert (await daemon.get("/livez")).status_code == 200
+        answer = await daemon.get("/readyz")
+        assert answer.status_code == 503
+        assert "full" in answer.json()["reasons"][0]
+        assert "remediator_store_failures_total{" in (await daemon.get("/metrics")).text
         assert await daemon.stop() == 0
     async with DaemonProcess(place.config(store={**small, "max_page_count": 100_000})) as daemon:
         await eventually(lambda: _dead_letters(daemon, letters), "every record is accounted for")

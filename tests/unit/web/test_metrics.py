@@ -35,6 +35,8 @@ NAMES = [
     "feed_healthy",
     "outbox",
     "lease_held",
+    "store_failures_total",
+    "rules_rejected",
     "build_info",
     "decision_latency_seconds_bucket",
 ]
@@ -61,6 +63,7 @@ def filled() -> Metrics:
     metrics.blind("main", False)
     metrics.healthy("main", True)
     metrics.lease(True)
+    metrics.store_failed("matcher")
     metrics.sizes(COUNTS)
     return metrics
 
