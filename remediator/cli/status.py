@@ -8,7 +8,7 @@ from typing import Any
 from remediator.cli.daemon import ConfigOption, JsonOption, UrlOption, find_daemon
 from remediator.cli.output import safe, say, say_json
 
-KNOWN = {"time", "frozen", "incidents_open", "journal", "outbox", "dead_letters", "timers", "feeds"}
+KNOWN = {"time", "frozen", "incidents_open", "journal", "outbox", "dead_letters", "timers", "feeds", "restored"}
 
 
 def status(url: UrlOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -25,6 +25,8 @@ def status_lines(view: dict[str, Any]) -> Iterator[str]:
     """The status as a person reads it."""
     journal = view.get("journal", {})
     yield "FROZEN: no change is made" if view.get("frozen") else "running"
+    if found := view.get("restored"):
+        yield f"restored         {'looking; so far' if found['looking'] else 'found'}: {safe(found['found'])}"
     yield f"incidents open   {view.get('incidents_open', 0)}"
     yield (
         f"journal          decided {journal.get('decided', 0):,} of {journal.get('head', 0):,}"

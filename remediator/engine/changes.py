@@ -30,7 +30,7 @@ from remediator.model.action import (
 )
 from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.inputs import Performed
-from remediator.model.outcome import FROZEN, Delivered, Refused
+from remediator.model.outcome import WANTED_AGAIN, Delivered, Refused
 from remediator.model.reasons import Reason
 from remediator.model.time import MINUTE, format_duration, parse_instant
 from remediator.rules.scene import Scene
@@ -227,7 +227,7 @@ def on_undone(context: Context, state: DagState, performed: Performed) -> None:
     if undo is None:
         return
     outcome = performed.outcome
-    if isinstance(outcome, Refused) and outcome.reason == FROZEN:
+    if isinstance(outcome, Refused) and outcome.reason in WANTED_AGAIN:
         state.undos.append(msgspec.structs.replace(undo, due=context.now + MINUTE))
         return
     text = outcome.detail if isinstance(outcome, Delivered) else outcome.reason

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine import dag, detector, feeds, routing, surveys, waking, world
+from remediator.engine import dag, detector, feeds, restore, routing, surveys, waking, world
 from remediator.engine.context import Context, Effects
 from remediator.engine.ledger_state import LedgerState
 from remediator.engine.routing import Message
@@ -205,6 +205,8 @@ class Core:
             case Watermark(feed=feed, complete_until=until):
                 known = self.world.feeds.get(feed, FeedState()).partitions.values()
                 return self._timers.due(f"feed:{feed}", max(until, *known, 0))
+            case Pressed(command="restored"):
+                return self._timers.dags()
             case Pressed():
                 return self._timers.due("thaw", horizon)
         return ()
@@ -262,6 +264,8 @@ class Core:
 
     def _on_pressed(self, pressed: Pressed) -> None:
         self._step_world(world.on_pressed, pressed)
+        if pressed.command == "restored":
+            self._queue.extend(Message(key, restore.look_at) for key in self._timers.dags())
         if not self.world.frozen:
             due = self._timers.pop_due("thaw", self.world.now)
             self._queue.extend(Message(key, waking.on_thaw) for key in due)

@@ -10,6 +10,7 @@ from remediator.engine import (
     ledger,
     looks,
     response,
+    restore,
     retries,
     tails,
     tell,
@@ -160,7 +161,9 @@ def on_looked(context: Context, state: DagState, looked: Looked) -> None:
     run.look = ""
     run.touched = context.now
     if looked.truth is not None:
+        before = set(run.cases)
         judge.judge(context, state, looked.run_id, run, looked.truth)
+        restore.looked(context, run, before)
     else:
         _on_unreachable(context, state, looked.run_id, run, looked.error)
 
@@ -189,17 +192,15 @@ def _on_unreachable(context: Context, state: DagState, run_id: str, run: DagRunS
 
 def on_performed(context: Context, state: DagState, performed: Performed) -> None:
     """Take an action's outcome in."""
+    if performed.proved:
+        restore.proved(context, performed)
     if performed.action_id in state.undoing:
         changes.on_undone(context, state, performed)
     elif performed.kind in CHANGES_TARGET:
         changes.plan_undo(context, state, performed)
         retries.on_outcome(context, state, performed)
     else:
-        _on_telling_outcome(context, state, performed)
-
-
-def _on_telling_outcome(context: Context, state: DagState, performed: Performed) -> None:
-    tell.on_outcome(context, state, performed.action_id, performed.outcome)
+        tell.on_outcome(context, state, performed)
 
 
 def on_tailed(context: Context, state: DagState, tailed: Tailed) -> None:

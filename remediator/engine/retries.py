@@ -14,7 +14,7 @@ from remediator.model.action import Action, Retry, RetryTarget
 from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.incident import Handling
 from remediator.model.inputs import Performed
-from remediator.model.outcome import FROZEN, Delivered, Refused, Unknown
+from remediator.model.outcome import WANTED_AGAIN, Delivered, Refused, Unknown
 from remediator.model.reasons import Reason
 from remediator.rules.spec import Step
 
@@ -159,7 +159,7 @@ def _take_refusal(
         response.stopped(context, state, case, step, (Reason.TOO_MANY_AFFECTED, outcome.reason))
         looks.want_fresh(run, context.now)
         return
-    if context.world.frozen or outcome.reason == FROZEN:  # the thaw may have come before this refusal was read
+    if context.world.frozen or outcome.reason in WANTED_AGAIN:  # the thaw may have come before this refusal was read
         response.hold(context, case, thaw=True)
         looks.want_fresh(run, context.now)  # other failures of the dagrun have been waiting for this outcome
         return

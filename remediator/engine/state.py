@@ -130,6 +130,8 @@ class DagRunState(msgspec.Struct, omit_defaults=True):
     incomplete_since: Instant | None = None
     ended: Instant | None = None
     touched: Instant = 0
+    restored: bool = False
+    """Its store came from a backup, and no look has answered since."""
 
     @property
     def is_open(self) -> bool:

@@ -11,6 +11,7 @@ from remediator.engine.state import DagState, OpenIncident, Told, WorldState
 from remediator.model.action import Action, LogLine, Message, Page, Params
 from remediator.model.ids import stable_id
 from remediator.model.incident import Incident, Phase
+from remediator.model.inputs import Performed
 from remediator.model.outcome import Delivered, Refused, Unknown
 from remediator.model.policy import Destination
 from remediator.model.reasons import Reason
@@ -124,8 +125,13 @@ def _end(context: Context, held: OpenIncident, told: Told) -> None:
         _act(context, held.incident, told.destination, "resolve", told.ref)
 
 
-def delivered(context: Context, held: OpenIncident, told: Told, outcome: Delivered | Refused | Unknown) -> None:
-    """A first telling has ended: remember where it is, or use the fallback."""
+def delivered(
+    context: Context, held: OpenIncident, told: Told, outcome: Delivered | Refused | Unknown, *, proved: bool = False
+) -> None:
+    """A first telling has ended: remember where it is, or use the fallback.
+
+    proved: it was held by a backup; what was not done is done anew if a look says that the failure goes on.
+    """
     if isinstance(outcome, Delivered):
         told.state, told.ref = "done", outcome.ref
         context.decide(
@@ -141,7 +147,8 @@ def delivered(context: Context, held: OpenIncident, told: Told, outcome: Deliver
     reason = Reason.REFUSED if isinstance(outcome, Refused) else Reason.OUTCOME_UNKNOWN
     text = f"{told.destination.kind} {told.destination.receiver or told.destination.channel}: {outcome.reason}"
     context.decide(reason, text, incident=held.incident.id, action_id=told.action_id)
-    _fall_back(context, held, told, f"{name}: {outcome.reason}")
+    if not (proved and repeatable):
+        _fall_back(context, held, told, f"{name}: {outcome.reason}")
 
 
 def _fall_back(context: Context, held: OpenIncident, told: Told, text: str) -> None:
@@ -153,17 +160,16 @@ def _fall_back(context: Context, held: OpenIncident, told: Told, text: str) -> N
     context.effects.alerts.append(Alert("notification_failed", told.route, f"{told.destination.kind}: {text}"))
 
 
-def on_outcome(
-    context: Context, state: DagState | WorldState, action_id: str, outcome: Delivered | Refused | Unknown
-) -> None:
+def on_outcome(context: Context, state: DagState | WorldState, performed: Performed) -> None:
     """An action that may have been a first telling has ended. After the incident's end only what arrived counts."""
+    action_id, outcome = performed.action_id, performed.outcome
     ending = state.ending.pop(action_id, None)
     if ending is not None and not isinstance(outcome, Delivered):
         return
     for held in [ending] if ending is not None else list(state.incidents.values()):
         told = next((told for told in held.told if told.action_id == action_id), None)
         if told is not None:
-            delivered(context, held, told, outcome)
+            delivered(context, held, told, outcome, proved=performed.proved)
 
 
 def _act(context: Context, incident: Incident, destination: Destination, what: str, ref: str) -> None:

@@ -102,12 +102,16 @@ Answer = Looked | Swept | Surveyed | Tailed
 
 
 class Performed(msgspec.Struct, frozen=True, tag="performed", omit_defaults=True):
-    """The outcome of an action that is not a question."""
+    """The outcome of an action that is not a question.
+
+    proved: it was found out by looking, not by doing it: the store came from a backup that still held the action.
+    """
 
     action_id: str
     key: str
     kind: str
     outcome: Delivered | Refused | Unknown
+    proved: bool = False
 
 
 class Tick(msgspec.Struct, frozen=True, tag="tick"):
@@ -124,7 +128,7 @@ class Pressed(msgspec.Struct, frozen=True, tag="pressed", omit_defaults=True):
     """A person's command.
 
     command: 'freeze' | 'thaw', 'restored' for a store that came from a backup and so starts frozen, or 'approve' |
-    'reject' of the proposal `subject` at `key`.
+    'reject' of the proposal `subject` at `key`. actions: of 'restored', how many unfinished ones the outbox held.
     """
 
     actor: str
@@ -132,6 +136,7 @@ class Pressed(msgspec.Struct, frozen=True, tag="pressed", omit_defaults=True):
     reason: str = ""
     subject: str = ""
     key: str = ""
+    actions: int = 0
 
 
 Input = Fact | Watermark | Gap | Unmapped | Looked | Swept | Surveyed | Tailed | Performed | Tick | Activated | Pressed

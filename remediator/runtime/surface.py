@@ -13,7 +13,7 @@ from remediator.model.inputs import Pressed
 from remediator.model.policy import Policy
 from remediator.model.time import MINUTE, SECOND, Duration, Instant, format_instant
 from remediator.runtime import audit
-from remediator.runtime.surface_accounts import AccountsSurface, losses
+from remediator.runtime.surface_accounts import AccountsSurface, losses, restored_view
 from remediator.runtime.surface_rules import Assign, Explainer, unmatched_view
 from remediator.runtime.surface_story import Storyteller
 from remediator.runtime.wiring import WatchedSource
@@ -65,6 +65,7 @@ class DaemonSurface(AccountsSurface):
             version=__version__,
             leader=self._leading(),
             rule_set=world.rule_set,
+            **restored_view(ledger),
             deployments={
                 name: {
                     "ceiling": deployment.ceiling.value,

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from remediator.engine.ledger_state import LedgerState
+from remediator.engine.restore import words
 from remediator.engine.state import decode_ledger_state
 from remediator.model.ids import LEDGER_KEY
 from remediator.model.incident import Incident, Proposal
@@ -26,6 +27,7 @@ DECISIONS_PAGE = 2_000
 MOST_DECISIONS = 400_000
 """What one report reads; a longer time is cut off at its beginning and says so."""
 PREFIX_LEAST = 4
+RESTORE_COUNTS = ("actions", "done", "not_done", "unknown", "dagruns", "looked", "cases", "healed")
 
 
 class AccountsSurface:
@@ -143,6 +145,23 @@ def losses(ledger: LedgerState, deployment: str, now: Instant) -> View:
     """Final failures of the last hour, and how many of them no event announced."""
     counted = (("failures_last_hour", ledger.failures), ("unannounced_last_hour", ledger.unannounced))
     return {name: sum(at > now - HOUR for at in instants.get(deployment, [])) for name, instants in counted}
+
+
+def restored_view(ledger: LedgerState) -> View:
+    """What is found after the store came back from a backup; {} when it did not, or the thaw has come."""
+    found = ledger.restore
+    if found is None:
+        return {}
+    return {
+        "restored": {
+            **{name: getattr(found, name) for name in RESTORE_COUNTS},
+            "by": found.by,
+            "at": format_instant(found.at),
+            "since": format_instant(found.since),
+            "looking": not found.told,
+            "found": found.told or words(found),
+        }
+    }
 
 
 def head_view(head: AuditHead) -> View:
