@@ -68,6 +68,7 @@ def issue(context: Context, state: DagState, run: DagRunState, case: Case, step:
         return f"{step.action}: {never}"
     action = _action(context, action_id, deployment, params, case.incident)
     context.act(action)
+    _note_pause(context, state, action)
     if step.undo_after and isinstance(params, Pause | Pool | Scale):
         state.undo_plans[action_id] = Undo(step.undo_after, deployment, params, case.incident, action_id)
     brakes.spend(context, state, run, [case])
@@ -181,6 +182,25 @@ def _filled(context: Context, value: Any, scene: Scene) -> Any:
 # -- outcomes -----------------------------------------------------------------------------------------------------
 
 
+def _note_pause(context: Context, state: DagState, action: Action) -> None:
+    """What we pause ourselves is no person's wish."""
+    if isinstance(action.params, Pause):
+        place = f"{action.target}/{action.params.dag_id}"
+        state.pausing[action.id] = place, action.params.paused
+        if action.params.paused:
+            ledger.note_pause(context, place, False)
+
+
+def end_pause(context: Context, state: DagState, performed: Performed) -> None:
+    """A pause or resumption of ours has ended."""
+    place, pauses = state.pausing.pop(performed.action_id, ("", False))
+    done = performed.outcome if isinstance(performed.outcome, Delivered) else None
+    if place and pauses:
+        ledger.note_pause(context, place, True if done is not None and done.before == "unpaused" else None)
+    elif place and done is not None:
+        ledger.note_pause(context, place, None)
+
+
 def plan_undo(context: Context, state: DagState, performed: Performed) -> None:
     """What was changed for a time only is changed back then, whatever became of its case meanwhile."""
     plan = state.undo_plans.pop(performed.action_id, None)
@@ -215,7 +235,9 @@ def issue_undos(context: Context, state: DagState) -> None:
     for undo in due:
         state.undos.remove(undo)
         action_id = stable_id("undo", undo.action_id, undo.due)
-        context.act(_action(context, action_id, undo.target, undo.params, undo.incident))
+        action = _action(context, action_id, undo.target, undo.params, undo.incident)
+        context.act(action)
+        _note_pause(context, state, action)
         text = f"{target_of(undo.params)} goes back to what it was"
         context.decide(Reason.UNDONE, text, incident=undo.incident, action_id=action_id)
         state.undoing[action_id] = undo

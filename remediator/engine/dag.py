@@ -194,6 +194,7 @@ def on_performed(context: Context, state: DagState, performed: Performed) -> Non
     """Take an action's outcome in."""
     if performed.proved:
         restore.proved(context, performed)
+    changes.end_pause(context, state, performed)
     if performed.action_id in state.undoing:
         changes.on_undone(context, state, performed)
     elif performed.kind in CHANGES_TARGET:

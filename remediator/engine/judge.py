@@ -32,6 +32,7 @@ def judge(context: Context, state: DagState, run_id: str, run: DagRunState, trut
     """Take a truth in: every claim about the dagrun is settled, dropped, or asked about again."""
     run.unreachable_since = None
     run.incomplete_since = None if truth.complete else run.incomplete_since or context.now
+    run.paused = ledger.paused_by_person(context, f"{state.deployment}/{state.dag_id}", paused=truth.paused)
     run.looks_in_vain = 0 if truth.state in DAGRUN_OVER else run.looks_in_vain
     if not truth.state:
         _gone(context, state, run)

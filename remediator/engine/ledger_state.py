@@ -91,3 +91,5 @@ class LedgerState(msgspec.Struct, omit_defaults=True):
     unannounced: dict[str, list[Instant]] = {}
     page_digests: dict[str, Digest] = {}
     restore: Restore | None = None
+    paused: dict[str, bool] = {}
+    """'deployment/dag' that a change of ours pauses -> whether it was delivered."""

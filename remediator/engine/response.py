@@ -104,9 +104,9 @@ def _change(context: Context, state: DagState, run: DagRunState, case: Case, ste
     brake = change_brake(context, state, run, case)
     if brake is not None:
         return not stopped(context, state, case, step, brake)
-    put_off = issue_brake(context, state, case)
+    put_off = issue_brake(context, state, run, case)
     if put_off is not None:
-        put_off_until(context, case, *put_off)
+        put_off_until(context, state, case, *put_off)
         return True
     fault = changes.issue(context, state, run, case, step)
     if fault:
@@ -116,15 +116,33 @@ def _change(context: Context, state: DagState, run: DagRunState, case: Case, ste
     return True
 
 
-def put_off_until(context: Context, case: Case, brake: Brake, until: Instant) -> None:
-    """Nothing is wrong with the change but the moment."""
+def put_off_until(context: Context, state: DagState, case: Case, brake: Brake, until: Instant) -> None:
+    """Nothing is wrong with the change but the moment. What a person holds up is told, and asked about by looks."""
     reason, text = brake
-    if not case.capped:
+    if not case.capped or (reason is Reason.PAUSED and not case.told_meanwhile):
         context.decide(reason, f"{text}; tried again {format_instant(until)}", incident=case.incident, rule=case.rule)
     case.capped += 1
-    if case.phase is not CasePhase.PLANNED:
+    if case.phase is not CasePhase.PLANNED or reason is Reason.PAUSED:
         case.phase = CasePhase.WAITING
     case.due = until
+    if reason is Reason.PAUSED:
+        update_incident(context, state, case.incident, Handling.NONE, f"held: {text}")
+        _tell_meanwhile(context, state, case, f"held: {text}")
+
+
+def _tell_meanwhile(context: Context, state: DagState, case: Case, why: str) -> None:
+    """Those whom the rule's `otherwise` names are told once, though the rule's own steps are not over."""
+    if case.told_meanwhile or _is_behind(context, state, case):
+        return
+    case.told_meanwhile, case.why = True, why
+    rule = rule_of(context, case.rule)
+    for index, step in enumerate(rule.otherwise or (Step(action="page", to=context.policy.unclassified_route),)):
+        scene = incident.scene(context, rule, case, state.incidents[case.incident].incident)
+        is_telling = step.action not in CHANGE_STEPS and not step.wait
+        if is_telling and (
+            not step.condition or context.rules.step_verdict(case.rule, OTHERWISE, index, scene) is True
+        ):
+            _tell(context, state, case, step)
 
 
 def stopped(context: Context, state: DagState, case: Case, step: Step, brake: Brake) -> bool:
@@ -275,15 +293,23 @@ def tell_again(context: Context, state: DagState, case: Case) -> None:
         tell.try_again(context, held)
 
 
-def _is_held_back(context: Context, state: DagState, case: Case) -> bool:
-    """While the feed catches up nobody is told: what is read may be long over."""
+def _is_behind(context: Context, state: DagState, case: Case) -> str:
+    """The feed that catches up, '' if none does."""
     deployment = context.deployment(state.deployment or case.event.deployment)
     if case.hold_over or deployment is None or not feeds.is_behind(context.world, deployment.feed, context.policy):
+        return ""
+    return deployment.feed
+
+
+def _is_held_back(context: Context, state: DagState, case: Case) -> bool:
+    """While the feed catches up nobody is told: what is read may be long over."""
+    feed = _is_behind(context, state, case)
+    if not feed:
         return False
     if case.phase is not CasePhase.HELD:
-        text = f"feed {deployment.feed!r} is behind"
+        text = f"feed {feed!r} is behind"
         context.decide(Reason.CATCHING_UP, text, incident=case.incident, rule=case.rule)
-    hold(context, case, feed=deployment.feed)
+    hold(context, case, feed=feed)
     return True
 
 

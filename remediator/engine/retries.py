@@ -33,11 +33,11 @@ def issue_retries(context: Context, state: DagState, run_id: str, run: DagRunSta
     chosen: dict[str, Case] = {}
     for name, case in (approved or planned).items():  # what a person let happen is limited by nobody else's limit
         brake = brakes.retry_brake(context, state, run, case)
-        put_off = brakes.issue_brake(context, state, case) if brake is None else None
+        put_off = brakes.issue_brake(context, state, run, case) if brake is None else None
         if brake is not None:
             _brake_planned(context, state, run_id, run, case, brake)
         elif put_off is not None:
-            response.put_off_until(context, case, *put_off)
+            response.put_off_until(context, state, case, *put_off)
         else:
             chosen[name] = case
     if chosen:

@@ -87,6 +87,8 @@ class Case(msgspec.Struct, omit_defaults=True):
     """What a person let happen, as approval_of names it, and who that was."""
     capped: int = 0
     """How often its turn was put off because too much is under way."""
+    told_meanwhile: bool = False
+    """People were told that a person's pause holds it up."""
 
 
 class Unaccounted(msgspec.Struct, omit_defaults=True):
@@ -132,6 +134,8 @@ class DagRunState(msgspec.Struct, omit_defaults=True):
     touched: Instant = 0
     restored: bool = False
     """Its store came from a backup, and no look has answered since."""
+    paused: bool = False
+    """Its DAG was paused by a person when it was last looked at."""
 
     @property
     def is_open(self) -> bool:
@@ -198,6 +202,8 @@ class DagState(msgspec.Struct, omit_defaults=True):
     forget_at: Instant = 0
     tags: tuple[str, ...] = ()
     """The DAG's tags as an event last told them: what a look finds carries none."""
+    pausing: dict[str, tuple[str, bool]] = {}
+    """Pauses of ours that are under way, by action: 'deployment/dag', and whether it is paused or let go on."""
     undo_plans: dict[str, Undo] = {}
     """Changes that are under way, and how each will be taken back; `due` is how long after it was made."""
 
@@ -205,7 +211,7 @@ class DagState(msgspec.Struct, omit_defaults=True):
     def is_empty(self) -> bool:
         """Nothing worth a row."""
         told = self.incidents or self.episodes or self.ending
-        changing = self.undos or self.undoing or self.undo_plans
+        changing = self.undos or self.undoing or self.undo_plans or self.pausing
         return not (self.dagruns or self.budgets or told or changing)
 
 

@@ -88,6 +88,7 @@ class Reason(StrEnum):
     UNANNOUNCED = "unannounced"
     ANNOUNCED_LATE = "announced_late"
     RESTORED = "restored"
+    PAUSED = "paused"
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -123,6 +123,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.UNDONE: "The change is taken back: {text}.",
     Reason.UNANNOUNCED: "No event will come for this failure: {text}.",
     Reason.ANNOUNCED_LATE: "The event came after all: {text}.",
+    Reason.PAUSED: "Not while a person wants it to stand still: {text}.",
     Reason.RESTORED: "The store was restored: {text}.",
 }
 """What a decision means. {text}: what it says itself; {rule}: the rule's id."""
