@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine import dag, detector, feeds, restore, routing, surveys, waking, world
+from remediator.engine import dag, detector, feeds, reports, restore, routing, surveys, waking, world
 from remediator.engine.context import Context, Effects
 from remediator.engine.ledger_state import LedgerState
 from remediator.engine.routing import Message
@@ -41,6 +41,7 @@ from remediator.model.inputs import (
     Looked,
     Performed,
     Pressed,
+    Reported,
     Surveyed,
     Swept,
     Tailed,
@@ -253,6 +254,8 @@ class Core:
                 self._on_pressed(given)
             case Swept():
                 self._step_world(world.on_swept, given)
+            case Reported():
+                self._step_world(reports.on_reported, given)
             case Surveyed():
                 self._step_world(surveys.on_surveyed, given)
             case Tailed(key=key):

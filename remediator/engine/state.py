@@ -15,7 +15,7 @@ from remediator.model.action import Pause, Pool, Scale
 from remediator.model.event import UNMAPPED_INDEX, Event
 from remediator.model.firing import FiringView
 from remediator.model.incident import Incident
-from remediator.model.policy import Destination
+from remediator.model.policy import Destination, ReportTimes
 from remediator.model.time import Instant
 from remediator.model.truth import Finding
 
@@ -316,6 +316,15 @@ class SurveyState(msgspec.Struct, omit_defaults=True):
     told: dict[str, Instant] = {}
 
 
+class ReportState(msgspec.Struct, omit_defaults=True):
+    """When the next report is due and what it begins with. times: as it was configured. pending: the question."""
+
+    times: ReportTimes
+    due: Instant
+    since: Instant
+    pending: str = ""
+
+
 class WorldState(msgspec.Struct, omit_defaults=True):
     """What is not one DAG's. `now` never goes back; `armed_at` is when this program last began to decide."""
 
@@ -329,6 +338,7 @@ class WorldState(msgspec.Struct, omit_defaults=True):
     episodes: dict[str, int] = {}
     alert_due: dict[str, Instant] = {}
     surveys: dict[str, SurveyState] = {}
+    report: ReportState | None = None
     ending: dict[str, OpenIncident] = {}
 
 

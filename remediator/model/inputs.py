@@ -97,7 +97,16 @@ class Tailed(msgspec.Struct, frozen=True, tag="tailed", omit_defaults=True):
     error: str = ""
 
 
-Answer = Looked | Swept | Surveyed | Tailed
+class Reported(msgspec.Struct, frozen=True, tag="reported", omit_defaults=True):
+    """A report as people read it, bounded: one line, and the whole; '' with `error` if there is none to be had."""
+
+    action_id: str
+    summary: str = ""
+    text: str = ""
+    error: str = ""
+
+
+Answer = Looked | Swept | Surveyed | Tailed | Reported
 """What questions are answered with."""
 
 
@@ -139,7 +148,10 @@ class Pressed(msgspec.Struct, frozen=True, tag="pressed", omit_defaults=True):
     actions: int = 0
 
 
-Input = Fact | Watermark | Gap | Unmapped | Looked | Swept | Surveyed | Tailed | Performed | Tick | Activated | Pressed
+Input = (
+    Fact | Watermark | Gap | Unmapped | Looked | Swept | Surveyed | Tailed | Reported | Performed | Tick | Activated
+    | Pressed
+)  # fmt: skip
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -89,6 +89,7 @@ class Reason(StrEnum):
     ANNOUNCED_LATE = "announced_late"
     RESTORED = "restored"
     PAUSED = "paused"
+    REPORTED = "reported"
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):

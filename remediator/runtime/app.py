@@ -33,6 +33,7 @@ from remediator.runtime.loops import Wakes
 from remediator.runtime.matcher import Matcher
 from remediator.runtime.metrics import Metrics
 from remediator.runtime.observe import Observer
+from remediator.runtime.reporter import Reporter
 from remediator.runtime.rulebook import RuleBook
 from remediator.runtime.surface import DaemonSurface
 from remediator.runtime.wiring import Outside
@@ -70,7 +71,8 @@ class Daemon:
         name = f"{config.daemon.name}-{os.getpid()}-{secrets.token_hex(4)}"  # in containers all have the same pid
         self.controller = Controller(name, self.store, now, self.observer.decided, config.daemon.lease)
         self.dispatcher = Dispatcher(
-            name, self.store, now, self.outside.executors, self.outside.questioners,
+            name, self.store, now, self.outside.executors,
+            {**self.outside.questioners, "report": Reporter(self.store, now, config.policy)},
             config.dispatcher.changes_per_minute, self.observer.performed, config.dispatcher.claim,
         )  # fmt: skip
         self.sources: dict[str, KafkaSource] = {

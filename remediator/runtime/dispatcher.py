@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from remediator.actions.port import Executor, Prover, Questioner
-from remediator.model.action import QUESTIONS, LogTail, Look, Survey
-from remediator.model.inputs import Answer, Input, Looked, Performed, Surveyed, Swept, Tailed
+from remediator.model.action import QUESTIONS, LogTail, Look, Report, Survey
+from remediator.model.inputs import Answer, Input, Looked, Performed, Reported, Surveyed, Swept, Tailed
 from remediator.model.outcome import FROZEN, Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import MINUTE, SECOND, Duration, Instant
 from remediator.runtime import audit
@@ -176,6 +176,8 @@ def unanswered(claim: Claim, why: str) -> Answer:
             return Looked(action.id, action.key, run_id, error=why)
         case Survey():
             return Surveyed(action.id, action.target, error=why)
+        case Report():
+            return Reported(action.id, error=why)
         case LogTail():
             return Tailed(action.id, action.key, error=why)
     return Swept(action.id, action.target, 0, 0, error=why)

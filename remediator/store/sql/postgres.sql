@@ -139,7 +139,8 @@ WHERE id = :id AND state = 'pending' AND NOT doubtful RETURNING body
 -- name: action_doubt
 -- Questions stay as they are: asking again changes nothing.
 UPDATE outbox SET state = 'pending', token = '', not_before = 0, tries = 0, uncertain = true, doubtful = true
-WHERE state IN ('pending', 'claimed') AND kind NOT IN ('airflow.look', 'airflow.sweep', 'airflow.survey', 'airflow.log')
+WHERE state IN ('pending', 'claimed')
+    AND kind NOT IN ('airflow.look', 'airflow.sweep', 'airflow.survey', 'airflow.log', 'report')
 RETURNING 1
 
 -- name: claim_turn

@@ -121,7 +121,8 @@ WHERE id = :id AND state = 'pending' AND NOT doubtful RETURNING body
 -- name: action_doubt
 -- Questions stay as they are: asking again changes nothing.
 UPDATE outbox SET state = 'pending', token = '', not_before = 0, tries = 0, uncertain = 1, doubtful = 1
-WHERE state IN ('pending', 'claimed') AND kind NOT IN ('airflow.look', 'airflow.sweep', 'airflow.survey', 'airflow.log')
+WHERE state IN ('pending', 'claimed')
+    AND kind NOT IN ('airflow.look', 'airflow.sweep', 'airflow.survey', 'airflow.log', 'report')
 
 -- name: claimable
 -- The head of each lane that has no live claim; of a lane whose head is a look, every look. head_kind is the kind of
