@@ -154,6 +154,7 @@ def settle_unaccounted(context: Context, state: DagState, run_id: str, run: DagR
     for name, found in list(run.unaccounted.items()):
         if found.confirming or (watermark < found.feed_due and context.now < found.due):
             continue
+        found.passed = watermark >= found.feed_due
         if context.now - found.found_at <= context.policy.look_again_max:
             _settle_one(context, state, run_id, run, name)
         else:
@@ -174,9 +175,11 @@ def _settle_one(
     found = run.unaccounted.pop(name)
     if run.judged.get(name, 0) < found.try_number:
         waited = format_duration((context.now - found.found_at) // SECOND * SECOND)
-        text = f"{name} try {found.try_number}: its feed has passed it, and no event came within {waited}"
+        passed = "its feed has passed it" if found.passed else "its feed stands still before it"
+        text = f"{name} try {found.try_number}: {passed}, and no event came within {waited}"
         context.decide(Reason.UNANNOUNCED, text)
-        ledger.count_unannounced(context, state.deployment)
+        if found.passed:
+            ledger.count_unannounced(context, state.deployment)
         event = _bare_event(context, state, run_id, name, found)
         final(context, state, run_id, run, name, event, found.instance_id, unverified=unverified)
 

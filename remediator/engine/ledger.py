@@ -78,9 +78,11 @@ def count_unannounced(context: Context, deployment: str) -> None:
     lately = len(_note(context, context.ledger.unannounced, deployment))
     failures = max(lately, len(context.ledger.failures.get(deployment, [])) + 1)
     if lately >= LOST_AT_LEAST and lately >= LOST_SHARE * failures:
+        known = context.deployment(deployment)
         text = (
-            f"{lately} of {failures} final failures of deployment {deployment!r} within an hour were announced by no "
-            "event: its feed may lose them"
+            f"{lately / failures:.0%} ({lately} of {failures}) of the final failures of deployment {deployment!r} "
+            f"within an hour were announced by no event, though feed {known.feed if known else ''!r} has passed them: "
+            "it may lose events"
         )
         context.effects.alerts.append(Alert("events_missing", deployment, text))
 

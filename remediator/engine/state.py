@@ -95,6 +95,7 @@ class Unaccounted(msgspec.Struct, omit_defaults=True):
     """A final failure that a look found and no event announced yet.
 
     confirming: it waited for its event so long that a fresh look must say whether it is still true.
+    passed: its feed's watermark has passed it, so that its event is lost, and not only late.
     """
 
     try_number: int
@@ -105,6 +106,7 @@ class Unaccounted(msgspec.Struct, omit_defaults=True):
     feed_due: Instant
     due: Instant
     confirming: bool = False
+    passed: bool = False
 
 
 class DagRunState(msgspec.Struct, omit_defaults=True):

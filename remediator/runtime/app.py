@@ -166,7 +166,7 @@ class Daemon:
             return
         surface = DaemonSurface(
             self.store, now, self.config.policy, self.sources, lambda: self.controller.is_leader, self.beats,
-            self.wakes.journal.set, DeploymentMap(self.config.bindings()).assign,
+            self.wakes.journal.set, DeploymentMap(self.config.bindings()).assign, self.observer.delays,
         )  # fmt: skip
         async with serving(build_app(surface, self.metrics, settings.token), settings.host, settings.port) as running:
             self.http_url = running.url

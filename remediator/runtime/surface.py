@@ -37,11 +37,13 @@ class DaemonSurface(AccountsSurface):
         beats: Mapping[str, Instant],
         woken: Callable[[], None],
         assign: Assign,
+        delays: Mapping[str, Sequence[Duration]] | None = None,
     ) -> None:
         super().__init__(store, clock, policy, woken)
         self._sources = sources
         self._leading = leading
         self._beats = beats
+        self._delays = delays if delays is not None else {}
         self._explainer = Explainer(store, assign)
         self._stories = Storyteller(store, clock)
 
@@ -85,6 +87,7 @@ class DaemonSurface(AccountsSurface):
             "blind": state is not None and state.blind,
             "watermark": format_instant(mark) if mark else None,
             "watermark_age_s": (now - mark) / SECOND if mark else None,
+            **delay_view(self._delays.get(name, ())),
         }
 
     async def _world(self) -> WorldState:
@@ -111,3 +114,14 @@ class DaemonSurface(AccountsSurface):
 
     async def unmatched(self, since: Duration) -> View:
         return await unmatched_view(self._store, since, self._clock(), self._policy().unclassified_route)
+
+
+def delay_view(delays: Sequence[Duration]) -> View:
+    """How long after they happened the latest events became known: the middle, and what all but one in twenty took."""
+    ordered = sorted(delays)
+    if not ordered:
+        return {"delay_s": None, "delay_p95_s": None}
+    return {
+        "delay_s": ordered[len(ordered) // 2] / SECOND,
+        "delay_p95_s": ordered[min(len(ordered) * 95 // 100, len(ordered) - 1)] / SECOND,
+    }

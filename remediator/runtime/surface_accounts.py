@@ -142,9 +142,11 @@ def _answer_view(given: Answer, command: str) -> View:
 
 
 def losses(ledger: LedgerState, deployment: str, now: Instant) -> View:
-    """Final failures of the last hour, and how many of them no event announced."""
+    """Final failures of the last hour, how many of them no event announced, and their share; None of no failure."""
     counted = (("failures_last_hour", ledger.failures), ("unannounced_last_hour", ledger.unannounced))
-    return {name: sum(at > now - HOUR for at in instants.get(deployment, [])) for name, instants in counted}
+    found = {name: sum(at > now - HOUR for at in instants.get(deployment, [])) for name, instants in counted}
+    expected = max(found.values())
+    return {**found, "loss_rate": round(found["unannounced_last_hour"] / expected, 3) if expected else None}
 
 
 def restored_view(ledger: LedgerState) -> View:
