@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from remediator.model.action import Action, Guarantee
 from remediator.model.inputs import Answer
@@ -20,6 +20,17 @@ class Executor(Protocol):
         """Do it once. `uncertain`: it may have been done already; a `provable` executor looks before it acts.
 
         A call whose result is not known is looked up at once; if that fails too, RetryAfter(uncertain=True).
+        """
+
+
+@runtime_checkable
+class Prover(Protocol):
+    """An executor that can find out what became of an action of the lost time after a backup."""
+
+    async def prove(self, action: Action) -> Outcome:
+        """Delivered if it was done, Refused if not, Unknown if nothing tells, RetryAfter if it cannot be asked now.
+
+        It is not done. What a repeat cannot harm, such as the edit of a message, may be done instead of proved.
         """
 
 

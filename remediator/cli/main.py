@@ -16,6 +16,7 @@ from remediator.cli.incidents import incidents
 from remediator.cli.notify import notify_app
 from remediator.cli.replay import replay
 from remediator.cli.report import report
+from remediator.cli.restore import backup, restore
 from remediator.cli.rules import rules_app
 from remediator.cli.run import run
 from remediator.cli.status import status
@@ -34,7 +35,8 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for command in (run, status, freeze, explain, incidents, unmatched, report, doctor, replay, backtest, version):
+    watching = (run, status, freeze, explain, incidents, unmatched, report)
+    for command in (*watching, doctor, replay, backtest, backup, restore, version):
         app.command()(command)
     app.command(context_settings=PASS_ON)(demo)
     app.add_typer(approvals_app(), name="approvals")

@@ -8,8 +8,20 @@ from typing import Any
 from remediator.cli.daemon import ConfigOption, JsonOption, UrlOption, find_daemon
 from remediator.cli.output import safe, say, say_json
 
-KNOWN = {"time", "frozen", "incidents_open", "journal", "outbox", "dead_letters", "timers", "feeds", "store_failing",
-         "rules_rejected"}  # fmt: skip
+KNOWN = {
+    "time",
+    "frozen",
+    "incidents_open",
+    "journal",
+    "outbox",
+    "dead_letters",
+    "timers",
+    "feeds",
+    "restored",
+    "deployments",
+    "store_failing",
+    "rules_rejected",
+}
 
 
 def status(url: UrlOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -26,6 +38,8 @@ def status_lines(view: dict[str, Any]) -> Iterator[str]:
     """The status as a person reads it."""
     journal = view.get("journal", {})
     yield "FROZEN: no change is made" if view.get("frozen") else "running"
+    if found := view.get("restored"):
+        yield f"restored         {'looking; so far' if found['looking'] else 'found'}: {safe(found['found'])}"
     yield f"incidents open   {view.get('incidents_open', 0)}"
     yield (
         f"journal          decided {journal.get('decided', 0):,} of {journal.get('head', 0):,}"
@@ -33,6 +47,8 @@ def status_lines(view: dict[str, Any]) -> Iterator[str]:
     )
     for name, feed in view.get("feeds", {}).items():
         yield f"feed {safe(name):<11} {feed_text(feed)}"
+    for name, deployment in view.get("deployments", {}).items():
+        yield f"deployment {safe(name):<5} {deployment_text(deployment)}"
     yield f"outbox           {outbox_text(view.get('outbox', {}))}"
     yield f"dead letters     {view.get('dead_letters', 0):,}"
     for problem in view.get("store_failing", ()):
@@ -48,7 +64,20 @@ def feed_text(feed: dict[str, Any]) -> str:
     """'healthy, 12.0 s behind', 'BLIND', …"""
     state = "BLIND" if feed.get("blind") else "healthy" if feed.get("healthy", True) else "NOT ANSWERING"
     age = feed.get("watermark_age_s")
-    return state if age is None else f"{state}, complete up to {age:.1f} s ago"
+    delay = feed.get("delay_s")
+    known = "" if delay is None else f"; events known after {delay:.1f} s, 95 % within {feed['delay_p95_s']:.1f} s"
+    return f"{state}{'' if age is None else f', complete up to {age:.1f} s ago'}{known}"
+
+
+def deployment_text(deployment: dict[str, Any]) -> str:
+    """'act, feed main; 5 of 20 failures of the last hour were announced by no event (25 %)'"""
+    text = f"{safe(deployment.get('ceiling', ''))}, feed {safe(deployment.get('feed', ''))}"
+    text += "" if deployment.get("has_api", True) else ", no API"
+    lost, rate = deployment.get("unannounced_last_hour", 0), deployment.get("loss_rate")
+    failures = max(lost, deployment.get("failures_last_hour", 0))
+    if rate is None:
+        return text
+    return f"{text}; {lost} of {failures} failures of the last hour were announced by no event ({rate * 100:.0f} %)"
 
 
 def outbox_text(outbox: dict[str, dict[str, int]]) -> str:

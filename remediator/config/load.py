@@ -15,6 +15,7 @@ from remediator.config.maintenance import read_maintenance
 from remediator.config.names import Names
 from remediator.config.people import read_receivers, read_routes
 from remediator.config.policy import complete_policy, read_policy
+from remediator.config.report import read_report
 from remediator.config.secrets import SecretReader
 from remediator.config.sections import read_daemon, read_dispatcher, read_http, read_log, read_rules, read_store
 from remediator.config.settings import Cluster, Config, Deployment, Endpoint, HttpSettings, Receiver
@@ -77,6 +78,7 @@ def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
     endpoints, clusters = read_endpoints(root, secrets), read_clusters(root, secrets, known, base)
     receivers = read_receivers(root, secrets)
     routes = read_routes(root, receivers)
+    report = read_report(root, routes)
     config = Config(
         base=base,
         daemon=read_daemon(root),
@@ -90,6 +92,7 @@ def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
         decisions=replace(
             complete_policy(policy_table, policy, feeds, deployments, infrastructure, routes, allows, maintenance),
             endpoints=tuple(one.name for one in endpoints),
+            report=report,
         ),
         rules=read_rules(root, base),
         http=read_http(root, secrets),

@@ -27,7 +27,8 @@ from remediator.demo.receiver.slack import SlackState
 from remediator.demo.story import Story
 from remediator.demo.traffic import Traffic
 from remediator.demo.watch import Tally, watching
-from remediator.engine.state import WorldState, decode_world_state
+from remediator.engine.saved import decode_world_state
+from remediator.engine.state import WorldState
 from remediator.model.ids import WORLD_KEY
 from remediator.model.time import SECOND, Duration, Instant
 from remediator.runtime.app import Daemon, Seams

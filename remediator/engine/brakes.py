@@ -65,12 +65,20 @@ def change_brake(context: Context, state: DagState, run: DagRunState, case: Case
 
 ON_TASKS = frozenset({RETRY, "airflow.rerun", "airflow.reprocess", "airflow.backfill", "airflow.mark"})
 """Changes that make task instances run again, or count as done."""
+WAITS_WHILE_PAUSED = frozenset({RETRY, "airflow.rerun", "airflow.reprocess", "airflow.backfill", "airflow.trigger"})
+"""Changes that would only queue what a person does not want to run."""
 ELSEWHERE = frozenset({"kubernetes.scale", "http.request"})
 """Changes that do not go through the deployment's API."""
 
 
-def issue_brake(context: Context, state: DagState, case: Case) -> tuple[Brake, Instant] | None:
-    """What puts off a change that is otherwise allowed, and until when: maintenance, or too much at once."""
+def issue_brake(context: Context, state: DagState, run: DagRunState, case: Case) -> tuple[Brake, Instant] | None:
+    """What puts off a change that is otherwise allowed, and until when: a pause, maintenance, or too much at once."""
+    step = next_step(context, case)
+    if run.paused and step is not None and step.action in WAITS_WHILE_PAUSED:
+        text = (
+            f"somebody has paused the DAG {state.dag_id}: what is run again would wait; it goes on when it is resumed"
+        )
+        return (Reason.PAUSED, text), context.now + context.policy.told_look_every
     deployment = state.deployment or case.event.deployment
     put_off = under_maintenance(context, deployment)
     if put_off is not None:

@@ -30,7 +30,7 @@ from remediator.model.action import (
 )
 from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.inputs import Performed
-from remediator.model.outcome import FROZEN, Delivered, Refused
+from remediator.model.outcome import WANTED_AGAIN, Delivered, Refused
 from remediator.model.reasons import Reason
 from remediator.model.time import format_duration, parse_instant
 from remediator.rules.scene import Scene
@@ -70,6 +70,7 @@ def issue(context: Context, state: DagState, run: DagRunState, case: Case, step:
     action = _action(context, action_id, deployment, params, case.incident)
     action = msgspec.structs.replace(action, not_after=brakes.not_after(context, deployment))
     context.act(action)
+    _note_pause(context, state, action)
     if step.undo_after and isinstance(params, Pause | Pool | Scale):
         state.undo_plans[action_id] = Undo(step.undo_after, deployment, params, case.incident, action_id)
     brakes.spend(context, state, run, [case])
@@ -206,6 +207,25 @@ def _filled(context: Context, value: Any, scene: Scene) -> Any:
 # -- outcomes -----------------------------------------------------------------------------------------------------
 
 
+def _note_pause(context: Context, state: DagState, action: Action) -> None:
+    """What we pause ourselves is no person's wish."""
+    if isinstance(action.params, Pause):
+        place = f"{action.target}/{action.params.dag_id}"
+        state.pausing[action.id] = place, action.params.paused
+        if action.params.paused:
+            ledger.note_pause(context, place, False)
+
+
+def end_pause(context: Context, state: DagState, performed: Performed) -> None:
+    """A pause or resumption of ours has ended."""
+    place, pauses = state.pausing.pop(performed.action_id, ("", False))
+    done = performed.outcome if isinstance(performed.outcome, Delivered) else None
+    if place and pauses:
+        ledger.note_pause(context, place, True if done is not None and done.before == "unpaused" else None)
+    elif place and done is not None:
+        ledger.note_pause(context, place, None)
+
+
 def plan_undo(context: Context, state: DagState, performed: Performed) -> None:
     """What was changed for a time only is changed back then, whatever became of its case meanwhile."""
     plan = state.undo_plans.pop(performed.action_id, None)
@@ -254,7 +274,9 @@ def issue_undos(context: Context, state: DagState) -> None:
     for undo in due:
         state.undos.remove(undo)
         action_id = stable_id("undo", undo.action_id, undo.due)
-        context.act(_action(context, action_id, undo.target, undo.params, undo.incident))
+        action = _action(context, action_id, undo.target, undo.params, undo.incident)
+        context.act(action)
+        _note_pause(context, state, action)
         text = f"{target_of(undo.params)} goes back to what it was"
         context.decide(Reason.UNDONE, text, incident=undo.incident, action_id=action_id)
         state.undoing[action_id] = undo
@@ -273,7 +295,7 @@ def on_undone(context: Context, state: DagState, performed: Performed) -> None:
     if undo is None:
         return
     outcome = performed.outcome
-    if isinstance(outcome, Refused) and outcome.reason == FROZEN:
+    if isinstance(outcome, Refused) and outcome.reason in WANTED_AGAIN:
         again = max(context.now, undo.due + 1)  # an instant of its own: the action's id must be another one
         state.undos.append(msgspec.structs.replace(undo, due=again))
         return

@@ -12,23 +12,18 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine import dag, detector, feeds, keys, routing, surveys, waking, world
+from remediator.engine import dag, detector, feeds, keys, reports, restore, routing, surveys, waking, world
 from remediator.engine.context import Context, Effects
 from remediator.engine.ledger_state import LedgerState
 from remediator.engine.routing import Message
-from remediator.engine.state import (
-    ConditionsState,
-    DetectorState,
-    FeedState,
-    KeyState,
-    State,
-    WorldState,
+from remediator.engine.saved import (
     decode_conditions_state,
     decode_key_state,
     decode_ledger_state,
     decode_world_state,
     encode_state,
 )
+from remediator.engine.state import ConditionsState, DetectorState, FeedState, KeyState, State, WorldState
 from remediator.engine.timers import TimerBook, Timers
 from remediator.model.action import Action
 from remediator.model.ids import CONDITIONS_KEY, LEDGER_KEY, WORLD_KEY, dag_key
@@ -41,6 +36,7 @@ from remediator.model.inputs import (
     Looked,
     Performed,
     Pressed,
+    Reported,
     Surveyed,
     Swept,
     Tailed,
@@ -205,6 +201,8 @@ class Core:
             case Watermark(feed=feed, complete_until=until):
                 known = self.world.feeds.get(feed, FeedState()).partitions.values()
                 return self._timers.due(f"feed:{feed}", max(until, *known, 0))
+            case Pressed(command="restored"):
+                return self._timers.dags()
             case Pressed():
                 return self._timers.due("thaw", horizon)
         return ()
@@ -251,6 +249,8 @@ class Core:
                 self._on_pressed(given)
             case Swept():
                 self._step_world(world.on_swept, given)
+            case Reported():
+                self._step_world(reports.on_reported, given)
             case Surveyed():
                 self._step_world(surveys.on_surveyed, given)
             case Tailed(key=key):
@@ -262,6 +262,8 @@ class Core:
 
     def _on_pressed(self, pressed: Pressed) -> None:
         self._step_world(world.on_pressed, pressed)
+        if pressed.command == "restored":
+            self._queue.extend(Message(key, restore.look_at) for key in self._timers.dags())
         if not self.world.frozen:
             due = self._timers.pop_due("thaw", self.world.now)
             self._queue.extend(Message(key, waking.on_thaw) for key in due)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from remediator.engine import (
     changes,
+    endings,
     forgetting,
     incident,
     judge,
     ledger,
     looks,
     response,
+    restore,
     retries,
     tails,
     tell,
@@ -98,7 +100,7 @@ def _on_dagrun_ended(context: Context, state: DagState, event: Event, run_id: st
         _infer_final(context, state, run_id, run, name)
     run.suspects.clear()
     for name in [] if failed else list(run.cases):
-        judge.end_case(context, state, run, name, Reason.RECOVERED, "the dagrun succeeded (unverified)")
+        endings.end_case(context, state, run, name, Reason.RECOVERED, "the dagrun succeeded (unverified)")
 
 
 def _infer_final(context: Context, state: DagState, run_id: str, run: DagRunState, name: str) -> None:
@@ -121,7 +123,7 @@ def _on_task_success(context: Context, state: DagState, event: Event, run_id: st
             del run.suspects[name]
         if case is not None and (case.phase is CasePhase.TOLD or not has_api) and event.time > case.event.time:
             text = f"{name} succeeded in {'this' if other_id == run_id else 'a later'} dagrun"
-            judge.end_case(context, state, run, name, Reason.RECOVERED, text)
+            endings.end_case(context, state, run, name, Reason.RECOVERED, text)
 
 
 def _is_earlier(run_id: str, other_id: str) -> bool:
@@ -156,7 +158,9 @@ def on_looked(context: Context, state: DagState, looked: Looked) -> None:
     run.look = ""
     run.touched = context.now
     if looked.truth is not None:
+        before = set(run.cases)
         judge.judge(context, state, looked.run_id, run, looked.truth)
+        restore.looked(context, run, before)
     else:
         _on_unreachable(context, state, looked.run_id, run, looked.error)
 
@@ -185,17 +189,16 @@ def _on_unreachable(context: Context, state: DagState, run_id: str, run: DagRunS
 
 def on_performed(context: Context, state: DagState, performed: Performed) -> None:
     """Take an action's outcome in."""
+    if performed.proved:
+        restore.proved(context, performed)
+    changes.end_pause(context, state, performed)
     if performed.action_id in state.undoing:
         changes.on_undone(context, state, performed)
     elif performed.kind in CHANGES_TARGET:
         changes.plan_undo(context, state, performed)
         retries.on_outcome(context, state, performed)
     else:
-        _on_telling_outcome(context, state, performed)
-
-
-def _on_telling_outcome(context: Context, state: DagState, performed: Performed) -> None:
-    tell.on_outcome(context, state, performed.action_id, performed.outcome)
+        tell.on_outcome(context, state, performed)
 
 
 def on_tailed(context: Context, state: DagState, tailed: Tailed) -> None:

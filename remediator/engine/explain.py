@@ -29,6 +29,14 @@ from remediator.engine.explain_views import (
 from remediator.engine.homes import case_name, home_of
 from remediator.engine.keys import key_of
 from remediator.engine.ledger_state import LedgerState
+from remediator.engine.saved import (
+    decode_conditions_state,
+    decode_dag_state,
+    decode_key_state,
+    decode_ledger_state,
+    decode_world_state,
+    encode_state,
+)
 from remediator.engine.state import (
     NO_DAGRUN,
     Case,
@@ -39,12 +47,6 @@ from remediator.engine.state import (
     DetectorState,
     KeyState,
     WorldState,
-    decode_conditions_state,
-    decode_dag_state,
-    decode_key_state,
-    decode_ledger_state,
-    decode_world_state,
-    encode_state,
     task_key,
 )
 from remediator.engine.steps import DO, UNCLASSIFIED

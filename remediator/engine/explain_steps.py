@@ -205,12 +205,12 @@ def _moment(context: Context, ground: Ground) -> Iterator[Check]:
         yield Check("freeze", WAIT, f"the freeze is on: it waits for a thaw, at most {length(context.policy.hold_max)}")
     else:
         yield Check("freeze", YES, "nothing is frozen")
-    put_off = issue_brake(context, ground.state, ground.case)
+    put_off = issue_brake(context, ground.state, ground.run, ground.case)
     if put_off is None:
         yield Check("caps", YES, "neither maintenance nor too many changes at once")
     else:
         (reason, text), until = put_off
-        name = "maintenance" if reason is Reason.MAINTENANCE else "caps"
+        name = reason.value if reason in (Reason.MAINTENANCE, Reason.PAUSED) else "caps"
         yield Check(name, WAIT, f"{text}: put off until {instant(until)}")
 
 

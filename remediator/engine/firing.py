@@ -6,7 +6,7 @@ window has calmed down, or by expiry.
 
 from __future__ import annotations
 
-from remediator.engine import incident, judge, response, tell
+from remediator.engine import endings, incident, judge, response, tell
 from remediator.engine.context import Alert, Calm, Context
 from remediator.engine.homes import case_name, group_of
 from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState
@@ -138,7 +138,7 @@ def on_calm(context: Context, state: DagState, calm: Calm) -> None:
         if case is not None and _last(case) > at:
             return
     if case is not None:
-        judge.end_case(context, state, run, calm.case, calm.reason, calm.text)
+        endings.end_case(context, state, run, calm.case, calm.reason, calm.text)
 
 
 def is_calm(context: Context, run_id: str, case: Case) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remediator.engine import budget, incident, judge, tell
+from remediator.engine import budget, endings, incident, tell
 from remediator.engine.context import Context
 from remediator.engine.state import CasePhase, DagRunState, DagState
 from remediator.engine.steps import task_of
@@ -46,7 +46,7 @@ def _let_go_of_told(context: Context, state: DagState) -> None:
         run = state.dagruns[run_id]
         for name in list(run.cases):
             text = f"more than {MAX_DAGRUNS} dagruns are in trouble: {run_id} is followed no longer"
-            judge.end_case(context, state, run, name, Reason.LIMIT_REACHED, text)
+            endings.end_case(context, state, run, name, Reason.LIMIT_REACHED, text)
         del state.dagruns[run_id]
 
 

@@ -7,10 +7,22 @@ from __future__ import annotations
 
 import msgspec
 
-from remediator.engine import alone, approvals, breakers, conditions, incident, ledger, looks, response, tell
+from remediator.engine import (
+    alone,
+    approvals,
+    breakers,
+    conditions,
+    endings,
+    incident,
+    ledger,
+    looks,
+    response,
+    tell,
+    telling,
+)
 from remediator.engine.context import Context
-from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState, Unaccounted, task_key
-from remediator.engine.steps import PROOF, PROVED_BY_LOOKS, UNCLASSIFIED, task_of
+from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Unaccounted, task_key
+from remediator.engine.steps import PROOF, PROVED_BY_LOOKS, UNCLASSIFIED
 from remediator.model.event import Event
 from remediator.model.firing import FiringView
 from remediator.model.incident import Handling
@@ -26,14 +38,11 @@ NOT_BEGUN = frozenset({"none", "", "scheduled", "queued"})
 """States in which a cleared task instance waits for its scheduler, its pool or a person who paused its DAG."""
 
 
-UNDER_WAY = (CasePhase.PLANNED, CasePhase.ISSUED, CasePhase.VERIFYING)
-"""Something is being done about it."""
-
-
 def judge(context: Context, state: DagState, run_id: str, run: DagRunState, truth: DagRunTruth) -> None:
     """Take a truth in: every claim about the dagrun is settled, dropped, or asked about again."""
     run.unreachable_since = None
     run.incomplete_since = None if truth.complete else run.incomplete_since or context.now
+    run.paused = ledger.paused_by_person(context, f"{state.deployment}/{state.dag_id}", paused=truth.paused)
     if not truth.state:
         _gone(context, state, run)
         return
@@ -84,7 +93,7 @@ def _gone(context: Context, state: DagState, run: DagRunState) -> None:
     run.attempts.clear()
     run.ended = None
     for name in list(run.cases):
-        end_case(context, state, run, name, Reason.GONE, "the scheduler no longer knows the dagrun")
+        endings.end_case(context, state, run, name, Reason.GONE, "the scheduler no longer knows the dagrun")
 
 
 # -- suspects -----------------------------------------------------------------------------------------------------
@@ -155,6 +164,7 @@ def settle_unaccounted(context: Context, state: DagState, run_id: str, run: DagR
     for name, found in list(run.unaccounted.items()):
         if found.confirming or (watermark < found.feed_due and context.now < found.due):
             continue
+        found.passed = watermark >= found.feed_due
         if context.now - found.found_at <= context.policy.look_again_max:
             _settle_one(context, state, run_id, run, name)
         else:
@@ -175,9 +185,11 @@ def _settle_one(
     found = run.unaccounted.pop(name)
     if run.judged.get(name, 0) < found.try_number:
         waited = format_duration((context.now - found.found_at) // SECOND * SECOND)
-        text = f"{name} try {found.try_number}: its feed has passed it, and no event came within {waited}"
+        passed = "its feed has passed it" if found.passed else "its feed stands still before it"
+        text = f"{name} try {found.try_number}: {passed}, and no event came within {waited}"
         context.decide(Reason.UNANNOUNCED, text)
-        ledger.count_unannounced(context, state.deployment)
+        if found.passed:
+            ledger.count_unannounced(context, state.deployment)
         event = _bare_event(context, state, run_id, name, found)
         final(context, state, run_id, run, name, event, found.instance_id, unverified=unverified)
 
@@ -243,7 +255,9 @@ def final(
     held = incident.open_or_join(context, state, case, rule, run_id, title)
     tell.update(context, held)
     if before is not None and before.incident != identity:
-        _close_if_over(context, state, before, Reason.INCIDENT_JOINED, "its failure belongs to another incident now")
+        endings.close_if_over(
+            context, state, before, Reason.INCIDENT_JOINED, "its failure belongs to another incident now"
+        )
     response.proceed(context, state, run_id, run, case)
 
 
@@ -253,9 +267,9 @@ def _end_change(context: Context, state: DagState, before: Case, name: str, even
         return
     if unverified:
         identity = incident.incident_id(state.deployment, state.dag_id, event.task_id or "")
-        response.update_incident(context, state, identity, Handling.NONE, "the scheduler could not be asked")
+        tell.show_handling(context, state, identity, Handling.NONE, "the scheduler could not be asked")
     else:
-        did_not_help(context, state, before, f"{name} failed again at try {event.try_number}")
+        endings.did_not_help(context, state, before, f"{name} failed again at try {event.try_number}")
 
 
 def slim(event: Event) -> Event:
@@ -292,16 +306,16 @@ def _case_task_is_well(
     if case.phase in (CasePhase.VERIFYING, CasePhase.ISSUED) and case.change in PROVED_BY_LOOKS:
         over = truth.state in DAGRUN_OVER
         if over or (case.due is not None and case.due <= context.now):
-            end_case(context, state, run, name, Reason.HELPED, f"{name} succeeded after the retry; the dagrun is "
-                     f"{truth.state}", helped=True)  # fmt: skip
+            text = f"{name} succeeded after the retry; the dagrun is {truth.state}"
+            endings.end_case(context, state, run, name, Reason.HELPED, text, helped=True)
         return
     how = f"is well after {case.change}" if PROOF in case.waits else "was fixed by somebody else"
-    end_case(context, state, run, name, Reason.RECOVERED, f"{name} {how}")
+    endings.end_case(context, state, run, name, Reason.RECOVERED, f"{name} {how}")
 
 
 def _case_still_failed(context: Context, state: DagState, run_id: str, run: DagRunState, name: str, case: Case) -> None:
     if case.phase is CasePhase.VERIFYING:
-        did_not_help(context, state, case, f"{name} is still failed at try {case.try_number} after the retry")
+        endings.did_not_help(context, state, case, f"{name} is still failed at try {case.try_number} after the retry")
         response.proceed(context, state, run_id, run, case)
     elif case.phase is CasePhase.CHECKING:
         response.refuse_step(context, case, Reason.REFUSED, case.why)
@@ -309,7 +323,7 @@ def _case_still_failed(context: Context, state: DagState, run_id: str, run: DagR
     elif case.phase is CasePhase.HELD or (case.phase is CasePhase.WAITING and case.due is None):
         response.proceed(context, state, run_id, run, case)
     elif case.phase is CasePhase.TOLD:
-        response.tell_again(context, state, case)
+        telling.tell_again(context, state, case)
 
 
 def _case_moves(
@@ -329,7 +343,7 @@ def _case_moves(
     if case.phase is CasePhase.TOLD:
         return
     how = f"runs again after {case.change}" if PROOF in case.waits else "was cleared by somebody else"
-    end_case(context, state, run, name, Reason.RECOVERED, f"{name} {how} ({task.state})")
+    endings.end_case(context, state, run, name, Reason.RECOVERED, f"{name} {how} ({task.state})")
 
 
 def _wait_longer(context: Context, state: DagState, run_id: str, run: DagRunState, name: str, task: TaskTruth) -> None:
@@ -351,58 +365,5 @@ def _give_up(
     """The change has not led to an end: whoever comes after it in the rule has the turn."""
     case.phase = CasePhase.TOLD
     response.refuse_step(context, case, reason, text)
-    response.update_incident(context, state, case.incident, Handling.NONE, case.why)
+    tell.show_handling(context, state, case.incident, Handling.NONE, case.why)
     response.proceed(context, state, run_id, run, case)
-
-
-def did_not_help(context: Context, state: DagState, case: Case, text: str) -> None:
-    """The retry was in vain: it stays counted."""
-    case.why = f"{Reason.DID_NOT_HELP.value}: {text}"
-    context.decide(Reason.DID_NOT_HELP, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
-    breakers.record(context, case, state.deployment, helped=False)
-    response.update_incident(context, state, case.incident, Handling.NONE, "a retry did not help")
-
-
-def end_case(
-    context: Context,
-    state: DagState,
-    run: DagRunState,
-    name: str,
-    reason: Reason,
-    text: str,
-    *,
-    helped: bool = False,
-) -> None:
-    """The failure is over. The incident ends with its last case."""
-    case = run.cases.pop(name)
-    context.decide(reason, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
-    if reason is Reason.HELPED:
-        breakers.record(context, case, state.deployment, helped=True)
-    approvals.withdraw(context, state, case)
-    _close_if_over(context, state, case, reason, text, helped=helped)
-
-
-def _say_what_is_left(context: Context, state: DagState, identity: str, text: str, left: list[Case]) -> None:
-    """One failure of the incident is over and others go on: what is shown must not be that of the one."""
-    if not any(other.phase in UNDER_WAY for other in left):
-        why = next((other.why for other in left if other.why), "")
-        response.update_incident(context, state, identity, Handling.NONE, f"{text}; {why or 'others go on'}")
-
-
-def _close_if_over(
-    context: Context, state: DagState, case: Case, reason: Reason, text: str, *, helped: bool = False
-) -> None:
-    """The incident ends with its last case."""
-    others = [other for each in state.dagruns.values() for other in each.cases.values()]
-    left = [other for other in others if other.incident == case.incident]
-    if left:
-        _say_what_is_left(context, state, case.incident, text, left)
-        return
-    held = incident.close(context, state, case.incident, reason, text, helped=helped)
-    if NO_DAGRUN in state.dagruns:
-        state.dagruns[NO_DAGRUN].attempts.pop(task_of(case), None)  # the next episode has its own
-    if held is not None:
-        tell.update(context, held)
-        count = len(held.told)
-        response.on_resolve(context, case, held)
-        tell.told_of_end(state, held, count)

@@ -14,6 +14,7 @@ from remediator.model.ids import LEDGER_KEY
 from remediator.model.policy import Maintenance
 from remediator.model.time import HOUR, MINUTE, Duration, Instant
 
+MAX_PAUSES = 2_000
 MAX_COUNTED = 1_000
 LOST_AT_LEAST = 10
 LOST_SHARE = 0.2
@@ -78,9 +79,11 @@ def count_unannounced(context: Context, deployment: str) -> None:
     lately = len(_note(context, context.ledger.unannounced, deployment))
     failures = max(lately, len(context.ledger.failures.get(deployment, [])) + 1)
     if lately >= LOST_AT_LEAST and lately >= LOST_SHARE * failures:
+        known = context.deployment(deployment)
         text = (
-            f"{lately} of {failures} final failures of deployment {deployment!r} within an hour were announced by no "
-            "event: its feed may lose them"
+            f"{lately / failures:.0%} ({lately} of {failures}) of the final failures of deployment {deployment!r} "
+            f"within an hour were announced by no event, though feed {known.feed if known else ''!r} has passed them: "
+            "it may lose events"
         )
         context.effects.alerts.append(Alert("events_missing", deployment, text))
 
@@ -90,6 +93,27 @@ def _note(context: Context, counted: dict[str, list[Instant]], deployment: str) 
     counted[deployment] = [*kept, context.now]
     context.touch(LEDGER_KEY)
     return counted[deployment]
+
+
+# -- pauses -------------------------------------------------------------------------------------------------------
+
+
+def note_pause(context: Context, place: str, delivered: bool | None) -> None:
+    """A pause of ours is wanted (False) or made (True), or it is over, or was never ours (None)."""
+    if delivered is None:
+        context.ledger.paused.pop(place, None)
+    else:
+        context.ledger.paused[place] = delivered
+        if len(context.ledger.paused) > MAX_PAUSES:
+            del context.ledger.paused[next(iter(context.ledger.paused))]
+    context.touch(LEDGER_KEY)
+
+
+def paused_by_person(context: Context, place: str, *, paused: bool) -> bool:
+    """The scheduler says whether 'deployment/dag' is paused: did somebody else do it?"""
+    if not paused and context.ledger.paused.get(place):
+        note_pause(context, place, None)  # somebody has let it go on: the next pause is not ours
+    return paused and place not in context.ledger.paused
 
 
 # -- pages --------------------------------------------------------------------------------------------------------

@@ -49,6 +49,29 @@ class Digest(msgspec.Struct, omit_defaults=True):
     titles: list[str] = []
 
 
+class Restore(msgspec.Struct, omit_defaults=True):
+    """What is found after the store came back from a backup, until the thaw.
+
+    since, at: what happened in between is read and asked for again. due: when it is told at the latest; None until
+    the daemon has begun. actions: of the outbox, to be proved; done, not_done, unknown: how they were.
+    dagruns: to be looked at; looked: those that were; cases: open ones there; healed: those that a look ended.
+    """
+
+    by: str
+    since: Instant
+    at: Instant
+    actions: int = 0
+    done: int = 0
+    not_done: int = 0
+    unknown: int = 0
+    dagruns: int = 0
+    looked: int = 0
+    cases: int = 0
+    healed: int = 0
+    due: Instant | None = None
+    told: str = ""
+
+
 class LedgerState(msgspec.Struct, omit_defaults=True):
     """What is counted over all keys. spent: changes by budget target; detectors: keys of state by rule.
 
@@ -67,3 +90,6 @@ class LedgerState(msgspec.Struct, omit_defaults=True):
     failures: dict[str, list[Instant]] = {}
     unannounced: dict[str, list[Instant]] = {}
     page_digests: dict[str, Digest] = {}
+    restore: Restore | None = None
+    paused: dict[str, bool] = {}
+    """'deployment/dag' that a change of ours pauses -> whether it was delivered."""

@@ -5,10 +5,10 @@ Reads no truth: it is called when truth has been established. What forbids a cha
 
 from __future__ import annotations
 
-from remediator.engine import approvals, breakers, changes, feeds, incident, tails, tell
+from remediator.engine import approvals, changes, incident, tell, telling, waits
 from remediator.engine.brakes import ASKS, Brake, change_brake, issue_brake, retry_brake
 from remediator.engine.context import Context
-from remediator.engine.state import Case, CasePhase, DagRunState, DagState, OpenIncident
+from remediator.engine.state import Case, CasePhase, DagRunState, DagState
 from remediator.engine.steps import (
     DO,
     OTHERWISE,
@@ -29,10 +29,9 @@ from remediator.model.incident import Handling
 from remediator.model.inputs import Pressed
 from remediator.model.policy import Mode
 from remediator.model.reasons import Reason
-from remediator.model.time import Duration, Instant, format_duration, format_instant
+from remediator.model.time import Duration, format_duration
 from remediator.rules.conditions import Trouble
 from remediator.rules.index import Matched
-from remediator.rules.periods import end_of_periods, in_periods
 from remediator.rules.spec import Backoff, Rule, Step
 
 PROOF_WAIT: Duration = Step("").verify
@@ -78,7 +77,7 @@ def proceed(context: Context, state: DagState, run_id: str, run: DagRunState, ca
         elif step is None:
             _settle(context, state, case)
             return
-        elif _must_wait(context, case, step):
+        elif waits.must_wait(context, case, step):
             return
         elif not _is_wanted(context, state, case, step):
             continue
@@ -88,10 +87,10 @@ def proceed(context: Context, state: DagState, run_id: str, run: DagRunState, ca
         elif step.action in CHANGE_STEPS:
             if _change(context, state, run, case, step):
                 return
-        elif _is_held_back(context, state, case):
+        elif waits.is_held_back(context, state, case):
             return
         else:
-            _tell(context, state, case, step)
+            telling.follow(context, state, case, step)
             case.index += 1
 
 
@@ -100,50 +99,39 @@ def _retry(context: Context, state: DagState, run: DagRunState, case: Case, step
     brake = retry_brake(context, state, run, case)
     if brake is None:
         plan_retry(context, run, case, step)
-        update_incident(context, state, case.incident, Handling.REMEDIATING, "a retry is planned")
+        tell.show_handling(context, state, case.incident, Handling.REMEDIATING, "a retry is planned")
         return True
     return not stopped(context, state, case, step, brake)
 
 
 def _change(context: Context, state: DagState, run: DagRunState, case: Case, step: Step) -> bool:
     """Issue the change, or wait. False if a brake forbids it and the story goes on with what comes after it."""
-    if not case.event.run_id and _is_held_back(context, state, case):
+    if not case.event.run_id and waits.is_held_back(context, state, case):
         return True
     brake = change_brake(context, state, run, case)
     if brake is not None:
         return not stopped(context, state, case, step, brake)
-    put_off = issue_brake(context, state, case)
+    put_off = issue_brake(context, state, run, case)
     if put_off is not None:
-        put_off_until(context, case, *put_off)
+        waits.put_off_until(context, state, case, *put_off)
         return True
     fault = changes.issue(context, state, run, case, step)
     if fault:
         refuse_step(context, case, Reason.RULE_ERROR, fault)
         return False
-    update_incident(context, state, case.incident, Handling.REMEDIATING, f"{step.action} was issued")
+    tell.show_handling(context, state, case.incident, Handling.REMEDIATING, f"{step.action} was issued")
     return True
-
-
-def put_off_until(context: Context, case: Case, brake: Brake, until: Instant) -> None:
-    """Nothing is wrong with the change but the moment."""
-    reason, text = brake
-    if not case.capped:
-        context.decide(reason, f"{text}; tried again {format_instant(until)}", incident=case.incident, rule=case.rule)
-    case.capped += 1
-    if case.phase is not CasePhase.PLANNED:
-        case.phase = CasePhase.WAITING
-    case.due = until
 
 
 def stopped(context: Context, state: DagState, case: Case, step: Step, brake: Brake) -> bool:
     """What a brake means: the step is refused for good (True), or the case waits for a thaw or a person."""
     reason, text = brake
     if reason is Reason.FROZEN and not case.hold_over:
-        hold(context, case, thaw=True)
+        waits.hold(context, case, thaw=True)
         return False
-    if reason is Reason.BREAKER_OPEN and wait_for_breaker(context, state, case, text):
+    if reason is Reason.BREAKER_OPEN and waits.wait_for_breaker(context, state, case, text):
         return False
-    if reason in ASKS and _is_held_back(context, state, case):
+    if reason in ASKS and waits.is_held_back(context, state, case):
         return False
     if reason in ASKS:
         what = changes.described(context, state, case, step)
@@ -175,30 +163,6 @@ def expire_proposal(context: Context, state: DagState, run_id: str, case: Case) 
     approvals.withdraw(context, state, case)
     refuse_step(context, case, Reason.PROPOSAL_EXPIRED, "nobody answered the proposal in time")
     proceed(context, state, run_id, state.dagruns[run_id], case)
-
-
-def _must_wait(context: Context, case: Case, step: Step) -> bool:
-    """Is the step's own wait, or a quiet time of the rule, not over?"""
-    due, reason = _waits_until(context, case, step)
-    if due <= context.now:
-        return False
-    if case.phase is not CasePhase.WAITING or case.due != due:
-        until = f"{step.action} waits until {format_instant(due)}"
-        context.decide(reason, until, incident=case.incident, rule=case.rule)
-    case.phase, case.due = CasePhase.WAITING, due
-    case.feed_due, case.thaw = None, False
-    return True
-
-
-def _waits_until(context: Context, case: Case, step: Step) -> tuple[Instant, Reason]:
-    if step.wait:
-        due = case.waits.setdefault(f"{case.stage}/{case.index}", context.now + step.wait)
-        if due > context.now:
-            return due, Reason.STEP_WAITS
-    quiet = context.rules.quiet(case.rule)
-    if step.action in ("page", "notify") and in_periods(quiet, context.now):
-        return end_of_periods(quiet, context.now), Reason.QUIET
-    return context.now, Reason.STEP_WAITS
 
 
 def _is_wanted(context: Context, state: DagState, case: Case, step: Step) -> bool:
@@ -249,115 +213,12 @@ def _awaits_proof(context: Context, case: Case) -> bool:
 def _settle(context: Context, state: DagState, case: Case) -> None:
     """No step is left. A failure that nobody was told of is told as unclassified ones are."""
     if not case.told and case.stage == OTHERWISE:
-        if _is_held_back(context, state, case):
+        if waits.is_held_back(context, state, case):
             return
-        _tell(context, state, case, Step(action="page", to=context.policy.unclassified_route))
+        telling.follow(context, state, case, Step(action="page", to=context.policy.unclassified_route))
     case.phase = CasePhase.TOLD
     case.due = context.now + context.policy.told_look_every
     case.feed_due, case.thaw = None, False
-
-
-def _tell(context: Context, state: DagState, case: Case, step: Step) -> None:
-    paged = step.action == "page"
-    held = state.incidents[case.incident]
-    status = case.why or ("needs a person" if paged else "")
-    text = held.incident.text
-    if step.text:
-        scene = incident.scene(context, rule_of(context, case.rule), case, held.incident)
-        text = context.rules.render(step.text, scene)
-    was = held.incident
-    status = status or was.status
-    if (was.status, was.text) != (status, text) or (paged and not was.paged):
-        incident.change(context, held, status=status, paged=was.paged or paged, text=text)
-        tell.update(context, held)
-    tails.ask(context, state, case)
-    tell.try_again(context, held)
-    if step.action == "log":
-        tell.write_log(context, held)
-    else:
-        tell.tell(context, held, step.to or context.policy.unclassified_route, paged=paged)
-    case.told = case.told or paged
-
-
-def on_resolve(context: Context, case: Case, held: OpenIncident) -> None:
-    """The incident is over: what the rule wants told then. Who was told of it before sees the same message edited."""
-    rule = context.rules.rules.get(case.rule)
-    for index, step in enumerate(rule.on_resolve if rule is not None else ()):
-        scene = incident.scene(context, rule_of(context, case.rule), case, held.incident)
-        if context.rules.step_verdict(case.rule, "on_resolve", index, scene) is not True:
-            context.decide(Reason.STEP_LEFT_OUT, f"{step.action} on_resolve", incident=case.incident, rule=case.rule)
-            continue
-        if step.text:
-            incident.change(context, held, text=context.rules.render(step.text, scene))
-        if step.action == "log":
-            tell.write_log(context, held)
-        else:
-            tell.tell(context, held, step.to or context.policy.unclassified_route, paged=False)
-
-
-def tell_again(context: Context, state: DagState, case: Case) -> None:
-    """The failure goes on: those who could not be told of it are told now."""
-    held = state.incidents.get(case.incident)
-    if held is not None:
-        tell.try_again(context, held)
-
-
-def _is_held_back(context: Context, state: DagState, case: Case) -> bool:
-    """While the feed catches up nobody is told: what is read may be long over."""
-    deployment = context.deployment(state.deployment or case.event.deployment)
-    if case.hold_over or deployment is None or not feeds.is_behind(context.world, deployment.feed, context.policy):
-        return False
-    if case.phase is not CasePhase.HELD:
-        text = f"feed {deployment.feed!r} is behind"
-        context.decide(Reason.CATCHING_UP, text, incident=case.incident, rule=case.rule)
-    hold(context, case, feed=deployment.feed)
-    return True
-
-
-def hold(context: Context, case: Case, *, feed: str = "", thaw: bool = False) -> None:
-    """Wait for the feed or a thaw, but not for ever."""
-    if case.phase is not CasePhase.HELD or case.due is None:
-        case.due = context.now + context.policy.hold_max
-    case.phase, case.breaker = CasePhase.HELD, False
-    case.feed_due = context.now - 2 * feeds.lateness(feed, context.policy) if feed else None
-    case.thaw = thaw
-    if thaw:
-        context.decide(Reason.FROZEN, "held until a thaw", incident=case.incident, rule=case.rule)
-
-
-BREAKER = "breaker"
-"""Under which name a case remembers until when it waits for one."""
-
-
-def wait_for_breaker(context: Context, state: DagState, case: Case, text: str) -> bool:
-    """Wait until the breaker closes or the probe is this case's turn; False if that lasts too long or is in vain."""
-    over = case.waits.setdefault(BREAKER, context.now + context.policy.proposal_expiry)
-    if over <= context.now or breakers.is_given_up(context, case):
-        return False
-    if not (case.phase is CasePhase.HELD and case.breaker):
-        until = f"{text}: it waits until that changes, at most until {format_instant(over)}"
-        context.decide(Reason.BREAKER_WAITS, until, incident=case.incident, rule=case.rule)
-        update_incident(context, state, case.incident, Handling.NONE, "waits: its rule does not help at the moment")
-        asked = approvals.asked(context, case)
-        breakers.begin_waiting(
-            context, case, asked.to or context.policy.unclassified_route, paged=asked.action == "page"
-        )
-    case.phase, case.breaker, case.feed_due, case.thaw = CasePhase.HELD, True, None, False
-    case.due = min(over, breakers.next_turn(context, case))
-    return True
-
-
-def leave_breaker(context: Context, case: Case) -> bool:
-    """Does the case wait no more, since the breaker is closed, given up, or the probe is its turn?"""
-    turn = breakers.next_turn(context, case)
-    over = case.waits.get(BREAKER, context.now)
-    if turn > context.now and over > context.now and not breakers.is_given_up(context, case):
-        case.due = min(over, turn)
-        return False
-    if over > context.now:
-        breakers.take_turn(context, case)
-    case.breaker, case.due = False, None
-    return True
 
 
 # -- retry --------------------------------------------------------------------------------------------------------
@@ -380,11 +241,3 @@ def backoff(policy: Backoff, attempt: int, seed: str) -> Duration:
     wait = min(policy.initial * policy.factor ** (attempt - 1), policy.max)
     share = int(seed[:8], 16) / 0xFFFFFFFF * 2 - 1
     return round(wait * (1 + policy.jitter * share))
-
-
-def update_incident(context: Context, state: DagState, identity: str, handling: Handling, status: str) -> None:
-    """Change how the incident is handled, and edit what people were shown."""
-    held = state.incidents.get(identity)
-    if held is not None and (held.incident.handling, held.incident.status) != (handling, status):
-        incident.change(context, held, handling=handling, status=status)
-        tell.update(context, held)

@@ -5,7 +5,7 @@ Owns issuing. Whether a retry may be is brakes.py's, what comes after it is resp
 
 from __future__ import annotations
 
-from remediator.engine import approvals, brakes, breakers, ledger, looks, response
+from remediator.engine import approvals, brakes, breakers, ledger, looks, response, tell, waits
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState
@@ -14,7 +14,7 @@ from remediator.model.action import Action, Retry, RetryTarget
 from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.incident import Handling
 from remediator.model.inputs import Performed
-from remediator.model.outcome import FROZEN, Delivered, FinalOutcome, Refused, Unknown
+from remediator.model.outcome import WANTED_AGAIN, Delivered, FinalOutcome, Refused, Unknown
 from remediator.model.reasons import Reason
 from remediator.rules.spec import Step
 
@@ -33,11 +33,11 @@ def issue_retries(context: Context, state: DagState, run_id: str, run: DagRunSta
     chosen: dict[str, Case] = {}
     for name, case in (approved or planned).items():  # what a person let happen is limited by nobody else's limit
         brake = brakes.retry_brake(context, state, run, case)
-        put_off = brakes.issue_brake(context, state, case) if brake is None else None
+        put_off = brakes.issue_brake(context, state, run, case) if brake is None else None
         if brake is not None:
             _brake_planned(context, state, run_id, run, case, brake)
         elif put_off is not None:
-            response.put_off_until(context, case, *put_off)
+            waits.put_off_until(context, state, case, *put_off)
         else:
             chosen[name] = case
     if chosen:
@@ -87,7 +87,7 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
         case.phase, case.action_id, case.due, case.change = CasePhase.ISSUED, action.id, None, RETRY
         text = f"clear of try {case.try_number} of {name} in dagrun {run_id}"
         context.decide(Reason.RETRY_ISSUED, text, incident=case.incident, action_id=action.id, rule=case.rule)
-        response.update_incident(context, state, case.incident, Handling.REMEDIATING, "a retry was issued")
+        tell.show_handling(context, state, case.incident, Handling.REMEDIATING, "a retry was issued")
     wait = context.policy.look_delay if run.suspects else context.policy.action_expiry
     looks.want_fresh(run, context.now + wait)
 
@@ -174,13 +174,13 @@ def _take_refusal(
         case.affects = outcome.affects if case.phase is CasePhase.PROPOSED else 0
         looks.want_fresh(run, context.now)
         return
-    if context.world.frozen or outcome.reason == FROZEN:  # the thaw may have come before this refusal was read
-        response.hold(context, case, thaw=True)
+    if context.world.frozen or outcome.reason in WANTED_AGAIN:  # the thaw may have come before this refusal was read
+        waits.hold(context, case, thaw=True)
         looks.want_fresh(run, context.now)  # other failures of the dagrun have been waiting for this outcome
         return
     put_off = brakes.under_maintenance(context, state.deployment or case.event.deployment)
     if put_off is not None:
-        response.put_off_until(context, case, *put_off)
+        waits.put_off_until(context, state, case, *put_off)
         looks.want_fresh(run, context.now)
         return
     if kind in PROVED_BY_LOOKS:

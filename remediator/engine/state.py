@@ -15,7 +15,7 @@ from remediator.model.action import Pause, Pool, Scale
 from remediator.model.event import UNMAPPED_INDEX, Event
 from remediator.model.firing import FiringView
 from remediator.model.incident import Incident
-from remediator.model.policy import Destination
+from remediator.model.policy import Destination, ReportTimes
 from remediator.model.time import Instant
 from remediator.model.truth import Finding
 
@@ -89,12 +89,15 @@ class Case(msgspec.Struct, omit_defaults=True):
     """How many task instances the open proposal, or the one that was approved last, said that it touches; 0: unsaid."""
     capped: int = 0
     """How often its turn was put off because too much is under way."""
+    told_meanwhile: bool = False
+    """People were told that a person's pause holds it up."""
 
 
 class Unaccounted(msgspec.Struct, omit_defaults=True):
     """A final failure that a look found and no event announced yet.
 
     confirming: it waited for its event so long that a fresh look must say whether it is still true.
+    passed: its feed's watermark has passed it, so that its event is lost, and not only late.
     """
 
     try_number: int
@@ -105,6 +108,7 @@ class Unaccounted(msgspec.Struct, omit_defaults=True):
     feed_due: Instant
     due: Instant
     confirming: bool = False
+    passed: bool = False
 
 
 class DagRunState(msgspec.Struct, omit_defaults=True):
@@ -132,6 +136,10 @@ class DagRunState(msgspec.Struct, omit_defaults=True):
     incomplete_since: Instant | None = None
     ended: Instant | None = None
     touched: Instant = 0
+    restored: bool = False
+    """Its store came from a backup, and no look has answered since."""
+    paused: bool = False
+    """Its DAG was paused by a person when it was last looked at."""
 
     @property
     def is_open(self) -> bool:
@@ -202,6 +210,8 @@ class DagState(msgspec.Struct, omit_defaults=True):
     forget_at: Instant = 0
     tags: tuple[str, ...] = ()
     """The DAG's tags as an event last told them: what a look finds carries none."""
+    pausing: dict[str, tuple[str, bool]] = {}
+    """Pauses of ours that are under way, by action: 'deployment/dag', and whether it is paused or let go on."""
     undo_plans: dict[str, Undo] = {}
     """Changes that are under way, and how each will be taken back; `due` is how long after it was made."""
 
@@ -209,7 +219,7 @@ class DagState(msgspec.Struct, omit_defaults=True):
     def is_empty(self) -> bool:
         """Nothing worth a row."""
         told = self.incidents or self.episodes or self.ending
-        changing = self.undos or self.undoing or self.undo_plans
+        changing = self.undos or self.undoing or self.undo_plans or self.pausing
         return not (self.dagruns or self.budgets or told or changing)
 
 
@@ -318,6 +328,15 @@ class SurveyState(msgspec.Struct, omit_defaults=True):
     told: dict[str, Instant] = {}
 
 
+class ReportState(msgspec.Struct, omit_defaults=True):
+    """When the next report is due and what it begins with. times: as it was configured. pending: the question."""
+
+    times: ReportTimes
+    due: Instant
+    since: Instant
+    pending: str = ""
+
+
 class WorldState(msgspec.Struct, omit_defaults=True):
     """What is not one DAG's. `now` never goes back; `armed_at` is when this program last began to decide."""
 
@@ -331,6 +350,7 @@ class WorldState(msgspec.Struct, omit_defaults=True):
     episodes: dict[str, int] = {}
     alert_due: dict[str, Instant] = {}
     surveys: dict[str, SurveyState] = {}
+    report: ReportState | None = None
     ending: dict[str, OpenIncident] = {}
 
 
@@ -344,40 +364,3 @@ def task_key(task_id: str, map_index: int) -> str:
 State = DagState | DetectorState | WorldState | LedgerState | ConditionsState
 KeyState = DagState | DetectorState
 """States that are loaded when they are needed; the others are always there."""
-
-_encoder = msgspec.msgpack.Encoder()
-_dag_decoder = msgspec.msgpack.Decoder(DagState)
-_detector_decoder = msgspec.msgpack.Decoder(DetectorState)
-_world_decoder = msgspec.msgpack.Decoder(WorldState)
-_ledger_decoder = msgspec.msgpack.Decoder(LedgerState)
-_conditions_decoder = msgspec.msgpack.Decoder(ConditionsState)
-
-
-def encode_state(state: State) -> bytes:
-    """State -> the bytes that are saved."""
-    return _encoder.encode(state)
-
-
-def decode_key_state(key: str, body: bytes) -> KeyState:
-    """The inverse, for a DAG's or a detector's key."""
-    return _detector_decoder.decode(body) if key.startswith("rule:") else _dag_decoder.decode(body)
-
-
-def decode_dag_state(body: bytes) -> DagState:
-    """The inverse, for a DAG's key."""
-    return _dag_decoder.decode(body)
-
-
-def decode_world_state(body: bytes) -> WorldState:
-    """The inverse, for the world's key."""
-    return _world_decoder.decode(body)
-
-
-def decode_ledger_state(body: bytes) -> LedgerState:
-    """The inverse, for the ledger's key."""
-    return _ledger_decoder.decode(body)
-
-
-def decode_conditions_state(body: bytes) -> ConditionsState:
-    """The inverse, for the conditions' key."""
-    return _conditions_decoder.decode(body)

@@ -5,12 +5,14 @@ Owns the life of notifications. Decides neither whether to tell nor whether an i
 
 from __future__ import annotations
 
+from remediator.engine import incident as incidents
 from remediator.engine import ledger
 from remediator.engine.context import Alert, Context
 from remediator.engine.state import DagState, OpenIncident, Told, WorldState
 from remediator.model.action import Action, LogLine, Message, Page, Params
 from remediator.model.ids import stable_id
-from remediator.model.incident import Incident, Phase
+from remediator.model.incident import Handling, Incident, Phase
+from remediator.model.inputs import Performed
 from remediator.model.outcome import Delivered, Refused, Unknown
 from remediator.model.policy import Destination
 from remediator.model.reasons import Reason
@@ -107,6 +109,14 @@ def update(context: Context, held: OpenIncident) -> None:
             _end(context, held, told)
 
 
+def show_handling(context: Context, state: DagState, identity: str, handling: Handling, status: str) -> None:
+    """Change how the incident is handled, and edit what people were shown."""
+    held = state.incidents.get(identity)
+    if held is not None and (held.incident.handling, held.incident.status) != (handling, status):
+        incidents.change(context, held, handling=handling, status=status)
+        update(context, held)
+
+
 def _edit(context: Context, held: OpenIncident, told: Told) -> None:
     if told.state != "done":
         told.stale = True
@@ -124,8 +134,13 @@ def _end(context: Context, held: OpenIncident, told: Told) -> None:
         _act(context, held.incident, told.destination, "resolve", told.ref)
 
 
-def delivered(context: Context, held: OpenIncident, told: Told, outcome: Delivered | Refused | Unknown) -> None:
-    """A first telling has ended: remember where it is, or use the fallback."""
+def delivered(
+    context: Context, held: OpenIncident, told: Told, outcome: Delivered | Refused | Unknown, *, proved: bool = False
+) -> None:
+    """A first telling has ended: remember where it is, or use the fallback.
+
+    proved: it was held by a backup; what was not done is done anew if a look says that the failure goes on.
+    """
     if isinstance(outcome, Delivered):
         told.state, told.ref = "done", outcome.ref
         context.decide(
@@ -141,7 +156,8 @@ def delivered(context: Context, held: OpenIncident, told: Told, outcome: Deliver
     reason = Reason.REFUSED if isinstance(outcome, Refused) else Reason.OUTCOME_UNKNOWN
     text = f"{told.destination.kind} {told.destination.receiver or told.destination.channel}: {outcome.reason}"
     context.decide(reason, text, incident=held.incident.id, action_id=told.action_id)
-    _fall_back(context, held, told, f"{name}: {outcome.reason}")
+    if not (proved and repeatable):
+        _fall_back(context, held, told, f"{name}: {outcome.reason}")
 
 
 def _fall_back(context: Context, held: OpenIncident, told: Told, text: str) -> None:
@@ -153,10 +169,9 @@ def _fall_back(context: Context, held: OpenIncident, told: Told, text: str) -> N
     context.effects.alerts.append(Alert("notification_failed", told.route, f"{told.destination.kind}: {text}"))
 
 
-def on_outcome(
-    context: Context, state: DagState | WorldState, action_id: str, outcome: Delivered | Refused | Unknown
-) -> None:
+def on_outcome(context: Context, state: DagState | WorldState, performed: Performed) -> None:
     """An action that may have been a first telling has ended. After the incident's end only what arrived counts."""
+    action_id, outcome = performed.action_id, performed.outcome
     ending = state.ending.pop(action_id, None)
     wanted = ending is None or any(told.of_end for told in ending.told if told.action_id == action_id)
     if not wanted and not isinstance(outcome, Delivered):
@@ -165,7 +180,7 @@ def on_outcome(
         told = next((told for told in held.told if told.action_id == action_id), None)
         if told is not None:
             count = len(held.told)
-            delivered(context, held, told, outcome)
+            delivered(context, held, told, outcome, proved=performed.proved)
             if ending is not None:
                 told_of_end(state, held, count)
 

@@ -27,6 +27,10 @@ class TimerBook:
         """The key's timers, by clock."""
         return tuple(sorted(self._timers.get(key, {}).items()))
 
+    def dags(self) -> list[str]:
+        """Every DAG's key that has a timer, which is every one with a dagrun, by name."""
+        return sorted(key for key in self._timers if key.startswith("dag:"))
+
     def set(self, key: str, timers: dict[str, Instant]) -> None:
         """Replace the key's timers."""
         before = self._timers.pop(key, {})

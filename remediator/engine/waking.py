@@ -5,7 +5,7 @@ Owns the timers of a DAG's key. What a case does once it goes on is response.py'
 
 from __future__ import annotations
 
-from remediator.engine import budget, feeds, firing, judge, looks, response
+from remediator.engine import budget, endings, feeds, firing, judge, looks, response, telling, waits
 from remediator.engine.context import Context
 from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState
 from remediator.engine.steps import UNCLASSIFIED
@@ -29,7 +29,7 @@ def wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState,
         passed = mark if state.deployment else watermark_of(context, case.event.deployment)
         released = case.feed_due is not None and passed >= case.feed_due
         if (timed_out or released) and case.phase is not CasePhase.ISSUED and _is_orphan(context, run_id, case):
-            judge.end_case(context, state, run, name, Reason.RULE_REMOVED, f"rule {case.rule!r} was removed")
+            endings.end_case(context, state, run, name, Reason.RULE_REMOVED, f"rule {case.rule!r} was removed")
         elif case.phase is CasePhase.HELD and case.breaker:
             _ask_breaker(context, state, run_id, run, case)
         elif case.phase is CasePhase.HELD and (timed_out or released):
@@ -42,13 +42,13 @@ def wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState,
             _end_wait(context, state, run_id, run, case)
         elif case.phase is CasePhase.TOLD and timed_out and firing.is_calm(context, run_id, case):
             quiet = format_duration(context.policy.calm_after)
-            judge.end_case(context, state, run, name, Reason.CALMED, f"nothing more within {quiet}")
+            endings.end_case(context, state, run, name, Reason.CALMED, f"nothing more within {quiet}")
         elif case.phase is CasePhase.TOLD and timed_out:
             case.due = context.now + context.policy.told_look_every
             if run_id != NO_DAGRUN and has_api(context, state):
                 looks.want(run, context.now)
             else:
-                response.tell_again(context, state, case)
+                telling.tell_again(context, state, case)
 
 
 def _end_wait(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case) -> None:
@@ -62,7 +62,7 @@ def _end_wait(context: Context, state: DagState, run_id: str, run: DagRunState, 
 
 def _ask_breaker(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case) -> None:
     """What an open breaker has held is decided anew once it may be, on a fresh truth."""
-    if not response.leave_breaker(context, case):
+    if not waits.leave_breaker(context, case):
         return
     if run_id != NO_DAGRUN and has_api(context, state) and not case.unverified:
         looks.want_fresh(run, context.now)

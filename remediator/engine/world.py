@@ -5,12 +5,12 @@ Owns what is not one DAG's. Never looks into a DAG's state: it reaches DAGs by n
 
 from __future__ import annotations
 
-from remediator.engine import breakers, feeds, incident, ledger, surveys, tell
+from remediator.engine import breakers, feeds, incident, ledger, reports, restore, surveys, tell
 from remediator.engine.context import Alert, Context
 from remediator.engine.state import FeedState, OpenIncident, SweepState, WorldState
 from remediator.model.action import Action, Sweep
 from remediator.model.ids import stable_id
-from remediator.model.incident import Handling, Incident, Phase
+from remediator.model.incident import REPORT_RULE, Handling, Incident, Phase
 from remediator.model.inputs import Activated, Gap, Performed, Pressed, Swept, Unmapped, Watermark
 from remediator.model.reasons import Reason
 from remediator.model.time import HOUR, Instant, format_duration
@@ -37,6 +37,8 @@ def on_activated(context: Context, world: WorldState, activated: Activated) -> N
         if deployment.has_api and name not in world.sweeps:
             world.sweeps[name] = SweepState(since=context.now, due=context.now + context.policy.sweep_every)
     surveys.activate(context, world)
+    restore.activated(context)
+    reports.activate(context, world)
     for name in list(world.sweeps):
         known = context.deployment(name)
         if known is None or not known.has_api:
@@ -47,7 +49,9 @@ def on_pressed(context: Context, world: WorldState, pressed: Pressed) -> None:
     """The freeze is pressed on or off."""
     world.frozen = pressed.command in ("freeze", "restored")
     if pressed.command == "restored":
-        context.decide(Reason.RESTORED, "the store is a backup: nothing is changed until a person thaws it")
+        restore.begin(context, world, pressed)
+    elif not world.frozen:
+        restore.thawed(context, world)
     text = f"{pressed.command} by {pressed.actor}" + (f": {pressed.reason}" if pressed.reason else "")
     context.decide(Reason.FROZEN if world.frozen else Reason.THAWED, text)
 
@@ -210,13 +214,15 @@ def _close_alert(context: Context, world: WorldState, identity: str, reason: Rea
     held = incident.close(context, world, identity, reason, text)
     if held is not None and held.incident.rule == f"self.{DIGEST}":
         ledger.digest_over(context, held.incident.title.rpartition(": ")[2])
-    if held is not None:
+    if held is not None and held.incident.rule != REPORT_RULE:
         tell.update(context, held)
 
 
 def on_performed(context: Context, world: WorldState, performed: Performed) -> None:
     """A telling about ourselves has ended. If that fails there is nobody left to tell but the log and the metrics."""
-    tell.on_outcome(context, world, performed.action_id, performed.outcome)
+    if performed.proved:
+        restore.proved(context, performed)
+    tell.on_outcome(context, world, performed)
 
 
 # -- time ---------------------------------------------------------------------------------------------------------
@@ -226,6 +232,8 @@ def settle(context: Context, world: WorldState) -> None:
     """Ends every step: whatever is due by now is done. Sweep, expire alerts, and notice feeds that nobody reads."""
     _issue_sweeps(context, world)
     surveys.issue(context, world)
+    reports.issue(context, world)
+    restore.tell_when_known(context, world)
     for name in _feeds(context):
         feed = world.feeds.setdefault(name, FeedState())
         if not feed.blind and context.now >= _blind_at(context, world, feed):
@@ -250,6 +258,7 @@ def timers(context: Context, world: WorldState) -> dict[str, Instant]:
     dues = [sweep.due for sweep in world.sweeps.values() if not sweep.pending]
     dues += [survey.due for survey in world.surveys.values() if not survey.pending]
     dues += world.alert_due.values()
+    dues += [due for due in (restore.due(context), reports.due(world)) if due is not None]
     known = [world.feeds.get(name, FeedState()) for name in _feeds(context)]
     dues += [_blind_at(context, world, feed) for feed in known if not feed.blind]
     due = min(dues, default=NEVER)

@@ -171,6 +171,13 @@ class Survey(msgspec.Struct, frozen=True, tag="airflow.survey"):
     """Ask the scheduler for what no event carries: its health, pools, import errors, what waits or hangs."""
 
 
+class Report(msgspec.Struct, frozen=True, tag="report"):
+    """Ask for what happened in [since, until), as people read it."""
+
+    since: Instant
+    until: Instant
+
+
 class LogTail(msgspec.Struct, frozen=True, tag="airflow.log", omit_defaults=True):
     """Ask for the end of a failed try's log, for the people who are told of it."""
 
@@ -206,7 +213,7 @@ class LogLine(msgspec.Struct, frozen=True, tag="log", omit_defaults=True):
 
 Change = Retry | Rerun | Trigger | Reprocess | Backfill | CancelBackfill | Pause | Pool | Mark | Scale | Request
 """What changes something at the target."""
-Params = Look | Sweep | Survey | LogTail | Message | Page | LogLine | Change
+Params = Look | Sweep | Survey | Report | LogTail | Message | Page | LogLine | Change
 
 
 class Action(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -235,7 +242,7 @@ class Action(msgspec.Struct, frozen=True, omit_defaults=True):
         return str(self.params.__struct_config__.tag)
 
 
-QUESTIONS = frozenset({"airflow.look", "airflow.sweep", "airflow.survey", "airflow.log"})
+QUESTIONS = frozenset({"airflow.look", "airflow.sweep", "airflow.survey", "airflow.log", "report"})
 """Actions that change nothing; their answers are inputs of their own."""
 CHANGE_STEPS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Change)) | {"airflow.resume"}
 """What the steps of rules call them: letting a DAG go on is the other direction of pausing it."""

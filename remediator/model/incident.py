@@ -8,6 +8,9 @@ import msgspec
 
 from remediator.model.time import Instant
 
+REPORT_RULE = "self.report"
+"""What a scheduled report is told as: it is no problem, and ends without a word."""
+
 
 class Phase(StrEnum):
     PENDING = "pending"

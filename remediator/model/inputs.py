@@ -97,17 +97,30 @@ class Tailed(msgspec.Struct, frozen=True, tag="tailed", omit_defaults=True):
     error: str = ""
 
 
-Answer = Looked | Swept | Surveyed | Tailed
+class Reported(msgspec.Struct, frozen=True, tag="reported", omit_defaults=True):
+    """A report as people read it, bounded: one line, and the whole; '' with `error` if there is none to be had."""
+
+    action_id: str
+    summary: str = ""
+    text: str = ""
+    error: str = ""
+
+
+Answer = Looked | Swept | Surveyed | Tailed | Reported
 """What questions are answered with."""
 
 
 class Performed(msgspec.Struct, frozen=True, tag="performed", omit_defaults=True):
-    """The outcome of an action that is not a question."""
+    """The outcome of an action that is not a question.
+
+    proved: it was found out by looking, not by doing it: the store came from a backup that still held the action.
+    """
 
     action_id: str
     key: str
     kind: str
     outcome: Delivered | Refused | Unknown
+    proved: bool = False
 
 
 class Tick(msgspec.Struct, frozen=True, tag="tick"):
@@ -124,7 +137,7 @@ class Pressed(msgspec.Struct, frozen=True, tag="pressed", omit_defaults=True):
     """A person's command.
 
     command: 'freeze' | 'thaw', 'restored' for a store that came from a backup and so starts frozen, or 'approve' |
-    'reject' of the proposal `subject` at `key`.
+    'reject' of the proposal `subject` at `key`. actions: of 'restored', how many unfinished ones the outbox held.
     """
 
     actor: str
@@ -132,9 +145,13 @@ class Pressed(msgspec.Struct, frozen=True, tag="pressed", omit_defaults=True):
     reason: str = ""
     subject: str = ""
     key: str = ""
+    actions: int = 0
 
 
-Input = Fact | Watermark | Gap | Unmapped | Looked | Swept | Surveyed | Tailed | Performed | Tick | Activated | Pressed
+Input = (
+    Fact | Watermark | Gap | Unmapped | Looked | Swept | Surveyed | Tailed | Reported | Performed | Tick | Activated
+    | Pressed
+)  # fmt: skip
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -49,6 +49,9 @@ class Unknown(msgspec.Struct, frozen=True, tag="unknown", omit_defaults=True):
 
 FROZEN = "frozen"
 """The reason of a refusal by the freeze: what was refused is wanted again after the thaw."""
+NOT_DONE = "the store is a backup, and this was not done"
+"""The reason of a refusal of what a restored store still held: it is decided anew, and never done as it was."""
+WANTED_AGAIN = frozenset({FROZEN, NOT_DONE})
 
 Outcome = Delivered | RetryAfter | Refused | Unknown
 FinalOutcome = Delivered | Refused | Unknown

@@ -76,6 +76,14 @@ class Maintenance(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
 
 
+class ReportTimes(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When a report of what happened since the last one is told. at: 'HH:MM' of the zone's day; to: a route."""
+
+    at: tuple[str, ...]
+    zone: str = "UTC"
+    to: str = "default"
+
+
 class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     """A name that rules page or notify, with what is told there; `fallback` is used when it fails.
 
@@ -120,6 +128,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     budget_cap: Budget = Budget(per_hour=6, per_day=20)
     allow: tuple[Allow, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
+    report: ReportTimes | None = None
     blast_radius: int = 50
     changes_per_minute: int = 60
     concurrent_changes: int = 50

@@ -88,6 +88,8 @@ class Reason(StrEnum):
     UNANNOUNCED = "unannounced"
     ANNOUNCED_LATE = "announced_late"
     RESTORED = "restored"
+    PAUSED = "paused"
+    REPORTED = "reported"
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):

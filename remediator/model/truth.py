@@ -29,7 +29,8 @@ class DagRunTruth(msgspec.Struct, frozen=True, omit_defaults=True):
 
     state: 'queued', 'running', 'success', 'failed', or '' if the scheduler does not know the dagrun.
     tasks: every task instance that is neither success, skipped nor removed; one that is missing here is done.
-    complete: False if there were more task instances than the look may read.
+    complete: False if there were more task instances than the look may read. paused: its DAG is, so that nothing of it
+    would run; asked for only where a task instance has failed.
     """
 
     deployment: str
@@ -39,6 +40,7 @@ class DagRunTruth(msgspec.Struct, frozen=True, omit_defaults=True):
     tasks: tuple[TaskTruth, ...] = ()
     ended_at: Instant | None = None
     complete: bool = True
+    paused: bool = False
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):

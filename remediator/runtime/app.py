@@ -33,6 +33,7 @@ from remediator.runtime.loops import Wakes
 from remediator.runtime.matcher import Matcher
 from remediator.runtime.metrics import Metrics
 from remediator.runtime.observe import Observer
+from remediator.runtime.reporter import Reporter
 from remediator.runtime.rulebook import RuleBook
 from remediator.runtime.surface import DaemonSurface
 from remediator.runtime.wiring import Outside
@@ -71,7 +72,8 @@ class Daemon:
         name = f"{config.daemon.name}-{os.getpid()}-{secrets.token_hex(4)}"  # in containers all have the same pid
         self.controller = Controller(name, self.store, self.now, self.observer.decided, config.daemon.lease)
         self.dispatcher = Dispatcher(
-            name, self.store, self.now, self.outside.executors, self.outside.questioners,
+            name, self.store, self.now, self.outside.executors,
+            {**self.outside.questioners, "report": Reporter(self.store, self.now, config.policy)},
             config.dispatcher.changes_per_minute, self.observer.performed, config.dispatcher.claim,
         )  # fmt: skip
         self.sources: dict[str, KafkaSource] = {
@@ -168,6 +170,7 @@ class Daemon:
         surface = DaemonSurface(
             self.store, self.now, self.config.policy, self.sources, lambda: self.controller.is_leader, self.beats,
             self.wakes.journal.set, DeploymentMap(self.config.bindings()).assign, self.observer.health,
+            self.observer.delays,
         )  # fmt: skip
         async with serving(build_app(surface, self.metrics, settings.token), settings.host, settings.port) as running:
             self.http_url = running.url

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from remediator.actions.port import Executor, Questioner
-from remediator.model.action import QUESTIONS, LogTail, Look, Survey
-from remediator.model.inputs import Answer, Input, Looked, Performed, Surveyed, Swept, Tailed
+from remediator.actions.port import Executor, Prover, Questioner
+from remediator.model.action import QUESTIONS, LogTail, Look, Report, Survey
+from remediator.model.inputs import Answer, Input, Looked, Performed, Reported, Surveyed, Swept, Tailed
 from remediator.model.outcome import FROZEN, Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import MINUTE, SECOND, Duration, Instant
 from remediator.runtime import audit
@@ -91,6 +91,9 @@ class Dispatcher:
         go = await self._store.confirm(claim, asked, self._changes_per_minute)
         if self._clock() >= min(claim.until, asked + GO_VALID):
             return  # it stood still since it asked: the claim runs out, and whoever has it next asks again
+        if go is Go.PROVE:
+            await self._write(claim, await self._prove(claim), proved=True)
+            return
         outcome = await self._perform(claim) if go is Go.YES else outcome_of(go, claim, self._clock())
         if outcome is not None:
             await self._write(claim, outcome)
@@ -101,13 +104,19 @@ class Dispatcher:
             return Refused(f"nothing performs {claim.action.kind}")
         return await executor.perform(claim.action, uncertain=claim.uncertain)
 
-    async def _write(self, claim: Claim, outcome: Outcome) -> None:
+    async def _prove(self, claim: Claim) -> Outcome:
+        executor = self._executors.get(claim.action.kind)
+        if not isinstance(executor, Prover):
+            return Unknown("the store is a backup, and nothing tells whether this was done")
+        return await executor.prove(claim.action)
+
+    async def _write(self, claim: Claim, outcome: Outcome, *, proved: bool = False) -> None:
         final = at_last(claim, outcome)
         if isinstance(final, RetryAfter):
             until = self._clock() + max(final.after, min((claim.tries - QUICK_TRIES) * SLOWER, MINUTE))
             await self._store.postpone(claim, until, uncertain=final.uncertain, detail=final.reason)
             return
-        performed = Performed(claim.action.id, claim.action.key, claim.action.kind, final)
+        performed = Performed(claim.action.id, claim.action.key, claim.action.kind, final, proved)
         state, detail = state_of(final)
         await self._finish(claim, performed, state, detail, audit.result(claim.action, final, state, detail))
 
@@ -167,6 +176,8 @@ def unanswered(claim: Claim, why: str) -> Answer:
             return Looked(action.id, action.key, run_id, error=why)
         case Survey():
             return Surveyed(action.id, action.target, error=why)
+        case Report():
+            return Reported(action.id, error=why)
         case LogTail():
             return Tailed(action.id, action.key, error=why)
     return Swept(action.id, action.target, 0, 0, error=why)

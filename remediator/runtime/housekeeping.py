@@ -8,14 +8,16 @@ from structlog.typing import FilteringBoundLogger
 
 from remediator.config.settings import StoreSettings
 from remediator.engine import feeds
-from remediator.engine.state import decode_world_state
-from remediator.model.ids import WORLD_KEY
+from remediator.engine.ledger_state import LedgerState
+from remediator.engine.saved import decode_ledger_state, decode_world_state
+from remediator.model.ids import LEDGER_KEY, WORLD_KEY
 from remediator.model.policy import Policy
 from remediator.model.time import HOUR, SECOND, Duration, Instant
 from remediator.runtime.controller import Controller
 from remediator.runtime.logs import Name
 from remediator.runtime.loops import Wakes
 from remediator.runtime.metrics import Metrics
+from remediator.runtime.surface_accounts import losses
 from remediator.runtime.wiring import WatchedSource
 from remediator.store.port import Fenced, Store, StoreError
 
@@ -85,7 +87,9 @@ class Housekeeper:
         self._metrics.lease(self._controller.lease is not None)
         oldest = counts.oldest_unprocessed_at
         self._metrics.controller_lag(now - oldest if oldest is not None else 0)
-        body = (await self._store.load_states([WORLD_KEY])).get(WORLD_KEY)
+        states = await self._store.load_states([WORLD_KEY, LEDGER_KEY])
+        self._report_losses(states.get(LEDGER_KEY), now)
+        body = states.get(WORLD_KEY)
         if body is None:
             return
         known = decode_world_state(body).feeds
@@ -94,6 +98,15 @@ class Housekeeper:
             mark = feeds.watermark(known, name, self._policy())
             if mark:
                 self._metrics.watermark_age(name, now - mark)
+
+    def _report_losses(self, body: bytes | None, now: Instant) -> None:
+        ledger = decode_ledger_state(body) if body is not None else LedgerState()
+        rates = {}
+        for name, deployment in self._policy().deployments.items():
+            found = losses(ledger, name, now)
+            expected, lost = found["failures_last_hour"], found["unannounced_last_hour"]
+            rates[deployment.feed, name] = max(expected, lost), lost
+        self._metrics.losses(rates)
 
     async def _keep_small(self, wakes: Wakes) -> None:
         lease, now = self._controller.lease, self._clock()

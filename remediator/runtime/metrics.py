@@ -17,6 +17,9 @@ PREFIX = "remediator"
 LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0)
 
 
+DELAY_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0)
+
+
 class Metrics:
     """One method per happening. Durations are microseconds, as everywhere; exposed in seconds."""
 
@@ -42,6 +45,23 @@ class Metrics:
         self._controller_lag = self._gauge("controller_lag_seconds", "Age of the oldest undecided journal entry")
         self._watermark_age = self._gauge("feed_watermark_age_seconds", "Age of the feed's watermark", "feed")
         self._blind = self._gauge("feed_blind", "1 if the feed cannot answer", "feed")
+        self._expected = self._gauge(
+            "failures_last_hour", "Final failures of the last hour, of which an event is expected", "feed", "deployment"
+        )
+        self._lost = self._gauge(
+            "failures_unannounced_last_hour", "Those that no event announced, though the watermark passed them",
+            "feed", "deployment",
+        )  # fmt: skip
+        self._loss = self._gauge(
+            "event_loss_ratio", "Share of the last hour's final failures that no event announced", "feed", "deployment"
+        )
+        self._delay = Histogram(
+            f"{PREFIX}_event_delay_seconds",
+            "From what an event says happened to when it was journalled, of events that are facts",
+            ("feed",),
+            buckets=DELAY_BUCKETS,
+            registry=self.registry,
+        )
         self._healthy = self._gauge("feed_healthy", "1 if the feed's source answers", "feed")
         self._outbox = self._gauge("outbox", "Actions in the outbox", "kind", "state")
         self._incidents = self._gauge("incidents_open", "Incidents that are not resolved")
@@ -110,6 +130,20 @@ class Metrics:
     def blind(self, feed: str, is_blind: bool) -> None:
         """Can the feed answer?"""
         self._blind.labels(feed=feed).set(is_blind)
+
+    def losses(self, rates: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+        """(feed, deployment) -> (failures, unannounced ones) of the last hour; what is not there any more goes away."""
+        for gauge in (self._expected, self._lost, self._loss):
+            gauge.clear()
+        for (feed, deployment), (expected, lost) in rates.items():
+            labels = {"feed": feed, "deployment": deployment}
+            self._expected.labels(**labels).set(expected)
+            self._lost.labels(**labels).set(lost)
+            self._loss.labels(**labels).set(lost / expected if expected else 0)
+
+    def delay(self, feed: str, delay: Duration) -> None:
+        """An event became known so long after it happened."""
+        self._delay.labels(feed=feed).observe(max(0, delay) / SECOND)
 
     def healthy(self, feed: str, is_healthy: bool) -> None:
         """Does the feed's source answer?"""

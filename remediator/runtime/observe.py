@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from structlog.typing import FilteringBoundLogger
@@ -9,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from remediator.engine.core import Changes
 from remediator.model.inputs import Entry, Fact, Unmapped
 from remediator.model.reasons import Decision, Reason
-from remediator.model.time import Instant
+from remediator.model.time import Duration, Instant
 from remediator.rules.faults import Faults
 from remediator.runtime.health import Health
 from remediator.runtime.intake import Prepared
@@ -19,6 +20,7 @@ from remediator.store.port import StoreError
 
 QUIET = frozenset({Reason.SUSPECTED, Reason.DUPLICATE, Reason.STILL_RUNNING, Reason.RULE_YIELDS, Reason.RULE_OBSERVES})
 """Decisions that are logged at level debug: the store has them all."""
+DELAYS_KEPT = 500
 OUTCOME_LINES: dict[str, Name] = {
     "delivered": Name.ACTION_DONE,
     "refused": Name.ACTION_REFUSED,
@@ -34,6 +36,8 @@ class Observer:
         self._metrics = metrics
         self._clock = clock
         self.health = Health(clock)
+        self.delays: dict[str, deque[Duration]] = {}
+        """Feed -> the delays of the latest facts that this process read."""
 
     def committed(self, feed: str, prepared: Prepared) -> None:
         """A matcher's batch is in the store."""
@@ -41,6 +45,7 @@ class Observer:
         self._metrics.facts(prepared.facts)
         self._metrics.matches(prepared.matches)
         self._metrics.rule_errors(prepared.rule_errors)
+        self._note_delays(feed, prepared)
         letters = prepared.batch.dead_letters
         if letters:
             self._metrics.dead_letters(feed, len(letters))
@@ -48,6 +53,14 @@ class Observer:
             place = f"{first.topic}/{first.partition}@{first.offset}"
             self._log.warning(Name.RECORD_DEAD, feed=feed, count=len(letters), first=place, reason=first.reason)
         self._metrics.unmapped(sum(one.count for one in prepared.batch.inputs if isinstance(one, Unmapped)))
+
+    def _note_delays(self, feed: str, prepared: Prepared) -> None:
+        batch = prepared.batch
+        delays = [max(0, batch.at - one.event.time) for one in batch.inputs if isinstance(one, Fact)]
+        for delay in delays:
+            self._metrics.delay(feed, delay)
+        if delays:
+            self.delays.setdefault(feed, deque(maxlen=DELAYS_KEPT)).extend(delays)
 
     def decided(self, changes: Changes, entries: Sequence[Entry]) -> None:
         """A controller's step is in the store."""

@@ -21,7 +21,9 @@ LISTED = 100
 """Of each list; counts count all."""
 MAX_OBSERVED = 2_000
 """Incidents remembered for each observing rule."""
-HELD = frozenset({Reason.CATCHING_UP, Reason.FROZEN, Reason.MAINTENANCE, Reason.CAPPED, Reason.QUIET, Reason.HOLDING})
+HELD = frozenset({
+    Reason.CATCHING_UP, Reason.FROZEN, Reason.MAINTENANCE, Reason.CAPPED, Reason.QUIET, Reason.HOLDING, Reason.PAUSED,
+})  # fmt: skip
 REFUSED = frozenset({
     Reason.REFUSED, Reason.NEVER_RETRY, Reason.CEILING, Reason.NOT_ALLOWED, Reason.FOREIGN_HOST, Reason.BUDGET_SPENT,
     Reason.ATTEMPTS_SPENT, Reason.UNVERIFIED, Reason.REJECTED, Reason.PROPOSAL_EXPIRED, Reason.RULE_ERROR,

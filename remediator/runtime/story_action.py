@@ -34,7 +34,7 @@ LEADS = frozenset({Reason.FAILED_FINALLY, Reason.INCIDENT_OPENED, Reason.INCIDEN
 PUT_OFF = frozenset({Reason.CAPPED, Reason.MAINTENANCE, Reason.FROZEN, Reason.CATCHING_UP, Reason.STEP_WAITS,
                      Reason.QUIET, Reason.PROPOSED, Reason.APPROVED, Reason.TOO_MANY_AFFECTED,
                      Reason.BREAKER_PROBES, Reason.RETRY_PLANNED, Reason.HELD_TOO_LONG,
-                     Reason.STEP_LEFT_OUT})  # fmt: skip
+                     Reason.STEP_LEFT_OUT, Reason.PAUSED})  # fmt: skip
 """What stood before it and did not forbid it in the end."""
 BRAKES = (
     "what may never be retried, the deployment's ceiling and the rule's mode, who is allowed to act, attempts, "

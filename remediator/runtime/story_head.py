@@ -37,6 +37,7 @@ LEFT: dict[Reason, str] = {
     Reason.QUIET: "Nothing before the quiet time ends: {text}.",
     Reason.CAPPED: "Wait: {text}.",
     Reason.MAINTENANCE: "Wait for the maintenance to end: {text}.",
+    Reason.PAUSED: "Resume the DAG when it may run again: {text}.",
     Reason.UNREACHABLE: "See why the scheduler does not answer: {text}.",
     Reason.HOLDING: "Wait: {text}.",
 }

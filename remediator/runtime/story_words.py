@@ -23,6 +23,7 @@ from remediator.model.action import (
     Params,
     Pause,
     Pool,
+    Report,
     Reprocess,
     Request,
     Rerun,
@@ -123,12 +124,15 @@ SENTENCES: dict[Reason, str] = {
     Reason.UNDONE: "The change is taken back: {text}.",
     Reason.UNANNOUNCED: "No event will come for this failure: {text}.",
     Reason.ANNOUNCED_LATE: "The event came after all: {text}.",
+    Reason.REPORTED: "A report: {text}.",
+    Reason.PAUSED: "Not while a person wants it to stand still: {text}.",
     Reason.RESTORED: "The store was restored: {text}.",
 }
 """What a decision means. {text}: what it says itself; {rule}: the rule's id."""
 
 KINDS: dict[str, str] = {
     "airflow.look": "look",
+    "report": "report",
     "airflow.sweep": "sweep",
     "airflow.survey": "survey",
     "airflow.log": "question for the log",
@@ -257,6 +261,7 @@ WHAT: dict[type[Params], Callable[..., str]] = {
     Sweep: lambda it: f"ask for failures since {clock(it.since)}",
     Survey: lambda it: "ask for what no event tells",
     LogTail: lambda it: f"ask for the log of {it.task_id}",
+    Report: lambda it: "ask for the report",
     Retry: _retry,
     Rerun: lambda it: f"run all of dagrun {it.run_id} of DAG {it.dag_id} again",
     Trigger: lambda it: f"create dagrun {it.run_id} of DAG {it.dag_id}",

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from remediator import __version__
 from remediator.engine import feeds
-from remediator.engine.state import WorldState, decode_world_state
+from remediator.engine.saved import decode_world_state
+from remediator.engine.state import WorldState
 from remediator.model.event import Event
 from remediator.model.ids import WORLD_KEY
 from remediator.model.inputs import Pressed
@@ -14,7 +15,7 @@ from remediator.model.policy import Policy
 from remediator.model.time import MINUTE, SECOND, Duration, Instant, format_instant
 from remediator.runtime import audit
 from remediator.runtime.health import Health
-from remediator.runtime.surface_accounts import AccountsSurface, losses
+from remediator.runtime.surface_accounts import AccountsSurface, losses, restored_view
 from remediator.runtime.surface_rules import Assign, Explainer, unmatched_view
 from remediator.runtime.surface_story import Storyteller
 from remediator.runtime.wiring import WatchedSource
@@ -39,12 +40,14 @@ class DaemonSurface(AccountsSurface):
         woken: Callable[[], None],
         assign: Assign,
         health: Health | None = None,
+        delays: Mapping[str, Sequence[Duration]] | None = None,
     ) -> None:
         super().__init__(store, clock, policy, woken)
         self._sources = sources
         self._health = health or Health(clock)
         self._leading = leading
         self._beats = beats
+        self._delays = delays if delays is not None else {}
         self._explainer = Explainer(store, assign)
         self._stories = Storyteller(store, clock)
 
@@ -71,6 +74,7 @@ class DaemonSurface(AccountsSurface):
             rule_set=world.rule_set,
             rules_rejected=self._health.rules_rejected,
             store_failing=self._health.problems(),
+            **restored_view(ledger),
             deployments={
                 name: {
                     "ceiling": deployment.ceiling.value,
@@ -90,6 +94,7 @@ class DaemonSurface(AccountsSurface):
             "blind": state is not None and state.blind,
             "watermark": format_instant(mark) if mark else None,
             "watermark_age_s": (now - mark) / SECOND if mark else None,
+            **delay_view(self._delays.get(name, ())),
         }
 
     async def _world(self) -> WorldState:
@@ -116,3 +121,14 @@ class DaemonSurface(AccountsSurface):
 
     async def unmatched(self, since: Duration) -> View:
         return await unmatched_view(self._store, since, self._clock(), self._policy().unclassified_route)
+
+
+def delay_view(delays: Sequence[Duration]) -> View:
+    """How long after they happened the latest events became known: the middle, and what all but one in twenty took."""
+    ordered = sorted(delays)
+    if not ordered:
+        return {"delay_s": None, "delay_p95_s": None}
+    return {
+        "delay_s": ordered[len(ordered) // 2] / SECOND,
+        "delay_p95_s": ordered[min(len(ordered) * 95 // 100, len(ordered) - 1)] / SECOND,
+    }

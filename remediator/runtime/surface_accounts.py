@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from remediator.engine.ledger_state import LedgerState
-from remediator.engine.state import decode_ledger_state
+from remediator.engine.restore import words
+from remediator.engine.saved import decode_ledger_state
 from remediator.model.ids import LEDGER_KEY
 from remediator.model.incident import Incident, Proposal
 from remediator.model.inputs import Pressed
@@ -26,6 +27,7 @@ DECISIONS_PAGE = 2_000
 MOST_DECISIONS = 400_000
 """What one report reads; a longer time is cut off at its beginning and says so."""
 PREFIX_LEAST = 4
+RESTORE_COUNTS = ("actions", "done", "not_done", "unknown", "dagruns", "looked", "cases", "healed")
 
 
 class AccountsSurface:
@@ -140,9 +142,28 @@ def _answer_view(given: Answer, command: str) -> View:
 
 
 def losses(ledger: LedgerState, deployment: str, now: Instant) -> View:
-    """Final failures of the last hour, and how many of them no event announced."""
+    """Final failures of the last hour, how many of them no event announced, and their share; None of no failure."""
     counted = (("failures_last_hour", ledger.failures), ("unannounced_last_hour", ledger.unannounced))
-    return {name: sum(at > now - HOUR for at in instants.get(deployment, [])) for name, instants in counted}
+    found = {name: sum(at > now - HOUR for at in instants.get(deployment, [])) for name, instants in counted}
+    expected = max(found.values())
+    return {**found, "loss_rate": round(found["unannounced_last_hour"] / expected, 3) if expected else None}
+
+
+def restored_view(ledger: LedgerState) -> View:
+    """What is found after the store came back from a backup; {} when it did not, or the thaw has come."""
+    found = ledger.restore
+    if found is None:
+        return {}
+    return {
+        "restored": {
+            **{name: getattr(found, name) for name in RESTORE_COUNTS},
+            "by": found.by,
+            "at": format_instant(found.at),
+            "since": format_instant(found.since),
+            "looking": not found.told,
+            "found": found.told or words(found),
+        }
+    }
 
 
 def head_view(head: AuditHead) -> View:

@@ -13,7 +13,7 @@ import msgspec
 
 from remediator.engine.explain import explain, keys_of, live_of
 from remediator.engine.explain_views import Explained
-from remediator.engine.state import decode_world_state
+from remediator.engine.saved import decode_world_state
 from remediator.engine.steps import UNCLASSIFIED
 from remediator.model.event import Event
 from remediator.model.ids import WORLD_KEY

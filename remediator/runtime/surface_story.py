@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from remediator.engine.incident import incident_id
-from remediator.engine.state import decode_world_state
+from remediator.engine.saved import decode_world_state
 from remediator.model.action import Retry
 from remediator.model.ids import WORLD_KEY
 from remediator.model.incident import Incident

@@ -207,7 +207,7 @@ class MemoryStore(MemoryAudit):
         lane = self.data.lanes.setdefault(action.lane, {})
         if action.replaces:
             for row in [row for row in lane.values() if row.action.replaces == action.replaces]:
-                if row.state == "pending":
+                if row.state == "pending" and not row.doubtful:
                     self._end(row, "refused", "superseded", at)
         self.data.sequence += 1
         row = OutboxRow(seq=self.data.sequence, action=action, at=at, not_before=action.not_before)
@@ -217,7 +217,7 @@ class MemoryStore(MemoryAudit):
 
     def _cancel(self, action_id: str, reason: str, at: Instant) -> Action | None:
         row = self.data.outbox.get(action_id)
-        if row is None or row.state != "pending":
+        if row is None or row.state != "pending" or row.doubtful:
             return None
         self._end(row, "refused", reason, at)
         return row.action
@@ -273,6 +273,8 @@ class MemoryStore(MemoryAudit):
         data, row = self.data, self._held(claim)
         if row is None or now >= row.until:
             return Go.LOST
+        if row.doubtful:
+            return Go.PROVE
         changes = row.action.kind in CHANGES_TARGET
         if changes and data.frozen:
             return Go.FROZEN

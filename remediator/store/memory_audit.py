@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
+from remediator.model.action import QUESTIONS
 from remediator.model.inputs import Input, Pressed
 from remediator.model.reasons import Decision
 from remediator.model.time import Instant
@@ -39,6 +40,18 @@ class MemoryAudit:
     def _append_audit(self, entries: Sequence[AuditEntry], at: Instant) -> None:
         rows, self.data.audit_head = chain(self.data.audit_head, entries, at)
         self.data.audit.extend(rows)
+
+    async def restored(self, pressed: Pressed, at: Instant, audit: AuditEntry) -> int:
+        await self._pause("restored:before")
+        held = [row for lane in self.data.lanes.values() for row in lane.values() if row.action.kind not in QUESTIONS]
+        for row in held:
+            row.state, row.token, row.not_before, row.tries = "pending", "", 0, 0
+            row.uncertain = row.doubtful = True
+        self.data.frozen = True
+        self._append_audit([audit], at)
+        self._append_journal([msgspec.structs.replace(pressed, actions=len(held))], at)
+        await self._pause("restored:after")
+        return len(held)
 
     async def answer(self, pressed: Pressed, at: Instant, audit: AuditEntry) -> Answer:
         await self._pause("answer:before")

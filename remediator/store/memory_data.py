@@ -36,6 +36,7 @@ class OutboxRow(msgspec.Struct):
     token: str = ""
     until: Instant = 0
     uncertain: bool = False
+    doubtful: bool = False
 
 
 class KeptSnapshot(msgspec.Struct, frozen=True):

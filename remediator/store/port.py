@@ -83,7 +83,7 @@ class StepCommit(msgspec.Struct, frozen=True):
 
     states: key -> encoded state, None to delete. timers: key -> all its timers, replacing the earlier ones.
     cancels: (action id, reason): a pending, unclaimed action becomes refused, and Performed(Refused(reason)) is
-        appended to the journal; one that is claimed or done is left alone.
+        appended to the journal; one that is claimed, done or to be proved is left alone.
     frozen: the new value of the freeze flag, None to leave it.
     audit: action id -> the audit entry that documents it, written if the action is new. A cancel of an action that is
         audited is documented by the store itself, if it was in time.
@@ -130,6 +130,8 @@ class Go(StrEnum):
     FROZEN = "frozen"
     EXPIRED = "expired"
     RATE = "rate"
+    PROVE = "prove"
+    """Never to be done: the store came from a backup that held it, and what became of it is to be found out."""
 
 
 class ActionRow(msgspec.Struct, frozen=True):
@@ -210,6 +212,11 @@ class Store(Protocol):
     async def answered(self, proposal: str) -> Answer | None:
         """The answer that was given to a proposal, None if there is none, or not any more."""
 
+    async def restored(self, pressed: Pressed, at: Instant, audit: AuditEntry) -> int:
+        """This store is a backup put back: set the freeze flag, give every unfinished action that is no question back
+        as one to be proved (`Go.PROVE`), and append `pressed` with their number, and its audit entry. Returns how many.
+        """
+
     async def read_journal(self, after: int, limit: int) -> list[Entry]:
         """Entries with position > after, in order: at least one if there is any, about `limit`, never more than
         limit + the size of one append."""
@@ -258,9 +265,10 @@ class Store(Protocol):
         """
 
     async def confirm(self, claim: Claim, now: Instant, changes_per_minute: int) -> Go:
-        """Asked right before the call. LOST if the token is not the row's or the claim has run out; FROZEN if the
-        action changes a target and the freeze flag is set; EXPIRED if now > not_after; RATE if the action changes
-        a target and the store-wide count of this minute is used up (a YES counts). Otherwise YES.
+        """Asked right before the call. LOST if the token is not the row's or the claim has run out; PROVE if the row
+        was there when the store was restored from a backup; FROZEN if the action changes a target and the freeze flag
+        is set; EXPIRED if now > not_after; RATE if the action changes a target and the store-wide count of this minute
+        is used up (a YES counts). Otherwise YES.
         """
 
     async def finish(

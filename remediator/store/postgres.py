@@ -82,6 +82,10 @@ class PostgresStore:
         async with self._pool.reading() as db:
             return await postgres_audit.answered(db, proposal)
 
+    async def restored(self, pressed: Pressed, at: Instant, audit: AuditEntry) -> int:
+        async with self._pool.writing() as db:
+            return await postgres_work.restored(db, pressed, at, audit)
+
     async def read_journal(self, after: int, limit: int) -> list[Entry]:
         async with self._pool.reading() as db:
             return await postgres_read.journal(db, after, limit)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
+import msgspec
+
 from remediator.model.action import CHANGES_TARGET, QUESTIONS, Action
 from remediator.model.inputs import Input, Pressed
 from remediator.model.time import MINUTE, Instant
@@ -98,6 +100,14 @@ async def answer(db: Session, pressed: Pressed, at: Instant, audit: AuditEntry) 
     await append_audit(db, [audit], at)
     await append(db, [pressed], at)
     return first
+
+
+async def restored(db: Session, pressed: Pressed, at: Instant, audit: AuditEntry) -> int:
+    count = len(await db.rows("action_doubt"))
+    await db.rows("freeze", frozen=True)
+    await append_audit(db, [audit], at)
+    await append(db, [msgspec.structs.replace(pressed, actions=count)], at)
+    return count
 
 
 # -- controller -------------------------------------------------------------------------------------------------
@@ -197,6 +207,8 @@ async def confirm(db: Session, claimed: Claim, now: Instant, changes_per_minute:
     row = await db.row("claim_until", id=claimed.action.id, token=claimed.token)
     if row is None or now >= row[0]:
         return Go.LOST
+    if row[1]:
+        return Go.PROVE
     changes = claimed.action.kind in CHANGES_TARGET
     if changes and (await db.row("frozen"))[0]:
         return Go.FROZEN

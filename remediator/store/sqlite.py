@@ -162,6 +162,9 @@ class SqliteStore:
     async def answered(self, proposal: str) -> Answer | None:
         return await self._read(lambda db: sqlite_audit.answered(db, proposal))
 
+    async def restored(self, pressed: Pressed, at: Instant, audit: AuditEntry) -> int:
+        return await self._write(lambda db: sqlite_work.restored(db, pressed, at, audit))
+
     async def read_journal(self, after: int, limit: int) -> list[Entry]:
         return await self._read(lambda db: sqlite_read.journal(db, after, limit))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from remediator.model.action import CHANGES_TARGET, QUESTIONS, Action
 from remediator.model.inputs import Input, Pressed
 from remediator.model.time import MINUTE, Instant
@@ -67,6 +69,14 @@ def answer(db: Session, pressed: Pressed, at: Instant, audit: AuditEntry) -> Ans
     append_audit(db, [audit], at)
     append(db, [pressed], at)
     return first
+
+
+def restored(db: Session, pressed: Pressed, at: Instant, audit: AuditEntry) -> int:
+    db.run("freeze", frozen=True)
+    count = db.run("action_doubt").rowcount
+    append_audit(db, [audit], at)
+    append(db, [msgspec.structs.replace(pressed, actions=count)], at)
+    return count
 
 
 # -- controller -------------------------------------------------------------------------------------------------
@@ -152,6 +162,8 @@ def confirm(db: Session, claimed: Claim, now: Instant, changes_per_minute: int) 
     row = db.row("claim_until", id=claimed.action.id, token=claimed.token)
     if row is None or now >= row[0]:
         return Go.LOST
+    if row[1]:
+        return Go.PROVE
     changes = claimed.action.kind in CHANGES_TARGET
     if changes and db.row("controller")[1]:
         return Go.FROZEN

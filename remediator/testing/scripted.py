@@ -25,6 +25,8 @@ class Scheduler:
 
     def __init__(self) -> None:
         self._held: dict[Place, Scheduled] = {}
+        self.paused: set[tuple[str, str]] = set()
+        """(deployment, dag_id)."""
 
     def says(
         self, place: Place, task_id: str, state: str, try_number: int, now: Instant, *,
@@ -60,7 +62,8 @@ class Scheduler:
     def truth(self, place: Place) -> DagRunTruth:
         """The answer to a look."""
         held = self._held.setdefault(place, Scheduled())
-        return DagRunTruth(*place, state=held.state, tasks=tuple(held.tasks.values()), ended_at=held.ended)
+        return DagRunTruth(*place, state=held.state, tasks=tuple(held.tasks.values()), ended_at=held.ended,
+                           paused=place[:2] in self.paused)  # fmt: skip
 
     @staticmethod
     def _become(held: Scheduled, state: str, now: Instant) -> None:

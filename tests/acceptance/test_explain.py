@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from remediator.engine.state import encode_state
+from remediator.engine.saved import encode_state
 from remediator.model.ids import CONDITIONS_KEY, LEDGER_KEY, WORLD_KEY
 from remediator.model.policy import DeploymentPolicy, Destination, Mode, Policy, Route
 from remediator.model.time import HOUR, MINUTE

@@ -211,7 +211,9 @@ def test_an_undo_waits_for_the_thaw() -> None:
     pause = Step("airflow.pause", undo_after=30 * MINUTE)
     line = story(pause, otherwise=()).answer_with("airflow.pause", Delivered(before="unpaused"))
     line.fails("load").at("1m").expect_change("airflow.pause", paused=True)
-    line.freeze().at("3h").expect_page().expect_nothing().expect_reason(Reason.UNDONE, 0).expect_reason(Reason.FROZEN, 2)
+    line.freeze().at("3h").expect_page().expect_nothing().expect_reason(Reason.UNDONE, 0).expect_reason(
+        Reason.FROZEN, 2
+    )
     line.thaw().expect_change("airflow.pause", paused=False).expect_nothing()
     assert not any(state.undos for state in line.core.states.values() if isinstance(state, DagState))
 
@@ -319,7 +321,17 @@ def test_failures_that_no_event_announces_are_counted_and_reported_when_there_ar
     for number in range(12):
         line.look_says("load", "failed", 1, run_id=f"r{number}", dagrun="failed").dagrun("failed", run_id=f"r{number}")
     line.at("5m").expect_reason(Reason.UNANNOUNCED, 12)
-    assert any(one.rule == "self.events_missing" for one in line.incidents.values())
+    told = next(one.status for one in line.incidents.values() if one.rule == "self.events_missing")
+    assert told.startswith("100% (10 of 10) of the final failures of deployment 'prod'")
+    assert "though feed 'feed' has passed them" in told
+
+
+def test_a_failure_that_its_feed_has_not_passed_is_late_and_not_lost() -> None:
+    """A dagrun's end is known, the failure in it is found by a look, and then nothing is read any more."""
+    line = story(CHAT).look_says("load", "failed", 1, dagrun="failed").dagrun("failed").feed_stops().at("40m")
+    line.expect_reason(Reason.UNANNOUNCED)
+    assert line.core.ledger.unannounced == {}
+    assert line.core.ledger.failures.keys() == {"prod"}
 
 
 def test_a_restored_store_changes_nothing_until_a_person_thaws_it() -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from remediator.engine import brakes, breakers, budget, ledger, response
+from remediator.engine import brakes, breakers, budget, ledger, waits
 from remediator.model.action import Page, Retry
 from remediator.model.policy import Allow, Budget, DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
 from remediator.model.time import HOUR, SECOND
@@ -121,7 +121,7 @@ CASES = {
                    lambda: begin().freeze().fails("load").at("1m"), retries, 0),
     "page budget": Case(ledger, "page_allowed", lambda *_: True,
                         lambda: many(begin(where={"dag_id": "nothing-like-it"}), 10), pages, 3),
-    "catching up": Case(response, "_is_held_back", lambda *_: False,
+    "catching up": Case(waits, "is_held_back", lambda *_: False,
                         lambda: over_before_it_was_read(begin()), pages, 0),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from remediator.actions.airflow.cancel_backfill import Cancelling
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Fault
 from remediator.actions.airflow.mark import Marking
-from remediator.actions.airflow.once import Change, once, tried
+from remediator.actions.airflow.once import Change, once, proved, tried
 from remediator.actions.airflow.pause import Pausing
 from remediator.actions.airflow.pool import Resizing
 from remediator.actions.airflow.preview import Preview
@@ -19,7 +19,7 @@ from remediator.actions.airflow.rerun import Rerunning
 from remediator.actions.airflow.retry import RetryExecutor
 from remediator.actions.airflow.trigger import Triggering
 from remediator.model.action import Action, Guarantee
-from remediator.model.outcome import Outcome, Refused
+from remediator.model.outcome import Outcome, Refused, Unknown
 
 
 class AirflowExecutor(Protocol):
@@ -29,6 +29,9 @@ class AirflowExecutor(Protocol):
 
     async def perform(self, action: Action, *, uncertain: bool) -> Outcome:
         """Do it once."""
+
+    async def prove(self, action: Action) -> Outcome:
+        """What became of it; nothing is sent."""
 
     async def preview(self, action: Action) -> Preview:
         """What it would do now, for whoever has to approve it. Changes nothing; a fault is in the answer."""
@@ -56,6 +59,13 @@ class OneChange:
         if client is None:
             return Refused(_unknown(action))
         return await once(self._change(client, action, uncertain=uncertain), uncertain=uncertain)
+
+    async def prove(self, action: Action) -> Outcome:
+        """What became of it."""
+        client = self._clients.get(action.target)
+        if client is None:
+            return Unknown(_unknown(action))
+        return await proved(self._change(client, action, uncertain=True))
 
     async def preview(self, action: Action) -> Preview:
         """What it would do now."""

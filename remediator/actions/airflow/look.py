@@ -1,14 +1,18 @@
-"""Answers looks: one call a dagrun, then one call for the task instances of them all. Changes nothing."""
+"""Answers looks: one call a dagrun, one for the task instances of them all, one for each DAG in which some failed.
+
+Changes nothing."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from remediator.actions.airflow.client import AirflowClient, Position, next_position
 from remediator.actions.airflow.errors import Fault, is_about_deployment
+from remediator.actions.airflow.once import tried
+from remediator.actions.airflow.resources import DagRow
 from remediator.actions.airflow.rows import DONE_STATES, DagRunRow, TaskInstanceRow, instant_of, task_truth
 from remediator.model.action import Action, Look
 from remediator.model.inputs import Answer, Looked
@@ -56,7 +60,8 @@ class LookExecutor:
         known = [key for key, head in heads.items() if isinstance(head, DagRunRow)]
         for batch in _batches(known, client.settings.batch_size):
             bodies |= await _bodies(client, batch)
-        return {key: _truth(name, key, heads[key], bodies.get(key)) for key in keys}
+        pauses = await _pauses(client, {key[0] for key, body in bodies.items() if _has_failed(body)})
+        return {key: _truth(name, key, heads[key], bodies.get(key), pauses.get(key[0], False)) for key in keys}
 
 
 async def _heads(client: AirflowClient, keys: Sequence[DagRunKey]) -> Heads:
@@ -111,6 +116,23 @@ async def _body(client: AirflowClient, key: DagRunKey) -> Instances | Fault:
     return Instances(tuple(rows), complete=at is None)
 
 
+def _has_failed(body: Instances | Fault) -> bool:
+    return isinstance(body, Instances) and any(row.state == "failed" for row in body.rows)
+
+
+async def _pauses(client: AirflowClient, dags: Collection[str]) -> dict[str, bool | Fault]:
+    """Is each DAG paused? What the scheduler refuses to say counts as no: it keeps nothing from being healed."""
+    names = sorted(dags)
+    found = await asyncio.gather(*(tried(client.dag(name)) for name in names))
+    return {name: _is_paused(answer) for name, answer in zip(names, found, strict=True)}
+
+
+def _is_paused(answer: DagRow | Fault | None) -> bool | Fault:
+    if isinstance(answer, Fault):
+        return answer if is_about_deployment(answer) else False
+    return answer is not None and answer.is_paused
+
+
 def _by_dagrun(keys: Sequence[DagRunKey], rows: Sequence[TaskInstanceRow]) -> Bodies:
     """Rows of combinations that nobody asked for are dropped."""
     grouped: dict[DagRunKey, list[TaskInstanceRow]] = {key: [] for key in keys}
@@ -122,7 +144,11 @@ def _by_dagrun(keys: Sequence[DagRunKey], rows: Sequence[TaskInstanceRow]) -> Bo
 
 
 def _truth(
-    deployment: str, key: DagRunKey, head: DagRunRow | Fault | None, body: Instances | Fault | None
+    deployment: str,
+    key: DagRunKey,
+    head: DagRunRow | Fault | None,
+    body: Instances | Fault | None,
+    paused: bool | Fault,
 ) -> DagRunTruth | str:
     dag_id, run_id = key
     if isinstance(head, Fault):
@@ -131,6 +157,8 @@ def _truth(
         return DagRunTruth(deployment=deployment, dag_id=dag_id, run_id=run_id, state="")
     if isinstance(body, Fault):
         return str(body)
+    if isinstance(paused, Fault):
+        return str(paused)
     tasks = sorted((task_truth(row) for row in body.rows), key=lambda task: (task.task_id, task.map_index))
     return DagRunTruth(
         deployment=deployment,
@@ -140,6 +168,7 @@ def _truth(
         tasks=tuple(tasks),
         ended_at=instant_of(head.end_date),
         complete=body.complete,
+        paused=paused,
     )
 
 

@@ -13,7 +13,7 @@ from remediator.actions.airflow.errors import Answered, Fault
 from remediator.actions.airflow.preview import Preview
 from remediator.actions.airflow.verdict import SOON, LookAgain
 from remediator.model.action import Guarantee
-from remediator.model.outcome import Outcome, RetryAfter
+from remediator.model.outcome import NOT_DONE, Outcome, Refused, RetryAfter
 from remediator.model.time import SECOND, Duration
 
 T = TypeVar("T")
@@ -92,6 +92,13 @@ async def once(change: Change[Seen, Call, Answer], *, uncertain: bool) -> Outcom
     answer = await tried(change.send(decided.call))
     judged = _judged(change, decided.call, answer, uncertain=uncertain)
     return _after(change, await tried(change.look()), judged) if isinstance(judged, LookAgain) else judged
+
+
+async def proved(change: Change[Seen, Call, Answer]) -> Outcome:
+    """What became of an earlier call; nothing is sent. change: made as uncertain."""
+    seen = await tried(change.look())
+    decided = verdict.look_failed(seen, uncertain=True) if isinstance(seen, Fault) else change.decide(seen)
+    return Refused(NOT_DONE) if isinstance(decided, Send) else decided
 
 
 def _judged(

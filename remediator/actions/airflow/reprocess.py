@@ -20,7 +20,7 @@ from remediator.actions.airflow.rows import DagRunRow, instant_of
 from remediator.actions.airflow.trigger import unfit
 from remediator.actions.airflow.verdict import LATER, SOON, LookAgain
 from remediator.model.action import Action, Backfill, Guarantee, Reprocess
-from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
+from remediator.model.outcome import NOT_DONE, Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import SECOND, Instant
 
 NO_DATES = frozenset({400, 422})
@@ -53,6 +53,20 @@ class ReprocessExecutor:
             return _unseen(affects, uncertain=uncertain)
         too_many = intervals.forbidden(plan, affects, _reprocess(action).max_affected)
         return too_many or await _done(client, action, plan, watch, uncertain)
+
+    async def prove(self, action: Action) -> Outcome:
+        """Notes and chosen ids tell. What is left of a range that was done in part is a person's to decide."""
+        client = self._clients.get(action.target)
+        if client is None:
+            return Unknown(f"no API is configured for deployment {action.target!r}")
+        seen = await tried(_look(client, action, uncertain=True))
+        if isinstance(seen, Fault):
+            return _unseen(seen, uncertain=True)
+        plan = intervals.planned(seen, action)
+        ended = _unwanted(seen, plan, action)
+        if ended is None and plan.done:
+            return Unknown(f"done in part: {plan.done} of {counted(plan.done + plan.size, 'dagrun')}")
+        return ended or Refused(NOT_DONE)
 
     async def preview(self, action: Action) -> Preview:
         """What it would clear and create now."""

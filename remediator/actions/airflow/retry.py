@@ -15,7 +15,7 @@ from remediator.actions.airflow.rows import TaskInstancePage, TaskInstanceRow
 from remediator.actions.airflow.scope import Plan
 from remediator.actions.airflow.verdict import Clear, Found, LookAgain
 from remediator.model.action import Action, Guarantee, Retry, RetryTarget
-from remediator.model.outcome import Outcome, Refused
+from remediator.model.outcome import NOT_DONE, Outcome, Refused, Unknown
 
 
 class RetryExecutor:
@@ -41,6 +41,18 @@ class RetryExecutor:
             return verdict.look_failed(found, uncertain=uncertain)
         decided = verdict.before(found, action.id, retry, uncertain=uncertain)
         return await _planned(client, action, decided, watch, uncertain) if isinstance(decided, Clear) else decided
+
+    async def prove(self, action: Action) -> Outcome:
+        """Its note tells; the attempt that is still there and failed tells that it was not cleared."""
+        retry = _retry(action)
+        client = self._clients.get(action.target)
+        if client is None:
+            return Unknown(f"no API is configured for deployment {action.target!r}")
+        found = await _found(client, retry, retry.tasks)
+        if isinstance(found, Fault):
+            return verdict.look_failed(found, uncertain=True)
+        decided = verdict.before(found, action.id, retry, uncertain=True)
+        return Refused(NOT_DONE) if isinstance(decided, Clear) else decided
 
     async def preview(self, action: Action) -> Preview:
         """What the scheduler would clear now, whether or not the attempts are still the ones that were meant."""

@@ -10,7 +10,7 @@ from remediator.actions.kubernetes.errors import Answered, Fault, NotSent
 from remediator.actions.kubernetes.rows import ScaleRow
 from remediator.actions.kubernetes.verdict import Seen, Send
 from remediator.model.action import Action, Guarantee, Scale
-from remediator.model.outcome import Outcome, Refused, RetryAfter
+from remediator.model.outcome import NOT_DONE, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import SECOND
 
 CONFLICTS = 3
@@ -41,6 +41,15 @@ class ScaleExecutor:
             return Refused(f"{verdict.named(wanted)} cannot be the name of a workload")
         return await _Scaling(client, action.id, wanted, path).done(uncertain=uncertain)
 
+    async def prove(self, action: Action) -> Outcome:
+        """The mark that a call leaves tells, and the number does."""
+        wanted = action.params
+        client = self._clients.get(action.target)
+        path = verdict.path_of(wanted) if isinstance(wanted, Scale) else None
+        if client is None or path is None or not isinstance(wanted, Scale):
+            return Unknown(f"nothing tells whether {action.kind} of {action.target!r} was done")
+        return await _Scaling(client, action.id, wanted, path).proved()
+
 
 class _Scaling:
     """One action on its way."""
@@ -64,6 +73,14 @@ class _Scaling:
             if not (isinstance(answer, Answered) and answer.status == 409):
                 return await self._judged(decided, answer, uncertain=uncertain)
         return RetryAfter(SECOND, f"{verdict.named(self._wanted)} keeps changing", uncertain=uncertain)
+
+    async def proved(self) -> Outcome:
+        """What became of an earlier call; nothing is sent."""
+        seen = await self._look(traced=True)
+        if isinstance(seen, Fault):
+            return verdict.look_failed(seen, self._wanted, uncertain=True)
+        decided = verdict.before(self._wanted, seen, uncertain=True)
+        return Refused(NOT_DONE) if isinstance(decided, Send) else decided
 
     async def _judged(self, send: Send, answer: ScaleRow | Fault, *, uncertain: bool) -> Outcome:
         if isinstance(answer, ScaleRow):

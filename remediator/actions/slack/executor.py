@@ -9,7 +9,7 @@ from remediator.actions.slack.client import Posted, SlackAccount, SlackClient
 from remediator.actions.slack.faults import RETRY
 from remediator.actions.slack.message import fallback_text, render
 from remediator.model.action import Action, Guarantee, Message
-from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
+from remediator.model.outcome import NOT_DONE, Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import HOUR, SECOND
 
 LOOK_BACK = 1 * HOUR
@@ -42,6 +42,18 @@ class SlackExecutor:
             if found is not None:
                 return found
         return await _post(client, action, params)
+
+    async def prove(self, action: Action) -> Outcome:
+        """The action's id is in what was posted. An edit is made: what comes after it edits again."""
+        params = action.params
+        if not isinstance(params, Message):
+            raise TypeError(f"not a Slack message: {action.kind}")
+        client = self._clients.get(action.target)
+        if client is None:
+            return Unknown(f"there is no Slack receiver named {action.target!r}")
+        if params.ref:
+            return await _edit(client, params)
+        return await _look(client, action, params) or Refused(NOT_DONE)
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""

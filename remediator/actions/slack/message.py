@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from remediator.actions.slack.escape import as_code, as_link, as_plain, as_text
-from remediator.model.incident import Handling, Incident, Phase, Proposal
+from remediator.model.incident import REPORT_RULE, Handling, Incident, Phase, Proposal
 from remediator.model.time import format_instant
 
 HEADER_LIMIT = 150
@@ -46,6 +46,8 @@ def render(incident: Incident) -> list[Block]:
         {"type": "section", "text": _mrkdwn(_status(incident))},
         {"type": "section", "fields": [_mrkdwn(field) for field in _fields(incident)]},
     ]
+    if incident.rule == REPORT_RULE:
+        blocks = [blocks[0], {"type": "section", "text": _mrkdwn(as_text(incident.status, TEXT_LIMIT))}]
     if incident.text:
         blocks.append({"type": "section", "text": _mrkdwn(as_text(incident.text, TEXT_LIMIT))})
     quoted = [code for code in (incident.error, incident.log_tail) if code]

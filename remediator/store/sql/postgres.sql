@@ -135,10 +135,18 @@ VALUES (:id, :lane, :kind, :incident, :replaces, :at, :not_before, :body) ON CON
 
 -- name: action_supersede
 UPDATE outbox SET state = 'refused', detail = 'superseded', at = :at
-WHERE lane = :lane AND replaces = :replaces AND state = 'pending' AND id <> :id
+WHERE lane = :lane AND replaces = :replaces AND state = 'pending' AND id <> :id AND NOT doubtful
 
 -- name: action_cancel
-UPDATE outbox SET state = 'refused', detail = :reason, at = :at WHERE id = :id AND state = 'pending' RETURNING body
+UPDATE outbox SET state = 'refused', detail = :reason, at = :at
+WHERE id = :id AND state = 'pending' AND NOT doubtful RETURNING body
+
+-- name: action_doubt
+-- Questions stay as they are: asking again changes nothing.
+UPDATE outbox SET state = 'pending', token = '', not_before = 0, tries = 0, uncertain = true, doubtful = true
+WHERE state IN ('pending', 'claimed')
+    AND kind NOT IN ('airflow.look', 'airflow.sweep', 'airflow.survey', 'airflow.log', 'report')
+RETURNING 1
 
 -- name: claim_turn
 -- One claims at a time: what another takes from a lane must be seen before the lane gives more.
@@ -168,7 +176,7 @@ FROM picked WHERE outbox.seq = picked.seq
 RETURNING picked.head, outbox.seq, outbox.token, outbox.uncertain, outbox.tries, outbox.body
 
 -- name: claim_until
-SELECT until FROM outbox WHERE id = :id AND state = 'claimed' AND token = :token
+SELECT until, doubtful FROM outbox WHERE id = :id AND state = 'claimed' AND token = :token
 
 -- name: claim_finish
 UPDATE outbox SET state = :state, detail = :detail, at = :at, token = ''

@@ -112,10 +112,17 @@ VALUES (:id, :lane, :kind, :incident, :replaces, :at, :not_before, :body) ON CON
 
 -- name: action_supersede
 UPDATE outbox SET state = 'refused', detail = 'superseded', at = :at
-WHERE lane = :lane AND replaces = :replaces AND state = 'pending' AND id <> :id
+WHERE lane = :lane AND replaces = :replaces AND state = 'pending' AND id <> :id AND NOT doubtful
 
 -- name: action_cancel
-UPDATE outbox SET state = 'refused', detail = :reason, at = :at WHERE id = :id AND state = 'pending' RETURNING body
+UPDATE outbox SET state = 'refused', detail = :reason, at = :at
+WHERE id = :id AND state = 'pending' AND NOT doubtful RETURNING body
+
+-- name: action_doubt
+-- Questions stay as they are: asking again changes nothing.
+UPDATE outbox SET state = 'pending', token = '', not_before = 0, tries = 0, uncertain = 1, doubtful = 1
+WHERE state IN ('pending', 'claimed')
+    AND kind NOT IN ('airflow.look', 'airflow.sweep', 'airflow.survey', 'airflow.log', 'report')
 
 -- name: claimable
 -- The head of each lane that has no live claim; of a lane whose head is a look, every look. head_kind is the kind of
@@ -136,7 +143,7 @@ ORDER BY offered.head, outbox.seq
 UPDATE outbox SET state = 'claimed', token = ?, until = ?, uncertain = ? WHERE seq = ?
 
 -- name: claim_until
-SELECT until FROM outbox WHERE id = :id AND state = 'claimed' AND token = :token
+SELECT until, doubtful FROM outbox WHERE id = :id AND state = 'claimed' AND token = :token
 
 -- name: claim_finish
 UPDATE outbox SET state = :state, detail = :detail, at = :at, token = ''

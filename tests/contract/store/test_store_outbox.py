@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 from store_cases import (
     NOW,
     Backend,
@@ -20,8 +21,13 @@ from store_cases import (
     with_actions,
 )
 
+from remediator.model.inputs import Pressed
 from remediator.model.time import MINUTE, SECOND
+from remediator.store.audit import AuditEntry
 from remediator.store.port import Go
+
+RESTORED = Pressed("ada", "restored", "the disk was lost")
+COMMAND = AuditEntry(event="command", actor="ada", what="restored")
 
 
 async def test_a_claim_carries_the_action_and_its_end(backend: Backend) -> None:
@@ -256,3 +262,38 @@ async def test_dispatchers_side_by_side_have_one_batch_of_looks_in_flight(backen
         assert sum(bool(claims) for claims in given) == 1, f"round {round_number}: two batches of one lane in flight"
         for claim in [claim for claims in given for claim in claims]:
             assert await stores[0].finish(claim, None, "delivered", "", NOW)
+
+
+async def test_what_a_restored_store_still_held_is_to_be_proved_and_never_done(backend: Backend) -> None:
+    store = await backend.store()
+    held = (retry("waits", not_before=NOW + 9), message("said", "m"), look("l"))
+    lease = await with_actions(store, *held, retry("done"))
+    done = (await claimed(store))["done"]
+    await store.finish(done, None, "delivered", "", NOW)
+    again = await backend.store()
+    assert await again.restored(RESTORED, NOW, COMMAND) == 2
+    entry = (await whole_journal(again))[-1]
+    assert entry.input == msgspec.structs.replace(RESTORED, actions=2)
+    assert (await again.counts()).frozen
+    (row,) = (await again.audit(0, 10)).rows
+    assert b'"restored"' in row.body
+    claims = await claimed(again, NOW)
+    assert {name: await again.confirm(claim, NOW, 100) for name, claim in claims.items()} == {
+        "waits": Go.PROVE, "said": Go.PROVE,
+    }  # fmt: skip
+    assert all(claim.uncertain for claim in claims.values())
+    assert await store.postpone(claims["waits"], NOW, uncertain=True, detail="no answer")
+    await store.append([], NOW, frozen=False)
+    later = NOW + MINUTE // 2
+    assert await again.confirm((await claimed(again, later))["waits"], later, 100) is Go.PROVE
+    await step(again, lease, 2, actions=[retry("new", "other")])
+    assert await again.confirm((await claimed(again, later))["new"], later, 100) is Go.YES
+
+
+async def test_what_is_to_be_proved_is_neither_cancelled_nor_superseded(backend: Backend) -> None:
+    store = await backend.store()
+    lease = await with_actions(store, message("edit-1", "m", "r"), retry("a"))
+    await store.restored(RESTORED, NOW, COMMAND)
+    await step(store, lease, 2, actions=[message("edit-2", "m", "r")], cancels=[("a", "over")])
+    states = {row.action.id: row.state for row in await store.actions("", 10)}
+    assert states == {"edit-1": "pending", "edit-2": "pending", "a": "pending"}

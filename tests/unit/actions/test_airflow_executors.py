@@ -395,6 +395,17 @@ class TestLook:
         assert [len(answer.truth.tasks) for answer in answers if answer.truth] == [2, 3, 2]
         assert (airflow.state.calls["list_batch"], airflow.state.calls["get_run"]) == (1, 2)
 
+    async def test_a_paused_dag_is_told_and_one_that_may_not_be_read_is_not(self, airflow: StandIn) -> None:
+        failed_run(airflow.state, "one")
+        failed_run(airflow.state, "two")
+        airflow.state.paused.add("crm_sync")
+        answers = await airflow.look(("crm_sync", "one"), ("crm_sync", "two"))
+        assert [answer.truth.paused for answer in answers if answer.truth] == [True, True]
+        assert airflow.state.calls["dag"] == 1
+        airflow.fails_with(Kind.STATUS, "dag", status=403, detail="Forbidden")
+        (answer,) = await airflow.look(("crm_sync", "one"))
+        assert [one.truth.paused for one in [answer] if one.truth] == [False]
+
     async def test_an_unknown_dagrun_has_no_state_and_spoils_nothing(self, airflow: StandIn) -> None:
         failed_run(airflow.state)
         unknown, known = await airflow.look(("crm_sync", "nope"), ("crm_sync", RUN))

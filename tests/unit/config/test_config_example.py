@@ -12,13 +12,13 @@ import msgspec
 
 from remediator.config import settings
 from remediator.config.load import load_config
-from remediator.model.policy import Allow, Budget, Destination, Maintenance, Mode, Policy, Route
+from remediator.model.policy import Allow, Budget, Destination, Maintenance, Mode, Policy, ReportTimes, Route
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "config.example.toml"
 
 DERIVED = {
-    "Policy": {"deployments", "routes", "feed_lateness", "allow", "maintenance", "endpoints"},
+    "Policy": {"deployments", "routes", "feed_lateness", "allow", "maintenance", "endpoints", "report"},
     "Route": {"name"},
     "EventMapping": {"type_path"},
 }
@@ -40,6 +40,7 @@ SECTIONS: list[tuple[str, type[msgspec.Struct]]] = [
     ("receiver", settings.SlackReceiver),
     ("receiver", settings.PagerDutyReceiver),
     ("routes.default", Route),
+    ("report", ReportTimes),
     ("policy", Policy),
     ("rules", settings.RulesSettings),
     ("http", settings.HttpSettings),
@@ -114,7 +115,7 @@ def test_shown_defaults_are_the_defaults(tmp_path: Path) -> None:
     no_default = "topic_pattern|max_page_count|audit_retention|log_hosts"
     kept = re.compile(rf"^# ((?!{no_default})[a-z_]+ = (?!\{{ (?:env|file))[^#\n]*)", re.MULTILINE)
     lists = "receiver|infrastructure|allow|maintenance|endpoint|cluster|feed"
-    secrets = re.compile(rf"^# \[(deployment\.api|feed\.mapping|\[({lists})\])\]\n(?:# .*\n)+", re.MULTILINE)
+    secrets = re.compile(rf"^# \[(report|deployment\.api|feed\.mapping|\[({lists})\])\]\n(?:# .*\n)+", re.MULTILINE)
     opened = kept.sub(lambda match: match[1], secrets.sub("", text))
     copy = tmp_path / "defaults.toml"
     copy.write_text(re.sub(r"^# (\[feed\.[a-z]+\])", r"\1", opened, flags=re.MULTILINE))

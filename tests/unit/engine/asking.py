@@ -8,7 +8,7 @@ import msgspec
 
 from remediator.engine.explain import explain, keys_of, live_of
 from remediator.engine.explain_views import Check, Explained, RuleView
-from remediator.engine.state import encode_state
+from remediator.engine.saved import encode_state
 from remediator.model.event import ErrorInfo, Event
 from remediator.model.ids import CONDITIONS_KEY, LEDGER_KEY, WORLD_KEY
 from remediator.model.policy import Budget, DeploymentPolicy, Destination, Mode, Policy, Route

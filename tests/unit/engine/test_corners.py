@@ -241,7 +241,7 @@ def test_a_late_mark_after_a_smaller_lateness_wakes_what_it_needs() -> None:
 
 
 def _encoded(bench: Bench) -> bytes:
-    from remediator.engine.state import encode_state
+    from remediator.engine.saved import encode_state
 
     state = bench.core.states[KEY]
     assert state is not None

@@ -32,6 +32,10 @@ NAMES = [
     "controller_lag_seconds",
     "feed_watermark_age_seconds",
     "feed_blind",
+    "event_loss_ratio",
+    "event_delay_seconds_bucket",
+    "failures_last_hour",
+    "failures_unannounced_last_hour",
     "feed_healthy",
     "outbox",
     "lease_held",
@@ -62,6 +66,8 @@ def filled() -> Metrics:
     metrics.watermark_age("main", 12 * SECOND)
     metrics.blind("main", False)
     metrics.healthy("main", True)
+    metrics.losses({("main", "prod"): (20, 5), ("main", "quiet"): (0, 0)})
+    metrics.delay("main", 2 * SECOND)
     metrics.lease(True)
     metrics.store_failed("matcher")
     metrics.sizes(COUNTS)
@@ -84,12 +90,22 @@ def test_values() -> None:
     assert value(metrics, "outbox", kind="airflow.retry", state="pending") == 2
     assert value(metrics, "build_info", version="1.2.3") == 1
     assert value(metrics, "frozen") == 1
+    assert value(metrics, "event_loss_ratio", feed="main", deployment="prod") == 0.25
+    assert value(metrics, "failures_unannounced_last_hour", feed="main", deployment="prod") == 5
+    assert value(metrics, "event_loss_ratio", feed="main", deployment="quiet") == 0
+    assert value(metrics, "event_delay_seconds_sum", feed="main") == 2
 
 
 def test_a_state_that_is_gone_is_gone_from_the_outbox() -> None:
     metrics = filled()
     metrics.outbox({"slack.message": {"pending": 1}})
     assert value(metrics, "outbox", kind="airflow.retry", state="pending") is None
+
+
+def test_a_deployment_that_is_gone_is_gone_from_the_losses() -> None:
+    metrics = filled()
+    metrics.losses({("main", "quiet"): (1, 0)})
+    assert value(metrics, "event_loss_ratio", feed="main", deployment="prod") is None
 
 
 def test_two_daemons_share_nothing() -> None:

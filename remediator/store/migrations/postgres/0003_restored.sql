@@ -1,0 +1,2 @@
+-- Set when the store is restored from a backup that held the action unfinished: it is proved, and never done.
+ALTER TABLE outbox ADD COLUMN doubtful BOOLEAN NOT NULL DEFAULT false;

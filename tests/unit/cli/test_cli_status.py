@@ -1,0 +1,34 @@
+"""`remediator status` as a person reads it: what is lost, what is late, and what a restored store found."""
+
+from __future__ import annotations
+
+from remediator.cli.status import deployment_text, feed_text, status_lines
+from remediator.engine.ledger_state import LedgerState
+from remediator.model.time import HOUR, SECOND
+from remediator.runtime.surface import delay_view
+from remediator.runtime.surface_accounts import losses
+
+NOW = 10 * HOUR
+
+
+def test_the_loss_rate_is_of_the_last_hour() -> None:
+    old, new = NOW - HOUR, NOW - 1
+    ledger = LedgerState(failures={"prod": [old, new, new, new, new]}, unannounced={"prod": [old, new]})
+    found = losses(ledger, "prod", NOW)
+    assert found == {"failures_last_hour": 4, "unannounced_last_hour": 1, "loss_rate": 0.25}
+    assert losses(ledger, "quiet", NOW)["loss_rate"] is None
+    text = deployment_text({"ceiling": "act", "feed": "main", "has_api": True, **found})
+    assert text == "act, feed main; 1 of 4 failures of the last hour were announced by no event (25 %)"
+
+
+def test_the_delay_is_the_middle_and_what_nearly_all_took() -> None:
+    assert delay_view([]) == {"delay_s": None, "delay_p95_s": None}
+    view = delay_view([SECOND * seconds for seconds in range(100, 0, -1)])
+    assert view == {"delay_s": 51.0, "delay_p95_s": 96.0}
+    assert feed_text({"healthy": True, **view}) == "healthy; events known after 51.0 s, 95 % within 96.0 s"
+
+
+def test_a_restored_store_says_what_it_found() -> None:
+    restored = {"looking": False, "found": "of 2 open cases 1 were healed"}
+    lines = list(status_lines({"frozen": True, "restored": restored}))
+    assert lines[:2] == ["FROZEN: no change is made", "restored         found: of 2 open cases 1 were healed"]
