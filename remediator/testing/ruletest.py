@@ -16,7 +16,8 @@ from remediator.rules.index import RuleSet
 from remediator.rules.testfile import Case, cases_of, run_case
 from remediator.rules.testfile_timeline import TimelineTest, timelines_of
 from remediator.rules.testfile_wanted import Names
-from remediator.rules.toml import Document, decode_document
+from remediator.rules.toml import Document, decode_document, show
+from remediator.rules.types import is_misspelt, near_type
 from remediator.testing.ruletest_compare import Difference, compare, story_lines
 from remediator.testing.ruletest_story import Story, Told
 from remediator.testing.timeline import TimelineError
@@ -87,8 +88,19 @@ def read_tests(document: Document, rule_set: RuleSet) -> list[Test]:
     tests: list[Test] = [*cases_of(root, rule_set.rules)]
     tests += timelines_of(root, Names(rule_set.rules, tuple(rule_set.policy.routes)))
     root.close()
+    document.faults += [fault for test in tests for fault in _misspelt(test, rule_set)]
     document.check()
     return tests
+
+
+def _misspelt(test: Test, rule_set: RuleSet) -> Iterator[Fault]:
+    """Types that nobody sends and no rule names: a test of one would pass whatever the rules are."""
+    events = [test.event] if isinstance(test, Case) else [said.event for step in test.steps for said in step.said]
+    for name in dict.fromkeys(event.type for event in events):
+        if is_misspelt(name) and not rule_set.wants(name):
+            place = f'{"case" if isinstance(test, Case) else "timeline"} "{test.name}" event type'
+            allowed = "a type that is known, or that a rule names"
+            yield Fault(test.file, test.line, place, show(name), allowed, near_type(name))
 
 
 def run_tests(rule_set: RuleSet, tests: Iterable[Test]) -> Iterator[TestResult]:

@@ -74,6 +74,44 @@ def test_all_faults_of_a_file_are_told_at_once(rule_set: RuleSet) -> None:
     check_golden(GOLDEN / "bad.txt", "\n".join(map(shortened, caught.value.faults)))
 
 
+MISSPELT_CASE = """
+[[case]]
+name   = "nothing comes of it"
+event  = { type = "task.faild_finally", dag_id = "sales" }
+expect = "unclassified"
+"""
+MISSPELT_STEP = """
+[[timeline]]
+name = "quiet"
+[[timeline.step]]
+at     = "0s"
+event  = { type = "chek.failed", subject = "x" }
+expect = "silence"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "meant"),
+    [
+        (MISSPELT_CASE, 'case "nothing comes of it" event type', "task.failed_finally"),
+        (MISSPELT_STEP, 'timeline "quiet" event type', "check.failed"),
+    ],
+)
+def test_a_type_that_nobody_sends_is_a_fault(rule_set: RuleSet, text: str, place: str, meant: str) -> None:
+    with pytest.raises(Faults) as caught:
+        ran_text(text, rule_set)
+    (fault,) = caught.value.faults
+    assert (fault.place, fault.hint) == (place, meant)
+
+
+def test_a_type_of_the_users_own_is_none_nor_one_that_a_rule_names(rule_set: RuleSet) -> None:
+    assert ran_text(MISSPELT_STEP.replace("chek.failed", "shipment.lost"), rule_set).passed
+    own = Rule("own", on=("check.stale",), mode=Mode.ACT, do=(Step("log"),))
+    named = RuleSet(RuleSetSpec((own,), Policy(routes={"default": Route("default")})))
+    case = MISSPELT_CASE.replace("task.faild_finally", "check.stale").replace('"unclassified"', '"own"')
+    assert ran_text(case, named).passed
+
+
 def test_faults_of_all_files_are_told_at_once(rule_set: RuleSet, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.test.toml").write_text("[[timeline]]\n")
