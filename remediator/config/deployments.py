@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from remediator.model.policy import DeploymentPolicy, Mode
 from remediator.model.time import DAY, MINUTE, SECOND
 from remediator.rules.toml import Table, show
 
+ANY = ("*",)
 API_VERSIONS = ("v2", "v1", "auto")
 
 
@@ -75,6 +77,27 @@ def _read_infrastructure(table: Table, names: Names, feeds: list[str], deploymen
         table.fault("serves", "an empty list", "globs over the names of deployments")
     check_fitting(table, "serves", infrastructure.serves, deployments, "deployment")
     return infrastructure
+
+
+def check_claims(root: Table, deployments: Sequence[Deployment]) -> None:
+    """What two of them claim belongs to nobody: its events would be observed only."""
+    for number, (table, one) in enumerate(zip(root.tables("deployment"), deployments, strict=True)):
+        table.name = f"deployment {show(one.name)}"
+        for other in (other for other in deployments[:number] if other.name != one.name):
+            if not _shared(one.topics or ANY, other.topics or ANY) or bool(one.namespaces) != bool(other.namespaces):
+                continue  # claims by namespace and claims by topic alone mean different producers
+            axis = "namespaces" if one.namespaces else "topics"
+            shared = _shared(getattr(one, axis), getattr(other, axis))
+            if shared:
+                allowed = "what one of them alone claims, by namespaces or topics: what both claim is only observed"
+                table.fault(axis, f"{show(shared)}, which {show(other.name)} claims too", allowed)
+
+
+def _shared(some: Sequence[str], others: Sequence[str]) -> str:
+    """One that is in both lists, or covered by a glob of the other; '' for none."""
+    pairs = ((one, other) for one in some for other in others)
+    return next((one if fnmatchcase(one, other) else other for one, other in pairs
+                 if one == other or fnmatchcase(one, other) or fnmatchcase(other, one)), "")  # fmt: skip
 
 
 def _check_share(table: Table, feed: str, feeds: list[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from remediator.config.allow import read_allows
-from remediator.config.deployments import read_deployments, read_infrastructure
+from remediator.config.deployments import check_claims, read_deployments, read_infrastructure
 from remediator.config.feeds import read_feeds
 from remediator.config.maintenance import read_maintenance
 from remediator.config.names import Names
@@ -73,6 +73,7 @@ def _read(root: Table, secrets: SecretReader, base: Path) -> Config:
     names = Names()
     deployments = read_deployments(root, names, secrets, feeds, base)
     infrastructure = read_infrastructure(root, names, feeds, deployments)
+    check_claims(root, deployments)
     known = [deployment.name for deployment in deployments]
     allows, maintenance = read_allows(root, known), read_maintenance(root, known)
     endpoints, clusters = read_endpoints(root, secrets), read_clusters(root, secrets, known, base)

@@ -226,6 +226,42 @@ actions = "airflow.retry"
 )
 
 
+def two(first: str, second: str) -> str:
+    """Two deployments with these claims."""
+    return FEED + "".join(
+        f'[[deployment]]\nname = "{name}"\nfeed = "main"\n{claims}\n' for name, claims in (("a", first), ("b", second))
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shared"),
+    [
+        ('namespaces = ["prod"]', 'namespaces = ["test", "prod"]', 'namespaces: found "prod"'),
+        ('namespaces = ["*"]', 'namespaces = ["prod"]', 'namespaces: found "prod"'),
+        ('namespaces = ["prod-1"]', 'namespaces = ["prod-*"]', 'namespaces: found "prod-1"'),
+        ('namespaces = ["*"]\ntopics = ["t1"]', 'namespaces = ["*"]\ntopics = ["t*"]', 'namespaces: found "*"'),
+        ('topics = ["t"]', 'topics = ["t"]', 'topics: found "t"'),
+    ],
+)
+def test_what_two_deployments_claim_is_a_fault(tmp_path: Path, first: str, second: str, shared: str) -> None:
+    with pytest.raises(Faults) as caught:
+        load(tmp_path, two(first, second))
+    assert f'deployment "b" {shared}, which "a" claims too' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('namespaces = ["prod"]', 'namespaces = ["test"]'),
+        ('namespaces = ["prod-a*"]', 'namespaces = ["prod-b*"]'),
+        ('namespaces = ["*"]\ntopics = ["a"]', 'namespaces = ["*"]\ntopics = ["b"]'),
+        ('namespaces = ["prod"]', 'topics = ["job-states"]'),
+    ],
+)
+def test_claims_that_differ_are_fine(tmp_path: Path, first: str, second: str) -> None:
+    assert len(load(tmp_path, two(first, second)).deployments) == 2
+
+
 def test_infrastructure_claims_events_and_is_never_touched(tmp_path: Path) -> None:
     config = load(tmp_path, FLEET)
     assert [(one.name, one.namespaces, one.topics) for one in config.bindings()] == [
