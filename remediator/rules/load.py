@@ -109,6 +109,8 @@ def _files(paths: Iterable[Path], faults: list[Fault], suffix: str = SUFFIX) -> 
     """Each file once, with a label that is the same wherever the folder lies: it is part of the rule set's hash."""
     seen: set[Path] = set()
     folders: dict[str, Path] = {}
+    paths = list(paths)
+    given = [path.resolve() for path in paths]
     for path in paths:
         whole = path.resolve()
         files = _walk(path, suffix, faults)
@@ -119,7 +121,16 @@ def _files(paths: Iterable[Path], faults: list[Fault], suffix: str = SUFFIX) -> 
         for file in files:
             if file.resolve() not in seen:
                 seen.add(file.resolve())
-                yield file, "/".join((whole.name, *file.relative_to(path).parts))
+                yield file, _label(file, path, given)
+
+
+def _label(file: Path, path: Path, given: Sequence[Path]) -> str:
+    """Where the rules lie, which [[allow]] goes by: a link lends its folder's rights to no file from elsewhere."""
+    whole, real = path.resolve(), file.resolve()
+    if real == whole or real.is_relative_to(whole):
+        return "/".join((whole.name, *file.relative_to(path).parts))
+    home = next((one for one in given if real.is_relative_to(one)), None)
+    return real.as_posix() if home is None else "/".join((home.name, *real.relative_to(home).parts))
 
 
 def _walk(path: Path, suffix: str, faults: list[Fault]) -> list[Path]:

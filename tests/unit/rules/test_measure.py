@@ -9,7 +9,7 @@ import pytest
 
 from remediator.rules.expand import MAX_FILLED_OF_FILE
 from remediator.rules.faults import Fault, Faults
-from remediator.rules.load import load_rules
+from remediator.rules.load import load_rules, rule_paths
 from remediator.rules.selection import MAX_CLAUSES, MAX_CLAUSES_OF_FILE, MAX_SETS
 
 RULE = '[[rule]]\nid = "r"\non = "x"\ndo = [{ action = "log" }]\n'
@@ -120,6 +120,19 @@ def test_a_link_to_nothing_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / ".#r.toml").symlink_to("an.editor")
     (fault,) = faults_of(RULE, tmp_path)
     assert (Path(fault.file), fault.found) == (tmp_path / "sub" / "lost.toml", "a link to nothing")
+
+
+def test_a_link_lends_its_folders_rights_to_no_file_from_elsewhere(tmp_path: Path) -> None:
+    packs, mine, mounted = tmp_path / "packs", tmp_path / "mine", tmp_path / "mounted"
+    for folder in (packs, mine, mounted / "..data"):
+        folder.mkdir(parents=True)
+    (mine / "evil.toml").write_text(RULE)
+    (packs / "link.toml").symlink_to(mine / "evil.toml")
+    (mounted / "..data" / "r.toml").write_text(RULE)
+    (mounted / "r.toml").symlink_to(Path("..data") / "r.toml")
+    assert list(rule_paths([packs])) == [(mine / "evil.toml").resolve().as_posix()]
+    assert list(rule_paths([packs, mine])) == ["mine/evil.toml"]
+    assert list(rule_paths([mounted])) == ["mounted/r.toml"]  # as a volume of a cluster is laid out
 
 
 def test_a_folder_that_cannot_be_read_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
