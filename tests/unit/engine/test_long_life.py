@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from remediator.engine import firing, forgetting, incident, world
+from remediator.engine import breakers, firing, forgetting, incident, world
 from remediator.engine.saved import encode_state
 from remediator.engine.state import DagState, DetectorState, State
 from remediator.model.event import ConditionInfo, Event
@@ -78,6 +78,15 @@ def sizes(line: Timeline) -> dict[str, int]:
     }
 
 
+CAPPED = (
+    (firing, "MAX_SUBJECTS"),
+    (incident, "MAX_EPISODES"),
+    (world, "MAX_EPISODES"),
+    (breakers, "MAX_RESULTS"),
+    (breakers, "MAX_COUNTED"),
+)
+
+
 @dataclass
 class Life:
     """The story, and how much was remembered after each of its rounds."""
@@ -89,7 +98,7 @@ class Life:
 @pytest.fixture(scope="module")
 def life() -> Iterator[Life]:
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((firing, "MAX_SUBJECTS"), (incident, "MAX_EPISODES"), (world, "MAX_EPISODES")):
+        for module, name in CAPPED:
             patch.setattr(module, name, CAP)
         lived = Life(Timeline(RuleSetSpec(RULES, POLICY), sparse=True), [])
         for number in range(ROUNDS):
