@@ -13,7 +13,7 @@ from remediator.model.ids import LEDGER_KEY, WORLD_KEY, stable_id
 from remediator.model.incident import Proposal
 from remediator.model.inputs import Pressed
 from remediator.model.reasons import Reason
-from remediator.model.time import HOUR, MINUTE, Duration, Instant, format_duration
+from remediator.model.time import MINUTE, Duration, Instant, format_duration
 
 CLOCK = "breaker"
 """Wakes all who wait for a breaker."""
@@ -199,10 +199,16 @@ def _raise_alert(context: Context, case: Case, breaker: Breaker, route: str, *, 
     ask = f"go on with rule {case.rule!r} for all failures of this kind, which is known not to have helped lately"
     proposals: tuple[Proposal, ...] = ()
     if breaker.proposal:
-        until = context.now + max(context.policy.self_alert_every, HOUR)
+        until = context.now + context.policy.incident_expiry
         proposals = (Proposal(breaker.proposal, WORLD_KEY, "breaker.close", ask, until),)
     alert = Alert(ALERT, name_of(case), text, route=route, paged=paged, proposals=proposals)
     context.effects.alerts.append(alert)
+
+
+def alerts(context: Context) -> set[str]:
+    """The incidents of breakers that are open: a question stays while it can be answered."""
+    open_ones = (name for name, one in context.ledger.breakers.items() if one.opened_at is not None)
+    return {stable_id("self", ALERT, name) for name in open_ones}
 
 
 def answer(context: Context, pressed: Pressed) -> bool:

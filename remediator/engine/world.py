@@ -241,7 +241,9 @@ def settle(context: Context, world: WorldState) -> None:
             text = f"feed {name!r} has not been read for {format_duration(context.policy.blind_after)}"
             on_alert(context, world, Alert("feed_blind", name, text, Reason.FEED_BLIND))
     for identity, due in list(world.alert_due.items()):
-        if due <= context.now:
+        if due <= context.now and identity in breakers.alerts(context):
+            world.alert_due[identity] = context.now + context.policy.self_alert_every
+        elif due <= context.now:
             _close_alert(context, world, identity, Reason.INCIDENT_EXPIRED, "told long enough ago to be told again")
 
 

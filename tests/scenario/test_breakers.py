@@ -122,6 +122,14 @@ def test_nobody_waits_for_ever() -> None:
     assert pages(line) == 7
 
 
+def test_the_question_stays_as_long_as_the_breaker_is_open() -> None:
+    line = opened(
+        limits(breaker_sample=3, breaker_rest=3 * HOUR, breaker_rest_max=3 * HOUR, self_alert_every=30 * MINUTE)
+    )
+    say(line.at("50m"), "approve").at("52m")
+    assert retries(line) == 8
+
+
 def test_a_failure_that_ends_by_itself_while_it_waits_is_not_retried() -> None:
     line = opened()
     line.look_says("load", "success", 2, dagrun="success", dag_id="d0").task_success("load", 2, dag_id="d0")
