@@ -141,6 +141,7 @@ class DaemonProcess:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", self.module, "run", "--config", str(self.config),
                 stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out, env=self._env, cwd=self.config.parent,
+                start_new_session=True,
             )  # fmt: skip
 
     async def started(self, seconds: float = 30.0) -> None:
@@ -160,9 +161,9 @@ class DaemonProcess:
         return await self.wait(seconds)
 
     async def kill(self) -> None:
-        """SIGKILL, if it still runs."""
+        """SIGKILL, if it still runs, and with it what it has begun."""
         if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.wait()
 
     def signal(self, number: signal.Signals) -> None:
