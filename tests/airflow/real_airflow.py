@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 
 DAGS = Path(__file__).parent / "dags"
-DAG_COUNT = 10
+DAG_COUNT = 22
 """How many DAGs the files there define."""
 NAMESPACE = "airflow-suite"
 TOPIC = "openlineage.events"
