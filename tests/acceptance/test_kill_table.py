@@ -10,11 +10,15 @@ import pytest
 from remediator.actions.http.settings import EndpointAccount
 from remediator.config.load import load_config
 from remediator.demo.broker import EmbeddedBroker
+from remediator.demo.fleet.plan import DagSpec, TaskSpec
 from remediator.model.action import CHANGE_STEPS
 from remediator.model.secret import Secret
 from remediator.runtime.wiring import make_outside
-from tests.acceptance.kill_run import Came, dags, run
-from tests.acceptance.kill_table import ROWS, SEEN
+from remediator.store.factory import open_store
+from remediator.store.port import ActionRow
+from tests.acceptance.harness import DaemonProcess, clock, eventually
+from tests.acceptance.kill_run import CRASH, FAILS, RULE, SECRETS, Came, around, dags, run
+from tests.acceptance.kill_table import ROWS, SEEN, pool
 from tests.acceptance.tomlfile import write_config
 
 pytestmark = [pytest.mark.subprocesses, pytest.mark.broker]
@@ -58,6 +62,39 @@ async def test_killed_at_every_step(tmp_path: Path, embedded_broker: EmbeddedBro
     check_everybody_was_killed_once(came, rows)
     check_the_targets_counts(came, rows)
     check_what_the_daemon_says(came)
+
+
+async def test_what_nobody_can_know_is_said_to_be_unknown_and_told(
+    tmp_path: Path, embedded_broker: EmbeddedBroker
+) -> None:
+    """A person gives the pool another size after the kill: whether ours came first, or at all, no look can tell."""
+    async with around(tmp_path, embedded_broker.bootstrap) as (made, own):
+        place, dag = made.site, "pool-0"
+        pool(made, dag)
+        place.state.add_dag(DagSpec(dag, (TaskSpec("load"),)))
+        step = f'{ROWS["pool"].step}\n[[rule.otherwise]]\naction = "page"\nto = "pager"'
+        own["rules"] = {"paths": [place.rules(RULE.format(row="pool", step=step))], "reload": False}
+        env = {**SECRETS, "REMEDIATOR_CRASH_AT": "airflow.pool 2:answered", "REMEDIATOR_CRASH_DIR": str(tmp_path)}
+        place.world.run_dag(dag, FAILS, clock())
+        async with DaemonProcess(place.config(**own), env, CRASH) as daemon:
+            await eventually((tmp_path / "kills").exists, "it is killed after its call")
+            assert place.state.pools[dag].slots == 8
+            place.state.pools[dag].slots = 6
+            await eventually(lambda: place.pages_about(dag), "a person is woken")
+            assert await daemon.stop() == 0
+        (change,) = [row for row in await changes(own["store"]["url"]) if row.action.kind == "airflow.pool"]
+    assert (change.state, change.detail) == ("unknown", "an earlier call may have given it 8 slots, and it has 6")
+    assert (place.state.pools[dag].slots, place.pages) == (6, 1)
+    assert ROWS["pool"].counted(made, dag) == {"to 8": 1}
+
+
+async def changes(url: str) -> list[ActionRow]:
+    store = open_store(url)
+    await store.open()
+    try:
+        return await store.actions("", 100)
+    finally:
+        await store.close()
 
 
 def check_everybody_was_killed_once(came: Came, rows: tuple[str, ...]) -> None:
