@@ -16,14 +16,16 @@ AIRFLOW_VENV := $(or $(REMEDIATOR_AIRFLOW_VENV),$(CACHE)/airflow-venv)
 AIRFLOW_PACKAGES := apache-airflow apache-airflow-providers-openlineage apache-airflow-providers-standard \
   apache-airflow-providers-common-sql apache-airflow-providers-sqlite apache-airflow-providers-common-io confluent-kafka \
   psycopg2-binary asyncpg
+AIRFLOW2_VENV := $(or $(REMEDIATOR_AIRFLOW2_VENV),$(CACHE)/airflow2-venv)
+AIRFLOW2_PACKAGES := apache-airflow psycopg2-binary
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-full test-services test-airflow airflow-venv lint types format package sim bench soak docs \
+.PHONY: help venv demo test test-full test-services test-airflow test-airflow2 airflow-venv airflow2-venv lint types format package sim bench soak docs \
   constraints clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 venv: $(VENV)/.dev  ## the environment for development, with everything that tests need
 
@@ -31,17 +33,22 @@ demo: $(VENV)/.demo  ## a fleet that fails, healed before your eyes (ARGS="--hel
 	$(BIN)/remediator demo $(ARGS)
 
 test: $(VENV)/.dev | $(RESULTS)  ## the fast suites: under four minutes, no Java, no Airflow
-	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not kafka and not airflow and not slow" --junit-xml=$(RESULTS)/fast.xml $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not kafka and not airflow and not airflow2 and not slow" --junit-xml=$(RESULTS)/fast.xml $(ARGS)
 
-test-full: test-services test-airflow  ## the heavy suites: Apache Kafka (Java, Maven), PostgreSQL, a real Airflow
+test-full: test-services test-airflow test-airflow2  ## the heavy suites: Apache Kafka (Java, Maven), PostgreSQL, real Airflows
 
 test-services: $(VENV)/.dev | $(RESULTS)  ## Apache Kafka and PostgreSQL
-	$(PYTEST) -m "(kafka or postgres or slow) and not airflow" --junit-xml=$(RESULTS)/services.xml $(ARGS)
+	$(PYTEST) -m "(kafka or postgres or slow) and not airflow and not airflow2" --junit-xml=$(RESULTS)/services.xml $(ARGS)
 
-test-airflow: $(VENV)/.dev airflow-venv | $(RESULTS)  ## a real Airflow
+test-airflow: $(VENV)/.dev airflow-venv | $(RESULTS)  ## a real Airflow 3
 	$(PYTEST) -m airflow --junit-xml=$(RESULTS)/airflow.xml $(ARGS) tests/airflow
 
-airflow-venv: $(AIRFLOW_VENV)/.complete  ## the environment of the real Airflow, outside of the project
+test-airflow2: $(VENV)/.dev airflow2-venv | $(RESULTS)  ## a real Airflow 2
+	$(PYTEST) -m airflow2 --junit-xml=$(RESULTS)/airflow2.xml $(ARGS) tests/airflow2
+
+airflow-venv: $(AIRFLOW_VENV)/.complete  ## the environment of the real Airflow 3, outside of the project
+
+airflow2-venv: $(AIRFLOW2_VENV)/.complete  ## that of the real Airflow 2
 
 lint: $(VENV)/.dev  ## ruff: rules and formatting
 	$(BIN)/ruff check .
@@ -109,6 +116,13 @@ $(AIRFLOW_VENV)/.complete: constraints-airflow.txt
 	@mkdir -p $(AIRFLOW_VENV)
 	$(call make-venv,$(AIRFLOW_VENV))
 	@$(AIRFLOW_VENV)/bin/python -m pip --disable-pip-version-check install -q -c constraints-airflow.txt $(AIRFLOW_PACKAGES)
+	@touch $@
+
+$(AIRFLOW2_VENV)/.complete: constraints-airflow2.txt
+	@echo "installing Airflow 2 into $(AIRFLOW2_VENV) …"
+	@mkdir -p $(AIRFLOW2_VENV)
+	$(call make-venv,$(AIRFLOW2_VENV))
+	@$(AIRFLOW2_VENV)/bin/python -m pip --disable-pip-version-check install -q -c constraints-airflow2.txt $(AIRFLOW2_PACKAGES)
 	@touch $@
 
 build/package/.complete: pyproject.toml constraints.txt $(shell find remediator rules -name '*.py' -o -name '*.sql' -o -name '*.toml')

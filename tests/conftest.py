@@ -1,6 +1,6 @@
 """Shared by every suite: an environment that steers nothing of ours, and a count of what was skipped, by component.
 
-REMEDIATOR_REQUIRE="postgres,broker,kafka,airflow" makes a run fail in which a test of these components was skipped.
+REMEDIATOR_REQUIRE="postgres,broker,kafka,airflow,airflow2" makes a run fail in which a test of these was skipped.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections import Counter
 
 import pytest
 
-COMPONENTS = ("postgres", "broker", "kafka", "airflow")
+COMPONENTS = ("postgres", "broker", "kafka", "airflow", "airflow2")
 REQUIRE = "REMEDIATOR_REQUIRE"
-KEPT = {"REMEDIATOR_AIRFLOW_VENV", "REMEDIATOR_KILLS", "REMEDIATOR_RECORDS"}
+KEPT = {"REMEDIATOR_AIRFLOW_VENV", "REMEDIATOR_AIRFLOW2_VENV", "REMEDIATOR_KILLS", "REMEDIATOR_RECORDS"}
 STEERING_PREFIXES = ("REMEDIATOR_", "AIRFLOW__", "OPENLINEAGE_", "SLACK_", "PAGERDUTY_", "PG")
 STEERING = {
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",  # httpx and aiohttp would leave loopback

@@ -47,6 +47,7 @@ ceiling = "act"
 
 [deployment.api]
 url = "{airflow}"
+api_version = "{api_version}"
 username = "{username}"
 password = {{ env = "SUITE_AIRFLOW_PASSWORD" }}
 
@@ -84,16 +85,26 @@ port = {port}
 class Daemon:
     """One remediator with a store of its own. It can be started again after it was killed.
 
-    only: the DAG whose failures its rules know; '' for all.
+    only: the DAG whose failures its rules know; '' for all. rules: the text of rules instead of the pack's.
     """
 
-    def __init__(self, folder: Path, bootstrap: str, airflow: str, receiver: str, *, only: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        bootstrap: str,
+        airflow: str,
+        receiver: str,
+        *,
+        only: str = "",
+        rules: str = "",
+        api_version: str = "v2",
+    ) -> None:
         self.folder = folder
         self._port = free_port()
         self._config = folder / "remediator.toml"
         self._process: asyncio.subprocess.Process | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        write_rules(folder / "rules", only)
+        write_rules(folder / "rules", only, rules)
         self._config.write_text(
             CONFIG.format(
                 folder=folder,
@@ -102,6 +113,7 @@ class Daemon:
                 group=f"suite-{self._port}",
                 namespace=NAMESPACE,
                 airflow=airflow,
+                api_version=api_version,
                 username=USERNAME,
                 receiver=receiver,
                 port=self._port,
@@ -185,9 +197,12 @@ class Daemon:
         return found
 
 
-def write_rules(folder: Path, only: str) -> None:
-    """The pack as it is shipped, but that its first retry does not wait for long."""
+def write_rules(folder: Path, only: str, own: str) -> None:
+    """The pack as it is shipped, but that its first retry does not wait for long; or these rules instead."""
     folder.mkdir()
+    if own:
+        (folder / "own.toml").write_text(own)
+        return
     for path in PACK.glob("*.toml"):
         if not path.name.endswith(".test.toml"):
             text, changed = re.subn(r'initial = "[^"]+"', 'initial = "3s"', path.read_text())

@@ -62,10 +62,12 @@ class Patient(httpx.AsyncBaseTransport):
             return repr(fault)
 
 
-def connected(url: str, token: str = "", *, seconds: float = PATIENCE_SECONDS) -> httpx.AsyncClient:
-    """An HTTP client that is patient for so long."""
+def connected(
+    url: str, token: str = "", *, auth: tuple[str, str] | None = None, seconds: float = PATIENCE_SECONDS
+) -> httpx.AsyncClient:
+    """An HTTP client that is patient for so long. auth: basic credentials instead of a token."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.AsyncClient(base_url=url, headers=headers, timeout=30, transport=Patient(seconds))
+    return httpx.AsyncClient(base_url=url, headers=headers, auth=auth, timeout=30, transport=Patient(seconds))
 
 
 async def admitted(url: str, username: str, password: str) -> httpx.AsyncClient:

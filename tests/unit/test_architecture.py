@@ -51,7 +51,7 @@ LONGER_FILES: dict[str, int] = {
 SLEEPERS: dict[str, str] = {
     "tests/acceptance/harness.py": "waits for the daemon, which is another process",
     "tests/airflow/eventually.py": "asks a real Airflow until it says so",
-    "tests/airflow/real_airflow.py": "waits for another process, which raises no event here",
+    "tests/airflow/processes.py": "waits for another process, which raises no event here",
     "tests/contract/airflow/airflow_cases.py": "asks a real Airflow until it says so",
     "tests/support/kafka.py": "waits for another process, which raises no event here",
     "tests/unit/actions/test_airflow_stand_in.py": "asks an HTTP server until it says so",

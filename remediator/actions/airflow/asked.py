@@ -40,16 +40,22 @@ def was_asked(lines: Lines, owner: str, wanted: dict[str, Any]) -> bool | None:
 
 
 def may_have_cleared(run: DagRunRow, lines: Lines, action: Action) -> bool:
-    """Was this dagrun queued again after a clear of this action was asked for, so that its note may have been lost?"""
-    queued_at = instant_of(run.queued_at) or 0
+    """Was this dagrun queued again after a clear of this action was asked for, so that its note may have been lost?
+
+    Since when a dagrun is queued API v1 does not tell: it counts as since just now.
+    """
+    queued_at = instant_of(run.queued_at)
     if lines is None:
-        return queued_at >= since(action)
+        return queued_at is None or queued_at >= since(action)
     asked = [instant_of(line.when) or 0 for line in lines if line.run_id == run.dag_run_id and _is_by(line, action)]
-    return any(queued_at >= moment for moment in asked)
+    return any(queued_at is None or queued_at >= moment for moment in asked)
 
 
 def _is_by(line: LogRow, action: Action) -> bool:
-    note = _asked(line).get("note")
+    asked = _asked(line)
+    if line.is_noteless:
+        return asked.get("dry_run") is False
+    note = asked.get("note")
     return isinstance(note, str) and is_ours(note, action.id)
 
 

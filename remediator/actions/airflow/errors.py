@@ -4,6 +4,7 @@ Fault
 ├── NotSent      nothing reached the scheduler: no connection, no name, no free slot
 ├── Lost         it may have reached the scheduler, no whole answer came back
 └── Answered     the scheduler, or something before it, said no
+    └── Unsayable    the deployment's API has no words for it; nothing was sent
 """
 
 from __future__ import annotations
@@ -36,6 +37,17 @@ class Answered(Fault):
         self.status = status
         self.text = text
         self.retry_after_s = retry_after_s
+
+
+class Unsayable(Answered):
+    """Refused by ourselves: API v1 cannot say this, or not without saying more. `str()` is why."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(422, text)
+
+    def __str__(self) -> str:
+        """There was no HTTP status."""
+        return self.text
 
 
 BUSY = frozenset({429, 502, 503, 504})

@@ -36,24 +36,28 @@ class Seen(msgspec.Struct, frozen=True):
     """What the scheduler says.
 
     runs: every dagrun by logical date from `since` to some intervals after `until`. dates: those that its schedule
-    has there, without what is in flight; none if it has no schedule. asked: clears that
-    somebody asked for since, if any can be ours.
+    has there, without what is in flight; none if it has no schedule, None if the API does not tell them (v1). asked:
+    clears that somebody asked for since, if any can be ours.
     """
 
     dag: DagRow | None
     runs: tuple[DagRunRow, ...] = ()
-    dates: tuple[Instant, ...] = ()
+    dates: tuple[Instant, ...] | None = ()
     asked: Lines = ()
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """clear: finished dagruns. create: what is missing. The rest is left: done by us, in flight, moved on by others."""
+    """clear: finished dagruns. create: what is missing. The rest is left: done by us, in flight, moved on by others.
+
+    is_blind: nobody can tell what is missing.
+    """
 
     clear: tuple[DagRunRow, ...] = ()
     create: tuple[Interval, ...] = ()
     done: int = 0
     in_flight: int = 0
     moved: int = 0
+    is_blind: bool = False
 
     @property
     def size(self) -> int:
@@ -79,6 +83,7 @@ def planned(seen: Seen, action: Action) -> Plan:
         done=fates.count("done"),
         in_flight=fates.count("in flight"),
         moved=fates.count("moved"),
+        is_blind=seen.dates is None,
     )
 
 
@@ -90,7 +95,7 @@ def settled(plan: Plan, action: Action) -> Outcome | None:
         return Unknown(f"{counted(plan.moved, 'dagrun')} ran again since, perhaps by an earlier call of ours")
     if plan.done:
         return Delivered(ref=action.id, detail=f"{counted(plan.done, 'dagrun')} done{left(plan)}")
-    if plan.in_flight:
+    if plan.in_flight or plan.is_blind:
         return Refused(f"nothing to do{left(plan)}")
     return Refused("no data interval begins in the range")
 
@@ -106,7 +111,8 @@ def forbidden(plan: Plan, affects: int, max_affected: int) -> Refused | None:
 def left(plan: Plan) -> str:
     """What is not touched, as the end of a sentence."""
     parts = [f"{plan.in_flight} in flight"] * bool(plan.in_flight) + [f"{plan.moved} moved on"] * bool(plan.moved)
-    return f", {' and '.join(parts)} left alone" if parts else ""
+    alone = f", {' and '.join(parts)} left alone" if parts else ""
+    return f"{alone}, missing dagruns are not created: API v1 tells no schedule" if plan.is_blind else alone
 
 
 def _fate(run: DagRunRow, action: Action, asked: Lines) -> str:
@@ -124,6 +130,8 @@ def _start(run: DagRunRow) -> Instant:
 
 def _scheduled(seen: Seen) -> Iterator[Interval]:
     """The schedule's intervals: each ends where the next one begins. Dagruns fill in what is in flight."""
+    if seen.dates is None:
+        return
     length = 0 if seen.dag is None else _length(seen.dag)
     known = {instant_of(run.logical_date) for run in seen.runs if run.run_type in ("scheduled", "backfill")}
     starts = sorted({*seen.dates, *(date for date in known if date is not None)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,6 +17,12 @@ FRAMES = 3
 _SOURCES = "::group::Log message source details"
 """Airflow's own account of where it read the log, at its beginning."""
 _FOLD, _FOLD_ENDS = "::group::", "::endgroup::"
+_MARKERS = " \t\r^~"
+"""A line of nothing else is blank, or points at a place in the line before it."""
+_READ_FROM = "*** "
+"""How Airflow 2's account begins, line by line. The worker's name stands before it."""
+_PLAIN = re.compile(r"(?:\[(?P<at>\d{4}-\d\d-\d\dT[^\]]+)\] \{[^}]*\})? (?P<level>[A-Z]+) - (?P<event>.*)")
+"""A line of a log of Airflow 2: '[2026-11-23T06:45:50.707+0000] {taskinstance.py:3337} ERROR - Task failed'."""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -61,18 +68,21 @@ def tail(end: bytes, mask: Mask, *, cut: bool) -> str:
 def _without_sources(raw: Iterable[str]) -> Iterator[LogLine]:
     """The lines, but for folds and the account of where they come from."""
     within = False
-    for line in map(_read, raw):
+    lines = list(map(_read, raw))
+    told = [line.event.startswith((_SOURCES, _READ_FROM)) for line in lines[:2]]
+    for line in lines[1:] if told == [False, True] else lines:
         within = line.event.startswith(_SOURCES) or (within and not line.event.startswith(_FOLD_ENDS))
-        if not within and not line.event.startswith((_FOLD, _FOLD_ENDS)):
+        if not within and not line.event.startswith((_FOLD, _FOLD_ENDS, _READ_FROM)):
             yield line
 
 
 def _read(raw: str) -> LogLine:
-    """A line that is no JSON, or other JSON, is shown as it is."""
+    """A line that is no JSON, or other JSON, is shown as it is, but for one of Airflow 2's."""
     try:
         return _line.decode(raw)
     except msgspec.MsgspecError:
-        return LogLine(raw.rstrip())
+        found = _PLAIN.fullmatch(raw.rstrip())
+        return LogLine(found["event"], found["at"], found["level"]) if found else LogLine(raw.rstrip())
 
 
 def _told(line: LogLine) -> list[str]:
@@ -92,6 +102,6 @@ def _trace(raised: Raised) -> list[str]:
 
 
 def _bounded(text: str) -> str:
-    lines = [line.rstrip() for line in text.split("\n") if line.strip()]
+    lines = [line.rstrip() for line in text.split("\n") if line.strip(_MARKERS)]
     kept = "\n".join(lines[-MAX_LINES:]).encode()
     return kept[-MAX_BYTES:].decode(errors="ignore")

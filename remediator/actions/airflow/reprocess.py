@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from remediator.actions.airflow import intervals, routes, verdict
 from remediator.actions.airflow.asked import CLEARED_AS, since
 from remediator.actions.airflow.client import AirflowClient, Position, next_position
-from remediator.actions.airflow.errors import Answered, Fault, Lost, NotSent, TooLarge
+from remediator.actions.airflow.errors import Answered, Fault, Lost, NotSent, TooLarge, Unsayable
 from remediator.actions.airflow.intervals import Interval, Plan, Seen
 from remediator.actions.airflow.note import merged
 from remediator.actions.airflow.once import Watch, tried
@@ -107,9 +107,11 @@ async def _runs(client: AirflowClient, wanted: Reprocess, until: Instant) -> tup
     raise TooLarge(f"{wanted.dag_id} has more than {len(rows)} dagruns in the range")
 
 
-async def _dates(client: AirflowClient, wanted: Reprocess, until: Instant) -> tuple[Instant, ...]:
+async def _dates(client: AirflowClient, wanted: Reprocess, until: Instant) -> tuple[Instant, ...] | None:
     try:
         plan = await client.would_backfill(Backfill(wanted.dag_id, wanted.since, until, "completed"))
+    except Unsayable:
+        return None
     except Answered as fault:
         if fault.status not in NO_DATES:
             raise

@@ -61,13 +61,17 @@ class BackfillPlan(msgspec.Struct, frozen=True):
 
 
 class LogRow(msgspec.Struct, frozen=True):
-    """One line of the event log. extra: what was asked for, as JSON; it does not say that it happened."""
+    """One line of the event log. extra: what was asked for, as JSON; it does not say that it happened.
+
+    is_noteless: of API v1, where a clear is asked for without its note.
+    """
 
     when: str
     event: str
     run_id: str | None = None
     owner: str | None = None
     extra: str | None = None
+    is_noteless: bool = False
 
 
 class LogPage(msgspec.Struct, frozen=True):

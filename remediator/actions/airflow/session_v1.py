@@ -1,6 +1,6 @@
 """Sessions with an Airflow 2, and with one whose version is still to be found out, behind the calls of API v2.
 
-Owns what needs more than one call there. What a call becomes is said by `v1`.
+Owns what needs more than one call there. What a call becomes is said by `v1`, what its answer means by `v1_answers`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from typing import Any
 
 import msgspec
 
-from remediator.actions.airflow import v1
-from remediator.actions.airflow.errors import Answered, Fault, Lost, NotSent
+from remediator.actions.airflow import v1, v1_answers
+from remediator.actions.airflow.errors import Answered, Fault, Lost, NotSent, Unsayable
 from remediator.actions.airflow.gate import Gate
 from remediator.actions.airflow.session import Answer, Call, Caller, Params, Session, gate_of
 from remediator.actions.airflow.settings import NO_SECRET, AirflowSettings
 
 NO_ROUTE = "not found"
 """What a server says, in small letters, that does not have the route: nothing about a row."""
-UNSAYABLE = 422
+FORBIDDEN = "forbidden"
+"""All that it says, in small letters, to whom it does not know, and to whom it does not let."""
 
 
 def open_session(settings: AirflowSettings) -> Caller:
@@ -57,10 +58,10 @@ class V1Session:
         """A call that changes something. Raises Fault."""
         call = Call(method, path, params, body)
         said, first = _said(call), v1.dry_run_of(call)
-        if first is not None and v1.goes_too_far(call, (await self._read(first)).body):
-            raise Answered(UNSAYABLE, "API v1 clears every failed index of a mapped task, and more failed than these")
+        if first is not None and _goes_too_far(call, (await self._read(first)).body):
+            raise Unsayable("API v1 clears every failed index of a mapped task, and more failed than these")
         answer = await self._write(said)
-        for note in v1.notes(call):
+        for note in v1.notes(call, _touched(answer.body)):
             with suppress(Fault):
                 await self._write(note)
         return _answer(call, answer)
@@ -161,17 +162,38 @@ def _said(call: Call) -> Call:
     try:
         return v1.translated(call)
     except v1.CannotSay as fault:
-        raise Answered(UNSAYABLE, str(fault)) from None
+        raise Unsayable(str(fault)) from None
 
 
 def _answer(call: Call, answer: Answer) -> Answer:
     try:
-        return msgspec.structs.replace(answer, body=v1.as_v2(call, answer.body))
+        return msgspec.structs.replace(answer, body=v1_answers.as_v2(call, answer.body))
     except ValueError:
         raise Lost("the answer is not what API v1 says: no JSON") from None
 
 
+def _touched(answer: bytes) -> list[str]:
+    """None if the answer does not tell: the notes that need it are left out then."""
+    try:
+        return v1_answers.cleared_tasks(answer)
+    except ValueError:
+        return []
+
+
+def _goes_too_far(call: Call, answer: bytes) -> bool:
+    try:
+        return v1_answers.goes_too_far(call, answer)
+    except ValueError:
+        raise NotSent("the answer to a dry run is not what API v1 says: no JSON") from None
+
+
 def _of_v1(fault: Answered) -> Answered:
-    """A missing route is told in words that a missing row has too."""
-    no_route = fault.status == 404 and "requested url" in fault.text.lower()
-    return Answered(404, "Not Found", fault.retry_after_s) if no_route else fault
+    """A missing route is told in words that a missing row has too, wrong credentials in those of a lack of rights."""
+    said = fault.text.lower()
+    if fault.status == 404 and "requested url" in said:
+        return Answered(404, "Not Found", fault.retry_after_s)
+    if fault.status == 403 and said == FORBIDDEN:
+        return Answered(403, f"{fault.text}; Airflow 2 says so of wrong credentials too", fault.retry_after_s)
+    if fault.text.startswith(v1_answers.UNLIMITED):
+        return Unsayable("API v1 cannot tell of a pool without a limit: give it one")
+    return fault

@@ -22,7 +22,7 @@ from remediator.demo.fleet import (
     handlers,
     health_handlers,
     v1,
-    v1_handlers,
+    v1_changes,
 )
 from remediator.demo.fleet.auth import Accounts, Denied
 from remediator.demo.fleet.bodies import Invalid
@@ -112,6 +112,7 @@ class FleetApi:
     def _v1_app(self) -> Starlette:
         routes = [Route(path, self._endpoint(name, handler), methods=[verb]) for name, verb, path, handler in v1.ROUTES]
         routes.append(Route(v1.CLEAR, self._endpoint("clear", self._v1_clear), methods=["POST"]))
+        routes.append(Route(v1.RERUN, self._endpoint("rerun", self._v1_rerun), methods=["POST"]))
         return Starlette(routes=routes, exception_handlers={404: v1.no_route})
 
     def _endpoint(self, name: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -139,7 +140,7 @@ class FleetApi:
         try:
             user = "" if name in OPEN or name == "token" else self._user(request)
             call = Call(self.state, request, await _json(request), user, self.clock())
-            _log(name, call)
+            (_log_v1 if self.api == "v1" else _log)(name, call)
             found = handler(call)
             content = await found if isinstance(found, Awaitable) else found
         except (Denied, Refusal) as refusal:
@@ -170,10 +171,16 @@ class FleetApi:
         return handlers.finish_clear(call, body, chosen, self.clock())
 
     async def _v1_clear(self, call: Call) -> Any:
-        body, chosen = v1_handlers.choose_clear(call)
+        body, chosen = v1_changes.choose_clear(call)
         if not body.dry_run:
             await asyncio.sleep(self.clear_takes_s)
-        return v1_handlers.finish_clear(call, body, chosen)
+        return v1_changes.finish_clear(call, body, chosen)
+
+    async def _v1_rerun(self, call: Call) -> Any:
+        body, chosen = v1_changes.choose_rerun(call)
+        if not body.dry_run:
+            await asyncio.sleep(self.clear_takes_s)
+        return v1_changes.finish_rerun(call, body, chosen)
 
     async def _rerun(self, call: Call) -> Any:
         raw, body, chosen = change_handlers.choose_rerun(call)
@@ -192,6 +199,15 @@ def _log(name: str, call: Call) -> None:
     dag_id = path.get("dag_id") or body.get("dag_id")
     run_id = path.get("dag_run_id") or body.get("dag_run_id")
     call.state.record(call.now, LOGGED[name], call.user, dag_id, run_id, extra)
+
+
+def _log_v1(name: str, call: Call) -> None:
+    if name not in v1.LOGGED:
+        return
+    path, body = call.request.path_params, call.body if isinstance(call.body, dict) else {}
+    named = {key: value for key, value in path.items() if key in ("pool_name", "map_index")}
+    extra = json.dumps({**call.request.query_params, **named, **body})
+    call.state.record(call.now, f"api.{v1.LOGGED[name]}", call.user, path.get("dag_id"), path.get("dag_run_id"), extra)
 
 
 async def _json(request: Request) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import AsyncIterator
@@ -23,7 +24,7 @@ from remediator.demo.fleet.state import DagRun, FleetState, TaskInstance
 from remediator.demo.fleet.world import World
 from remediator.model.secret import Secret
 from remediator.model.time import DAY, MILLISECOND, SECOND, Instant
-from tests.airflow.patient import admitted, found
+from tests.airflow.patient import admitted, connected, found
 
 DAG_ID = os.environ.get("AIRFLOW_DAG", "crm_sync")
 """pull (one retry, always fails with a lost connection) -> merge -> publish."""
@@ -31,7 +32,12 @@ LONG_DAG_ID = os.environ.get("AIRFLOW_LONG_DAG", "long_job")
 """work: runs for at least ten seconds."""
 DAILY_DAG_ID = os.environ.get("AIRFLOW_DAILY_DAG", "")
 """work: succeeds at once; scheduled daily, so that a backfill has dates. '' if the real Airflow has none."""
-BACKENDS = ("stand-in", "real") if "AIRFLOW_URL" in os.environ else ("stand-in",)
+REAL_API = os.environ.get("AIRFLOW_API", "v2")
+"""The version of its API that the real one speaks."""
+REAL = ("real",) if "AIRFLOW_URL" in os.environ else ()
+PREPARED = os.environ.get("AIRFLOW_FAILED", "").split()
+"""Dagruns of DAG_ID that have failed already, each good for one test: a real one takes its time to fail."""
+BACKENDS = ("stand-in", *(REAL if REAL_API == "v2" else ()))
 DAILY_BACKENDS = BACKENDS if DAILY_DAG_ID else ("stand-in",)
 STAND_IN_DAILY = "daily"
 _FAILS = Failure("ConnectionError", "connection reset by peer")
@@ -67,28 +73,61 @@ class Airflow:
 
     async def trigger(self, dag_id: str, logical_date: str | None = None) -> str:
         run_id = f"contract-{time.time_ns()}"
-        body = {"dag_run_id": run_id} if self.api == "v1" else {"logical_date": logical_date, "dag_run_id": run_id}
-        answer = await self.http.post(f"/api/{self.api}/dags/{dag_id}/dagRuns", json=body)
+        undated = self.api == "v1" and logical_date is None
+        body = {"dag_run_id": run_id, **({} if undated else {"logical_date": logical_date})}
+        answer = await self.http.post(self.at(f"dags/{dag_id}/dagRuns"), json=body)
         # 409: an earlier call went through after all; its answer was lost, or was a 500.
         assert answer.status_code in (200, 409), answer.text
         return run_id
 
+    def at(self, route: str) -> str:
+        """Where a route is that both versions have."""
+        return f"/api/{self.api}/{route}"
+
+    async def dagrun(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        answer = await self.http.get(self.at(f"dags/{dag_id}/dagRuns/{run_id}"))
+        assert answer.status_code == 200, answer.text
+        row: dict[str, Any] = answer.json()
+        return row
+
+    async def pause(self, dag_id: str, *, paused: bool) -> None:
+        """As somebody else than remediator."""
+        answer = await self.http.patch(self.at(f"dags/{dag_id}"), json={"is_paused": paused})
+        assert answer.status_code == 200, answer.text
+
+    async def asked(self, event: str, dag_id: str = "", run_id: str = "") -> int:
+        """How often this change was asked for, dry runs left out. event: as v2 names it."""
+        names = {"trigger_dag_run": "post_dag_run"} if self.api == "v1" else {}
+        name = f"{'api.' * (self.api == 'v1')}{names.get(event, event)}"
+        wanted = {"dag_id": dag_id} if dag_id else {}
+        params: dict[str, Any] = {"event": name, "limit": 100, "order_by": "-event_log_id", **wanted}
+        answer = await self.http.get(self.at("eventLogs"), params=params)
+        assert answer.status_code == 200, answer.text
+        lines = [(row, json.loads(row["extra"] or "{}")) for row in answer.json()["event_logs"]]
+        assert len(lines) < 100
+        return sum(
+            run_id in ("", row["run_id"], extra.get("dag_run_id")) and extra.get("dry_run") is not True
+            for row, extra in lines
+        )
+
     async def failed_run(self, logical_date: str | None = None) -> str:
-        """A new dagrun of DAG_ID, waited for until it has failed."""
+        """A dagrun of DAG_ID that has failed; a new one unless the real one was given some that nobody has touched."""
+        if self.state is None and PREPARED and logical_date is None:
+            return PREPARED.pop()
         run_id = await self.trigger(DAG_ID, logical_date)
         await self.eventually(lambda: self.is_run(DAG_ID, run_id, "failed"))
         return run_id
 
     async def running_task(self) -> str:
         """A new dagrun of LONG_DAG_ID whose task is running."""
-        if (await self.http.get(f"/api/v2/dags/{LONG_DAG_ID}")).status_code == 404:
+        if (await self.http.get(self.at(f"dags/{LONG_DAG_ID}"))).status_code == 404:
             pytest.skip(f"this Airflow has no DAG {LONG_DAG_ID}: name a long one in AIRFLOW_LONG_DAG")
         run_id = await self.trigger(LONG_DAG_ID)
         await self.eventually(lambda: self._is_task(LONG_DAG_ID, run_id, "work", "running"))
         return run_id
 
     async def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
-        answer = await self.http.get(f"/api/{self.api}/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")
+        answer = await self.http.get(self.at(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"))
         assert answer.status_code == 200, answer.text
         row: dict[str, Any] = answer.json()
         return row
@@ -128,7 +167,7 @@ async def stand_in(api: str = "v2") -> AsyncIterator[Airflow]:
 @asynccontextmanager
 async def real() -> AsyncIterator[Airflow]:
     user, password = os.environ.get("AIRFLOW_USER", "admin"), os.environ.get("AIRFLOW_PASSWORD", "admin")
-    async with _connected(os.environ["AIRFLOW_URL"], user, password, patience_s=120) as airflow:
+    async with _connected(os.environ["AIRFLOW_URL"], user, password, patience_s=120, api=REAL_API) as airflow:
         yield airflow
 
 
@@ -144,7 +183,7 @@ async def _connected(
         deployment="one", base_url=url, api_version=api, username=username, password=Secret(password)
     )
     client = AirflowClient(settings)
-    basic = httpx.AsyncClient(base_url=url, auth=(username, password)) if api == "v1" else None
+    basic = connected(url, auth=(username, password)) if api == "v1" else None
     async with basic or await admitted(url, username, password) as http:
         try:
             yield Airflow(url, username, password, http, client, patience_s, api)

@@ -8,15 +8,16 @@ from functools import partial
 from typing import Any
 
 import pytest
-from airflow_cases import BACKENDS, DAG_ID, LONG_DAG_ID, Airflow, clock
+from airflow_cases import BACKENDS, DAG_ID, LONG_DAG_ID, REAL, REAL_API, Airflow, clock
 
 from remediator.actions.airflow.look import LookExecutor
 from remediator.actions.airflow.retry import RetryExecutor
+from remediator.actions.airflow.routes import Clearing
 from remediator.actions.airflow.sweep import SweepExecutor
 from remediator.model.action import Action, Look, Retry, RetryTarget, Sweep
 from remediator.model.inputs import Looked, Swept
 from remediator.model.outcome import Delivered, Outcome, Refused
-from remediator.model.time import MINUTE, SECOND
+from remediator.model.time import DAY, MINUTE, SECOND, format_instant
 from remediator.model.truth import DagRunTruth, TaskTruth
 from tests.airflow.patient import answered, connected, found, performed
 
@@ -50,6 +51,13 @@ def test_a_real_airflow_is_among_the_backends() -> None:
     if "AIRFLOW_URL" not in os.environ:
         pytest.skip("NO AIRFLOW: set AIRFLOW_URL (AIRFLOW_USER, AIRFLOW_PASSWORD) to run this contract against it too")
     assert len(BACKENDS) == 2
+
+
+@pytest.mark.airflow2
+def test_a_real_airflow_2_is_among_the_backends() -> None:
+    if "AIRFLOW_URL" not in os.environ or REAL_API != "v1":
+        pytest.skip("NO AIRFLOW 2: set AIRFLOW_URL and AIRFLOW_API=v1 to run this contract against it too")
+    assert REAL
 
 
 class TestTokens:
@@ -140,7 +148,7 @@ class TestLook:
 class TestSweep:
     async def test_finds_the_failed_dagrun(self, either: Airflow) -> None:
         since = clock() - 5 * SECOND
-        run_id = await either.failed_run()
+        run_id = await either.failed_run(format_instant(clock() - 102 * DAY))
         action = Action("s", "l", "world", "one", Sweep(since), 0, 0)
         (swept,) = await answered(SweepExecutor({"one": either.client}), [action], clock)
         assert isinstance(swept, Swept)
@@ -209,6 +217,15 @@ class TestRetry:
         assert all_states.json()["detail"].startswith("AirflowClearRunningTaskException")
         after = await airflow.task(LONG_DAG_ID, run_id, "work")
         assert (after["id"], after["note"]) == (before["id"], None)
+
+    async def test_what_runs_is_not_cleared_by_a_clear_of_failures(self, either: Airflow) -> None:
+        run_id = await either.running_task()
+        before = await either.task(LONG_DAG_ID, run_id, "work")
+        clearing = Clearing(LONG_DAG_ID, run_id, (RetryTarget("work", 1),))
+        assert (await found(lambda: either.client.would_clear(clearing), "a dry run")).task_instances == ()
+        assert (await either.client.changes.clear(clearing, "x")).task_instances == ()
+        after = await either.task(LONG_DAG_ID, run_id, "work")
+        assert (after["state"], after["max_tries"]) == (before["state"], before["max_tries"]) == ("running", 0)
 
     async def test_notes_have_a_limit_of_1000_characters(self, airflow: Airflow) -> None:
         run_id = await airflow.failed_run()

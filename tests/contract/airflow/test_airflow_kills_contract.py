@@ -18,7 +18,7 @@ from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.executors import AirflowExecutor, executors
 from remediator.actions.airflow.settings import AirflowSettings
 from remediator.model.action import Action, Backfill, CancelBackfill, Change, Rerun, Retry, RetryTarget, Trigger
-from remediator.model.outcome import Delivered, Outcome
+from remediator.model.outcome import Delivered, Outcome, Unknown
 from remediator.model.secret import Secret
 from remediator.model.time import DAY
 from tests.airflow.patient import found, performed
@@ -32,7 +32,11 @@ BOUND_S = 60.0
 @asynccontextmanager
 async def client_at(airflow: Airflow, url: str) -> AsyncIterator[AirflowClient]:
     settings = AirflowSettings(
-        deployment="one", base_url=url, username=airflow.username, password=Secret(airflow.password)
+        deployment="one",
+        base_url=url,
+        api_version=airflow.api,
+        username=airflow.username,
+        password=Secret(airflow.password),
     )
     client = AirflowClient(settings)
     try:
@@ -42,7 +46,11 @@ async def client_at(airflow: Airflow, url: str) -> AsyncIterator[AirflowClient]:
 
 
 async def killed(airflow: Airflow, action: Action, at: int, *, arrives: bool) -> Outcome:
-    """Kill it while the request of this number is out; what its successor makes of it."""
+    """Kill it while the request of this number is out; what its successor makes of it.
+
+    at: counted with the request for a token, which v1 does without: there it is the look.
+    """
+    at = max(0, at - (airflow.api == "v1"))
     async with swallowing(airflow.url, at, arrives=arrives) as between, client_at(airflow, between.url) as client:
         await _until_swallowed(between, executors({"one": client}), action)
     return await performed(executors({"one": airflow.client})[action.kind], action, uncertain=True)
@@ -61,45 +69,42 @@ def action_of(params: Change) -> Action:
     return Action(f"id{time.time_ns()}", "lane", "key", "one", params, clock(), clock() + DAY)
 
 
-async def asked(airflow: Airflow, event: str, **params: str) -> int:
-    answer = await airflow.http.get("/api/v2/eventLogs", params={"event": event, "limit": 1, **params})
-    total: int = answer.json()["total_entries"]
-    return total
-
-
 @ARRIVES
 @pytest.mark.parametrize("at", [TOKEN, LOOK, 3], ids=["token", "look", "call"])
-async def test_trigger(airflow: Airflow, at: int, arrives: bool) -> None:
+async def test_trigger(either: Airflow, at: int, arrives: bool) -> None:
+    airflow = either
     run_id = f"remediator__{time.time_ns()}"
     outcome = await killed(airflow, action_of(Trigger(DAG_ID, run_id, {"day": 1})), at, arrives=arrives)
     assert isinstance(outcome, Delivered)
     assert outcome.ref == run_id
-    assert await asked(airflow, "trigger_dag_run", run_id=run_id) == 1
-    answer = await airflow.http.get(
-        f"/api/v2/dags/{DAG_ID}/dagRuns", params={"run_id_prefix_pattern": run_id, "limit": 9}
-    )
-    assert [run["dag_run_id"] for run in answer.json()["dag_runs"]] == [run_id]
+    assert await airflow.asked("trigger_dag_run", run_id=run_id) == 1
+    answer = await airflow.http.get(airflow.at(f"dags/{DAG_ID}/dagRuns"), params={"order_by": "-id", "limit": 9})
+    assert [run["dag_run_id"] for run in answer.json()["dag_runs"]].count(run_id) == 1
 
 
-async def test_retry(airflow: Airflow) -> None:
+async def test_retry(either: Airflow) -> None:
+    airflow = either
     run_id = await airflow.failed_run()
-    row = await airflow.task(DAG_ID, run_id, "pull")
-    target = RetryTarget("pull", row["try_number"], row["map_index"], row["id"])
+    row = await found(lambda: airflow.client.task_instance(DAG_ID, run_id, "pull", -1), "pull")
+    assert row is not None
+    target = RetryTarget("pull", row.try_number, row.map_index, row.id)
     wanted = action_of(Retry(DAG_ID, run_id, (target,), "x", "dagrun", max_affected=3))
     outcome = await killed(airflow, wanted, 3, arrives=True)
-    assert isinstance(outcome, Delivered)
-    assert await asked(airflow, "post_clear_task_instances", run_id=run_id) == 1
-    assert (await airflow.task(DAG_ID, run_id, "merge"))["note"] == f"remediator:{wanted.id} x"
+    # The note of v1 takes a call of its own, which was never made: nobody can know any more, and nobody clears again.
+    assert isinstance(outcome, Unknown if airflow.api == "v1" else Delivered)
+    assert await airflow.asked("post_clear_task_instances", run_id=run_id) == 1
+    if airflow.api != "v1":
+        assert (await airflow.task(DAG_ID, run_id, "merge"))["note"] == f"remediator:{wanted.id} x"
 
 
-async def test_rerun(airflow: Airflow) -> None:
+async def test_rerun(either: Airflow) -> None:
+    airflow = either
     run_id = await airflow.failed_run()
     wanted = action_of(Rerun(DAG_ID, run_id, "x"))
     outcome = await killed(airflow, wanted, 2, arrives=True)
-    assert isinstance(outcome, Delivered)
-    assert await asked(airflow, "clear_dag_run", run_id=run_id) == 1
-    tries = (await airflow.http.get(f"/api/v2/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/pull")).json()
-    assert tries["max_tries"] == 3
+    assert isinstance(outcome, Unknown if airflow.api == "v1" else Delivered)
+    assert await airflow.asked("clear_dag_run", run_id=run_id) == 1
+    assert (await airflow.task(DAG_ID, run_id, "pull"))["max_tries"] == 3
 
 
 @ARRIVES

@@ -1,4 +1,4 @@
-"""An Airflow 2 behind the calls of API v2: as its reference documents it, no real one was asked."""
+"""An Airflow 2 behind the calls of API v2. A real one is asked the same in tests/airflow2."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 from airflow_stand_in import NOW, RUN, StandIn, stand_in
 
-from remediator.actions.airflow import v1
+from remediator.actions.airflow import v1, v1_answers
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered, NotSent
 from remediator.actions.airflow.look import LookExecutor
@@ -160,7 +160,7 @@ class TestCredentials:
     async def test_a_wrong_password_is_told_without_it(self, airflow: StandIn) -> None:
         with pytest.raises(Answered) as fault:
             await airflow.another(password=Secret("hunter2")).dagrun("crm_sync", RUN)
-        assert str(fault.value) == "HTTP 401: Unauthorized"
+        assert str(fault.value) == "HTTP 403: Forbidden; Airflow 2 says so of wrong credentials too"
 
     async def test_a_hosted_airflow_takes_a_token_as_it_is(self, airflow: StandIn) -> None:
         airflow.api.accounts.accept("astro-token", "admin")
@@ -231,6 +231,53 @@ class TestWords:
             "reset_dag_runs": True,
         }
 
+    @pytest.mark.parametrize(
+        ("path", "params", "said"),
+        [
+            (
+                "/dags/d/dagRuns",
+                [("logical_date_gte", "2026-03-02T00:00:00.000000Z"), ("order_by", "logical_date"), ("cursor", "")],
+                [("execution_date_gte", "2026-03-02T00:00:00.000000Z"), ("order_by", "execution_date")],
+            ),
+            (
+                "/dags/d/dagRuns",
+                [("logical_date_lt", "2026-03-02T00:00:00.000000Z")],
+                [("execution_date_lte", "2026-03-01T23:59:59.999999Z")],
+            ),
+            ("/importErrors", [("order_by", "id")], [("order_by", "import_error_id")]),
+            ("/eventLogs", [("event", "clear_dag_run")], [("event", "api.clear_dag_run")]),
+            ("/eventLogs", [("event", "heartbeat timeout")], [("event", "heartbeat timeout")]),
+        ],
+    )
+    def test_parameters(self, path: str, params: list[tuple[str, str]], said: list[tuple[str, str]]) -> None:
+        assert v1.translated(Call("GET", f"/api/v2{path}", params)).params == said
+
+    def test_a_change_of_state_is_answered_with_nothing(self) -> None:
+        call = Call("PATCH", "/api/v2/dags/d/dagRuns/r/taskInstances/t", (), {"new_state": "success", "note": "n"})
+        assert json.loads(v1_answers.as_v2(call, b"{}")) == {"task_instances": [], "total_entries": 0}
+        (note,) = v1.notes(call, [])
+        assert (note.path, note.body) == ("/api/v1/dags/d/dagRuns/r/taskInstances/t/setNote", {"note": "n"})
+
+    def test_a_dag_that_is_gone_is_stale(self) -> None:
+        answer = v1_answers.as_v2(Call("GET", "/api/v2/dags/d"), b'{"dag_id": "d", "is_active": false}')
+        assert json.loads(answer)["is_stale"] is True
+
+    @pytest.mark.parametrize(("state", "queued_at"), [("running", "then"), ("queued", None)])
+    def test_a_dagrun_is_queued_anew_when_it_has_started_anew(self, state: str, queued_at: str | None) -> None:
+        row = {"dag_run_id": "r", "state": state, "start_date": "then"}
+        answer = v1_answers.as_v2(Call("GET", "/api/v2/dags/d/dagRuns/r"), json.dumps(row).encode())
+        assert json.loads(answer)["queued_at"] == queued_at
+
+    def test_a_whole_dagruns_clear_is_noted_on_the_tasks_that_it_names_as_far_as_it_goes(self) -> None:
+        call = Call("POST", "/api/v2/dags/d/clearTaskInstances", (), {"dry_run": False, "dag_run_id": "r", "note": "n"})
+        paths = [note.path for note in v1.notes(call, [f"t{number}" for number in range(30)])]
+        assert paths[0] == "/api/v1/dags/d/dagRuns/r/taskInstances/t0/setNote"
+        assert len(paths) == v1.NOTED_MOST
+
+    def test_a_pool_is_never_made_one_without_a_limit(self) -> None:
+        with pytest.raises(v1.CannotSay, match="without a limit"):
+            v1.translated(Call("PATCH", "/api/v2/pools/p", (), {"pool": "p", "slots": -1, "include_deferred": False}))
+
     def test_a_pool_without_a_limit(self) -> None:
-        answer = v1.as_v2(Call("GET", "/api/v2/pools"), b'{"pools": [{"slots": -1, "open_slots": Infinity}]}')
+        answer = v1_answers.as_v2(Call("GET", "/api/v2/pools"), b'{"pools": [{"slots": -1, "open_slots": Infinity}]}')
         assert json.loads(answer) == {"pools": [{"slots": -1, "open_slots": -1}]}
