@@ -36,7 +36,7 @@ REAL_API = os.environ.get("AIRFLOW_API", "v2")
 """The version of its API that the real one speaks."""
 REAL = ("real",) if "AIRFLOW_URL" in os.environ else ()
 PREPARED = os.environ.get("AIRFLOW_FAILED", "").split()
-"""Dagruns of DAG_ID that have failed already, each good for one test: a real one takes its time to fail."""
+"""Dagruns of DAG_ID that were begun already, each good for one test: a real one takes its time to fail."""
 BACKENDS = ("stand-in", *(REAL if REAL_API == "v2" else ()))
 DAILY_BACKENDS = BACKENDS if DAILY_DAG_ID else ("stand-in",)
 STAND_IN_DAILY = "daily"
@@ -111,10 +111,9 @@ class Airflow:
         )
 
     async def failed_run(self, logical_date: str | None = None) -> str:
-        """A dagrun of DAG_ID that has failed; a new one unless the real one was given some that nobody has touched."""
-        if self.state is None and PREPARED and logical_date is None:
-            return PREPARED.pop()
-        run_id = await self.trigger(DAG_ID, logical_date)
+        """A dagrun of DAG_ID that has failed; a new one unless the real one has begun some that nobody has touched."""
+        prepared = self.state is None and PREPARED and logical_date is None
+        run_id = PREPARED.pop(0) if prepared else await self.trigger(DAG_ID, logical_date)
         await self.eventually(lambda: self.is_run(DAG_ID, run_id, "failed"))
         return run_id
 

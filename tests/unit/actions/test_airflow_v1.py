@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
 from airflow_stand_in import NOW, RUN, StandIn, stand_in
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from remediator.actions.airflow import v1, v1_answers
 from remediator.actions.airflow.client import AirflowClient
@@ -15,6 +20,7 @@ from remediator.actions.airflow.errors import Answered, NotSent
 from remediator.actions.airflow.look import LookExecutor
 from remediator.actions.airflow.retry import RetryExecutor
 from remediator.actions.airflow.session import Call
+from remediator.actions.airflow.settings import AirflowSettings
 from remediator.actions.airflow.sweep import SweepExecutor
 from remediator.demo.fleet.faults import Fault, Kind
 from remediator.demo.fleet.state import DagRun, TaskInstance
@@ -22,8 +28,9 @@ from remediator.model.action import Action, Look, Retry, RetryTarget, Sweep
 from remediator.model.inputs import Looked, Swept
 from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.secret import Secret
-from remediator.model.time import HOUR
+from remediator.model.time import HOUR, MINUTE
 from remediator.model.truth import DagRunTruth
+from remediator.web.server import serving
 
 ME = "a1b2c3d4e5f6a7b8c9d0e1f2"
 
@@ -154,6 +161,27 @@ class TestSweep:
         assert isinstance(answer, Swept)
         assert (answer.error, answer.until) == ("", NOW)
         assert [(ref.dag_id, ref.run_id) for ref in answer.dagruns] == [("partition_load", RUN)]
+
+    async def test_pages_whose_order_changed_meanwhile_are_read_again_in_smaller_windows(self) -> None:
+        """Airflow 2 sorts task instances by their map index alone: one comes twice, another never."""
+
+        async def answer(request: Request) -> JSONResponse:
+            if not request.url.path.endswith("/taskInstances"):
+                return JSONResponse({"version": "2.11.2", "dag_runs": [], "total_entries": 0})
+            shown = ["a", "a"] if "updated_at_lte" not in request.query_params else ["a", "b"]
+            at = int(request.query_params["offset"])
+            names = {"dag_id": "d", "dag_run_id": shown[at], "task_id": "t", "state": "failed"}
+            return JSONResponse({"task_instances": [names], "total_entries": 2})
+
+        async with serving(Starlette(routes=[Route("/{path:path}", answer)])) as running:
+            settings = AirflowSettings(deployment="prod", base_url=running.url, api_version="v1", page_size=1)
+            client, now = AirflowClient(settings), time.time_ns() // 1000
+            action = Action("s", "l", "w", "prod", Sweep(now - HOUR), 0, 0)
+            (swept,) = await SweepExecutor({"prod": client}).ask([action], now)
+            await client.close()
+        assert isinstance(swept, Swept)
+        assert (swept.error, swept.until < now - 20 * MINUTE) == ("", True)
+        assert [ref.run_id for ref in swept.dagruns] == ["a", "b"]
 
 
 class TestCredentials:
