@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import httpx
 import msgspec
 import typer
 
@@ -15,6 +14,9 @@ from remediator.cli.output import COULD_NOT, FINDINGS, fail, safe
 from remediator.config.load import load_http
 from remediator.config.settings import HttpSettings
 from remediator.rules.faults import Faults
+
+if TYPE_CHECKING:
+    import httpx
 
 TIMEOUT_S = 20.0
 TOKEN_VARIABLE = "REMEDIATOR_TOKEN"  # noqa: S105  (the name of a variable)
@@ -58,9 +60,11 @@ class Daemon(msgspec.Struct, frozen=True):
         return self._call("POST", path, missing=FINDINGS, json=body)
 
     def _call(self, method: str, path: str, *, missing: int = COULD_NOT, **more: Any) -> Any:
+        import httpx  # only here: a command that asks no daemon starts in a fraction of the time without it
+
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
+            with httpx.Client(timeout=TIMEOUT_S, trust_env=False, verify=needs_tls(httpx.URL(self.url))) as client:
                 response = client.request(method, self.url.rstrip("/") + path, headers=headers, **more)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             fail(f"cannot reach remediator at {safe(self.url)}: {safe(error) or type(error).__name__}")
@@ -71,6 +75,11 @@ class Daemon(msgspec.Struct, frozen=True):
         if response.status_code != 200:
             fail(f"remediator says: {safe(error_text(response))}")
         return _json(response, self.url)
+
+
+def needs_tls(url: httpx.URL) -> bool:
+    """False for plain HTTP, where reading the system's certificates would be most of the call."""
+    return url.scheme != "http"
 
 
 def error_text(response: httpx.Response) -> str:

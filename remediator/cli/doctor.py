@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import typer
 
-from remediator.cli.daemon import JsonOption, address_of, error_text
+from remediator.cli.daemon import JsonOption, address_of, error_text, needs_tls
 from remediator.cli.doctor_check import FAIL, Check, fail, ok, warn
 from remediator.cli.output import FINDINGS, columns, safe, say, say_json
 from remediator.config.load import load_config
@@ -142,7 +142,9 @@ async def _daemon(config: Config) -> list[Check]:
     url, token = address_of(config.http), config.http.token
     headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
     try:
-        async with httpx.AsyncClient(timeout=DAEMON_TIMEOUT_S, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            timeout=DAEMON_TIMEOUT_S, trust_env=False, verify=needs_tls(httpx.URL(url))
+        ) as client:
             response = await client.get(f"{url}/api/v1/status", headers=headers)
     except httpx.HTTPError as error:
         text = f"does not answer at {url}: {type(error).__name__}"

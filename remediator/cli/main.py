@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+
 import typer
 
-from remediator.cli.approvals import approvals_app
-from remediator.cli.audit import audit_app
-from remediator.cli.backtest import backtest
-from remediator.cli.config import config_app
-from remediator.cli.demo import demo
-from remediator.cli.doctor import doctor
-from remediator.cli.explain import explain
-from remediator.cli.freeze import freeze
-from remediator.cli.incidents import incidents
-from remediator.cli.notify import notify_app
-from remediator.cli.replay import replay
-from remediator.cli.report import report
-from remediator.cli.restore import backup, restore
-from remediator.cli.rules import rules_app
-from remediator.cli.run import run
-from remediator.cli.status import status
-from remediator.cli.unmatched import unmatched
-from remediator.cli.version import version
+from remediator.cli.loading import needed
 
+COMMANDS = {
+    "run": "run:run",
+    "status": "status:status",
+    "freeze": "freeze:freeze",
+    "explain": "explain:explain",
+    "incidents": "incidents:incidents",
+    "unmatched": "unmatched:unmatched",
+    "report": "report:report",
+    "doctor": "doctor:doctor",
+    "replay": "replay:replay",
+    "backtest": "backtest:backtest",
+    "backup": "restore:backup",
+    "restore": "restore:restore",
+    "version": "version:version",
+    "demo": "demo:demo",
+}
+GROUPS = {
+    "approvals": "approvals:approvals_app",
+    "audit": "audit:audit_app",
+    "notify": "notify:notify_app",
+    "config": "config:config_app",
+    "rules": "rules:rules_app",
+}
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
-def build() -> typer.Typer:
-    """The application with all its commands."""
+def build(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The application: with the one command that these arguments name, or with all."""
     app = typer.Typer(
         name="remediator",
         help="Keeps data pipelines alive: watches, decides, acts, proves, and pages.",
@@ -35,18 +44,15 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    watching = (run, status, freeze, explain, incidents, unmatched, report)
-    for command in (*watching, doctor, replay, backtest, backup, restore, version):
-        app.command()(command)
-    app.command(context_settings=PASS_ON)(demo)
-    app.add_typer(approvals_app(), name="approvals")
-    app.add_typer(audit_app(), name="audit")
-    app.add_typer(notify_app(), name="notify")
-    app.add_typer(config_app(), name="config")
-    app.add_typer(rules_app(), name="rules")
+    app.callback()(lambda: None)  # one command alone remains a command with a name
+    for name, made in needed({**COMMANDS, **GROUPS}, arguments).items():
+        if name in GROUPS:
+            app.add_typer(made(arguments[1:]) if name == "rules" else made(), name=name)
+        else:
+            app.command(name, context_settings=PASS_ON if name == "demo" else None)(made)
     return app
 
 
 def main() -> None:
     """Run the command that the arguments name. Exit codes: 0 fine, 1 findings, 2 could not be done."""
-    build()()
+    build(sys.argv[1:])()

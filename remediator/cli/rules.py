@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import typer
 
-from remediator.cli.rules_explain import explain
-from remediator.cli.rules_graph import graph
-from remediator.cli.rules_lint import lint
-from remediator.cli.rules_new import new
-from remediator.cli.rules_schema import schema
-from remediator.cli.rules_test import run_rule_tests
+from remediator.cli.loading import needed
+
+COMMANDS = {
+    "lint": "rules_lint:lint",
+    "test": "rules_test:run_rule_tests",
+    "schema": "rules_schema:schema",
+    "graph": "rules_graph:graph",
+    "explain": "rules_explain:explain",
+    "new": "rules_new:new",
+}
 
 
-def rules_app() -> typer.Typer:
-    """The commands about rules."""
+def rules_app(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The commands about rules: the one that these arguments name, or all."""
     app = typer.Typer(help="Rules: check, test and draw them.", no_args_is_help=True)
-    app.command()(lint)
-    app.command("test")(run_rule_tests)
-    app.command()(schema)
-    app.command()(graph)
-    app.command()(explain)
-    app.command()(new)
+    app.callback()(lambda: None)  # one command alone remains a command with a name
+    for name, command in needed(COMMANDS, arguments).items():
+        app.command(name)(command)
     return app

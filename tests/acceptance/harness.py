@@ -33,6 +33,7 @@ from remediator.demo.receiver.app import Receiver
 from remediator.model.time import Instant
 from remediator.web.server import serving
 from tests.acceptance.tomlfile import write_config
+from tests.support.loopback import loopback_client
 
 ROOT = Path(__file__).resolve().parents[2]
 PACK = ROOT / "rules" / "airflow-transient"
@@ -194,7 +195,7 @@ class DaemonProcess:
 
     async def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         """Any call of its API."""
-        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=20) as client:
+        async with loopback_client(self.url, timeout=20) as client:
             return await client.request(method, path, **more)
 
     async def status(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from remediator.testing.timeline import FEED, START, Timeline
 from remediator.web.app import build_app
 from remediator.web.server import serving
 from tests.acceptance.harness import DaemonProcess, Site, clock, command, eventually
+from tests.support.loopback import loopback_client
 
 MANY = """
 [[rule]]
@@ -153,7 +154,7 @@ async def stored(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     )
     async with (
         serving(build_app(surface, Metrics())) as running,
-        httpx.AsyncClient(base_url=running.url) as api,
+        loopback_client(running.url) as api,
     ):
         yield Stored(store, api, list(states))
     await store.close()
@@ -206,7 +207,7 @@ async def test_before_the_first_activation_there_is_nothing_to_explain() -> None
     )
     async with (
         serving(build_app(surface, Metrics())) as running,
-        httpx.AsyncClient(base_url=running.url) as api,
+        loopback_client(running.url) as api,
     ):
         answer = await api.post("/api/v1/explain", json={"event": EVENT})
         assert (answer.status_code, answer.json()["error"]) == (404, "no rule set is active yet")

@@ -6,7 +6,6 @@ Knows no route of the API but the one that gives tokens. Raises only the faults 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from remediator.actions.airflow.gate import Gate
 from remediator.actions.airflow.rows import TokenAnswer, error_text
 from remediator.actions.airflow.settings import AirflowSettings
 from remediator.actions.retry_after import asked_seconds
+from remediator.actions.trust import trust
 from remediator.model.secret import Secret
 
 RETRY_AFTER_MAX_S = 5.0
@@ -82,7 +82,7 @@ class Session:
         self._token = settings.token
         self._http = httpx.AsyncClient(
             base_url=settings.base_url,
-            verify=_trust(settings.ca_file),
+            verify=trust(settings.ca_file),
             timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
             limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
             headers={"User-Agent": "remediator"},
@@ -200,10 +200,6 @@ class Session:
         for secret in (self._settings.password, self._settings.token, self._token):
             text = secret.masked_in(text)
         return text
-
-
-def _trust(ca_file: str) -> ssl.SSLContext | bool:
-    return ssl.create_default_context(cafile=ca_file) if ca_file else True
 
 
 def gate_of(settings: AirflowSettings) -> Gate:

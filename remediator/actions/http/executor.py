@@ -10,6 +10,7 @@ import msgspec
 
 from remediator.actions.http.answer import RETRY, Answer, outcome_of
 from remediator.actions.http.settings import EndpointAccount
+from remediator.actions.trust import usual
 from remediator.model.action import Action, Guarantee, Request
 from remediator.model.outcome import Outcome, Refused, RetryAfter
 from remediator.model.time import SECOND
@@ -37,7 +38,7 @@ class RequestExecutor:
         self._accounts = dict(accounts)
         # No answer is read beyond its beginning, so that none may unfold into something larger.
         headers = {"User-Agent": "remediator", "Accept-Encoding": "identity"}
-        self._http = httpx.AsyncClient(follow_redirects=False, headers=headers)
+        self._http = httpx.AsyncClient(verify=usual(), follow_redirects=False, headers=headers)
 
     async def perform(self, action: Action, *, uncertain: bool) -> Outcome:
         """Send it; a repeat is sent too, with the same bytes and the same key. Raises TypeError."""

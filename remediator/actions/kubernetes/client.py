@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import Any, TypeVar
 
 import httpx
@@ -13,6 +12,7 @@ from remediator.actions.kubernetes.errors import Answered, Lost, NotSent
 from remediator.actions.kubernetes.rows import ObjectRow, ScaleRow, StatusRow
 from remediator.actions.kubernetes.settings import ClusterAccount
 from remediator.actions.retry_after import asked_seconds
+from remediator.actions.trust import trust
 from remediator.model.time import SECOND
 
 CONNECT_MAX_S = 5.0
@@ -38,7 +38,7 @@ class ClusterClient:
         headers = {"User-Agent": "remediator", "Accept-Encoding": "identity"}
         self._http = httpx.AsyncClient(
             base_url=account.url,
-            verify=ssl.create_default_context(cafile=account.ca_file) if account.ca_file else True,
+            verify=trust(account.ca_file),
             timeout=httpx.Timeout(whole_s, connect=min(CONNECT_MAX_S, whole_s / 2)),
             follow_redirects=False,
             headers=headers,

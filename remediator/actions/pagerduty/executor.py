@@ -11,6 +11,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from remediator.actions.pagerduty.event import enqueue_body
 from remediator.actions.retry_after import asked_seconds
+from remediator.actions.trust import usual
 from remediator.model.action import Action, Guarantee, Page
 from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.secret import Secret
@@ -41,7 +42,7 @@ class PagerDutyExecutor:
     def __init__(self, accounts: Mapping[str, PagerDutyAccount], client: str = "remediator") -> None:
         self._accounts = dict(accounts)
         self._client_name = client
-        self._http = httpx.AsyncClient(follow_redirects=False)
+        self._http = httpx.AsyncClient(verify=usual(), follow_redirects=False)
 
     async def perform(self, action: Action, *, uncertain: bool) -> Outcome:
         """Trigger or resolve; `uncertain` changes nothing, since a repeat is harmless. Raises TypeError."""

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from remediator.demo.fleet.server import serving
+from tests.support.loopback import loopback_client
 
 METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
 PASSED_ON = ("authorization", "content-type", "accept")
@@ -61,7 +62,7 @@ class Swallower:
 @asynccontextmanager
 async def swallowing(url: str, at: int, *, arrives: bool) -> AsyncIterator[Swallower]:
     """One on a port of its own, before the Airflow at `url`."""
-    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+    async with loopback_client(url, timeout=30) as http:
         made = Swallower(http, at, arrives)
         async with serving(cast(Any, made)) as own:
             made.url = own

@@ -24,6 +24,7 @@ from remediator.model.action import Action, LogTail, Survey
 from remediator.model.inputs import Surveyed, Tailed
 from remediator.model.time import parse_instant
 from tests.airflow.patient import answered
+from tests.support.loopback import loopback_client
 
 CALLS = [
     json.loads(line)
@@ -70,7 +71,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     state.ills.import_faults = [ImportFault("d99_broken.py", "Traceback\n")]
     api = FleetApi(state, lambda: NOW)
     headers = {"Authorization": f"Bearer {api.accounts.login('admin', 'admin')}"}
-    async with serving(api) as url, httpx.AsyncClient(base_url=url, headers=headers) as client:
+    async with serving(api) as url, loopback_client(url, headers=headers) as client:
         yield client
 
 

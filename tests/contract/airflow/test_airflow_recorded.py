@@ -15,6 +15,7 @@ from remediator.demo.fleet.plan import DagSpec, TaskSpec
 from remediator.demo.fleet.server import serving
 from remediator.demo.fleet.state import BackfillRecord, FleetState, PoolSize
 from remediator.model.time import DAY, parse_instant
+from tests.support.loopback import loopback_client
 
 RECORDED = ("rest_calls_3_3_2.ndjson", "change_calls_3_3_2.ndjson")
 CALLS = [
@@ -114,7 +115,7 @@ def _fail(state: FleetState, dag_id: str, run_id: str) -> None:
 async def api() -> AsyncIterator[tuple[FleetApi, httpx.AsyncClient]]:
     api = FleetApi(FleetState(), lambda: NOW, clear_takes_s=0.0)
     api.accounts.users["bob"] = ("pw", "viewer")
-    async with serving(api) as url, httpx.AsyncClient(base_url=url) as http:
+    async with serving(api) as url, loopback_client(url) as http:
         yield api, http
 
 

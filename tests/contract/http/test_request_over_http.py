@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 
 from remediator.actions.http.answer import RETRY_MAX, Answer, outcome_of
@@ -21,6 +20,7 @@ from remediator.model.secret import Secret
 from remediator.model.time import MILLISECOND, SECOND
 from remediator.web.server import serving
 from tests.support.killing import killed_at_each_await
+from tests.support.loopback import loopback_client
 
 KEY = "Idempotency-Key"
 TOKEN = "hunter2-token"
@@ -211,5 +211,5 @@ async def test_killed_at_each_await_the_target_counts_what_was_promised(key: str
 
 async def _warm(rig: Rig) -> None:
     """The endpoint answers before anybody is killed."""
-    async with httpx.AsyncClient() as client:
+    async with loopback_client() as client:
         assert (await client.post(rig.url, json={})).status_code == 401

@@ -10,6 +10,7 @@ import pytest
 
 from remediator.demo.cluster.app import MERGE_PATCH, Cluster
 from remediator.web.server import serving
+from tests.support.loopback import loopback_client
 
 PATH = "/apis/apps/v1/namespaces/airflow/deployments/worker"
 LATEST = "1001"
@@ -25,7 +26,7 @@ def cluster() -> Cluster:
 @pytest.fixture
 async def http(cluster: Cluster) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": "Bearer token"}
-    async with serving(cluster.app()) as running, httpx.AsyncClient(base_url=running.url, headers=headers) as client:
+    async with serving(cluster.app()) as running, loopback_client(running.url, headers=headers) as client:
         yield client
 
 

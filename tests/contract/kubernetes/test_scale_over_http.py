@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import httpx
 import pytest
 from starlette.responses import JSONResponse, Response
 
@@ -23,6 +22,7 @@ from remediator.model.secret import Secret
 from remediator.model.time import MILLISECOND, SECOND, Duration
 from remediator.web.server import serving
 from tests.support.killing import killed_at_each_await
+from tests.support.loopback import loopback_client
 
 TOKEN = "hunter2-token"
 WORKER = "Deployment airflow/worker"
@@ -252,7 +252,7 @@ async def test_an_unserved_deployment_is_refused_and_a_wrong_kind_is_a_bug(rig: 
 @pytest.mark.parametrize("only_if", [None, 2])
 async def test_killed_at_each_await_the_target_counts_one_scaling(only_if: int | None) -> None:
     async with rig_of(5 * SECOND) as rig:
-        async with httpx.AsyncClient() as client:
+        async with loopback_client() as client:
             assert (await client.get(f"{rig.url}/apis/apps/v1/namespaces/a/deployments/b/scale")).status_code == 401
         numbers = names()
 

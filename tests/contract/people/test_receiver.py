@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 
 from remediator.demo.receiver.app import Receiver
@@ -12,6 +11,7 @@ from remediator.demo.receiver.faults import Fault
 from remediator.demo.receiver.pagerduty import PagerDutyState
 from remediator.demo.receiver.slack import SlackState
 from remediator.web.server import Running
+from tests.support.loopback import loopback_client
 
 MARK = {"event_type": "x", "event_payload": {"action_id": "a1"}}
 
@@ -112,7 +112,7 @@ def test_invalid_events_are_refused(body: dict[str, Any]) -> None:
 
 async def test_over_http_with_faults_and_counters(stand_in: Running, receiver: Receiver) -> None:
     receiver.faults.add("chat.postMessage", Fault(status=429, error="ratelimited", retry_after=3))
-    async with httpx.AsyncClient(base_url=stand_in.url) as client:
+    async with loopback_client(stand_in.url) as client:
         limited = await client.post("/api/chat.postMessage", json={"channel": "#alerts", "text": "t"})
         assert (limited.status_code, limited.headers["retry-after"]) == (429, "3")
         form = {"channel": "#alerts", "text": "t", "metadata": '{"event_type": "x", "event_payload": {}}'}

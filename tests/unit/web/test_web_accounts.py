@@ -17,6 +17,7 @@ from remediator.runtime.metrics import Metrics
 from remediator.store.audit import AuditEntry, AuditHead, Verifier
 from remediator.web.app import build_app
 from remediator.web.server import serving
+from tests.support.loopback import loopback_client
 from tests.unit.web.accounts import NOW, Accounts
 
 BEARER = {"Authorization": "Bearer t0ken"}
@@ -33,7 +34,7 @@ def accounts() -> Accounts:
 @pytest.fixture
 async def api(accounts: Accounts) -> AsyncIterator[httpx.AsyncClient]:
     app = build_app(accounts, Metrics("9"), Secret("t0ken"))  # type: ignore[arg-type]
-    async with serving(app) as running, httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=BEARER) as client:
+    async with serving(app) as running, loopback_client(f"{running.url}/api/v1", headers=BEARER) as client:
         yield client
 
 

@@ -15,6 +15,7 @@ from remediator.web.app import build_app
 from remediator.web.requests import BODY_LIMIT
 from remediator.web.server import serving
 from tests.contract.people.told import OPEN
+from tests.support.loopback import loopback_client
 from tests.unit.web.surface import FakeDaemon
 
 TOKEN = "t0ken-hunter2"
@@ -30,7 +31,7 @@ def daemon() -> FakeDaemon:
 async def guarded(daemon: FakeDaemon) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         serving(build_app(daemon, Metrics("9"), Secret(TOKEN))) as running,
-        httpx.AsyncClient(base_url=running.url) as client,
+        loopback_client(running.url) as client,
     ):
         yield client
 
@@ -39,7 +40,7 @@ async def guarded(daemon: FakeDaemon) -> AsyncIterator[httpx.AsyncClient]:
 async def local(daemon: FakeDaemon) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         serving(build_app(daemon, Metrics("9"))) as running,
-        httpx.AsyncClient(base_url=running.url) as client,
+        loopback_client(running.url) as client,
     ):
         yield client
 

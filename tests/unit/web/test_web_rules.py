@@ -14,6 +14,7 @@ from remediator.rules.unmatched import Failure
 from remediator.runtime.metrics import Metrics
 from remediator.web.app import EVENT_LIMIT, build_app
 from remediator.web.server import serving
+from tests.support.loopback import loopback_client
 from tests.unit.web.surface import FakeDaemon
 
 EVENT = {"type": "task.failed", "time": "2026-11-22T06:00:00Z", "deployment": "prod", "dag_id": "sales"}
@@ -28,7 +29,7 @@ def daemon() -> FakeDaemon:
 async def api(daemon: FakeDaemon) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         serving(build_app(daemon, Metrics("9"))) as running,
-        httpx.AsyncClient(base_url=running.url) as client,
+        loopback_client(running.url) as client,
     ):
         yield client
 
@@ -47,7 +48,7 @@ async def test_an_event_is_explained(api: httpx.AsyncClient, daemon: FakeDaemon)
 async def test_both_need_the_token(daemon: FakeDaemon, method: str, path: str) -> None:
     async with (
         serving(build_app(daemon, Metrics("9"), Secret("t0ken-hunter2"))) as running,
-        httpx.AsyncClient(base_url=running.url) as client,
+        loopback_client(running.url) as client,
     ):
         assert (await client.request(method, path)).status_code == 401
     assert (daemon.explained, daemon.looked_back) == ([], [])
