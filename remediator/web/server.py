@@ -14,14 +14,21 @@ STOP_S = 3
 """How long open requests may take to finish when the server stops."""
 BACKLOG = 128
 CONNECTIONS_MAX = 200
+TICKS_PER_SECOND = 10
 
 
-class _Server(uvicorn.Server):
-    """A server that handles no signals and says when it listens."""
+class Server(uvicorn.Server):
+    """A server that handles no signals, says when it listens, and stops when it is told instead of at its next tick."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._told = asyncio.Event()
+
+    def stop(self) -> None:
+        """Let `serve` end."""
+        self.should_exit = True
+        self._told.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -30,6 +37,14 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
+
+    async def main_loop(self) -> None:
+        tick = 0
+        while not await self.on_tick(tick):
+            tick = (tick + 1) % TICKS_PER_SECOND
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1 / TICKS_PER_SECOND):
+                    await self._told.wait()
 
 
 class Running:
@@ -50,7 +65,7 @@ class Running:
 async def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Running]:
     """Listen until the context ends. Port 0 takes a free one. Raises OSError if the address cannot be had."""
     listener = _listen(host, port)
-    server = _Server(
+    server = Server(
         uvicorn.Config(
             app,
             log_config=None,
@@ -63,10 +78,10 @@ async def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Async
     )
     task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     try:
-        await _listening(server, task)
+        await listening(server, task)
         yield Running(host, listener.getsockname()[1], task)
     finally:
-        server.should_exit = True
+        server.stop()
         await asyncio.wait([task], timeout=2 * STOP_S)
         task.cancel()
         listener.close()
@@ -77,7 +92,8 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
-async def _listening(server: _Server, task: asyncio.Task[None]) -> None:
+async def listening(server: Server, task: asyncio.Task[None]) -> None:
+    """Until it listens; `task` serves. Raises OSError, or what the server raised, if it ends instead."""
     started = asyncio.create_task(server.listening.wait())
     try:
         await asyncio.wait([started, task], return_when=asyncio.FIRST_COMPLETED)

@@ -5,29 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import uvicorn
 
 from remediator.demo.fleet.app import FleetApi
+from remediator.web.server import Server, listening
 
 STARTED_WITHIN_S = 10.0
 
 
-class _Server(uvicorn.Server):
-    """Leaves the process's signals alone: the program around it owns them."""
+class _Server(Server):
+    """Ends at once: whoever hangs on an answer was to hang, and is cut off."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
@@ -37,11 +35,11 @@ async def serving(api: FleetApi, port: int = 0) -> AsyncIterator[str]:
         server = _Server(_config(api))
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            await _started(server, running)
+            async with asyncio.timeout(STARTED_WITHIN_S):
+                await listening(server, running)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = True
-            server.force_exit = True
+            server.stop()
             await running
 
 
@@ -56,13 +54,3 @@ def _config(api: FleetApi) -> uvicorn.Config:
         http="h11",
         date_header=False,
     )
-
-
-async def _started(server: _Server, running: asyncio.Task[None]) -> None:
-    ready = asyncio.create_task(server.ready.wait())
-    try:
-        await asyncio.wait((ready, running), timeout=STARTED_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        ready.cancel()
-    if not server.ready.is_set():
-        raise RuntimeError("the stand-in did not start")
