@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import uvicorn
 
 from remediator.demo.fleet.app import FleetApi
-from remediator.web.server import Server, listening
+from remediator.web.server import Server, listener_at, listening
 
 STARTED_WITHIN_S = 10.0
 
@@ -31,7 +31,7 @@ class _Server(Server):
 @contextlib.asynccontextmanager
 async def serving(api: FleetApi, port: int = 0) -> AsyncIterator[str]:
     """Yields the base URL, such as 'http://127.0.0.1:41234'; stops the server on leaving."""
-    with socket.create_server(("127.0.0.1", port)) as listener:
+    with listener_at("127.0.0.1", port) as listener:
         server = _Server(_config(api))
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
