@@ -10,6 +10,12 @@ from collections import Counter
 
 import pytest
 
+from tests.support.broker_fixtures import embedded_broker
+from tests.support.postgres import postgres_server
+
+__all__ = ["embedded_broker", "postgres_server"]
+"""One of each for all suites of a process."""
+
 COMPONENTS = ("postgres", "broker", "kafka", "airflow", "airflow2")
 REQUIRE = "REMEDIATOR_REQUIRE"
 KEPT = {"REMEDIATOR_AIRFLOW_VENV", "REMEDIATOR_AIRFLOW2_VENV", "REMEDIATOR_KILLS", "REMEDIATOR_RECORDS"}

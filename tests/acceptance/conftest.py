@@ -12,9 +12,6 @@ from remediator.demo.fleet.plan import SUCCEEDS, DagSpec, Failure, Plan, TaskSpe
 from remediator.demo.fleet.state import DagRun, TaskInstance
 from remediator.model.time import MILLISECOND
 from tests.acceptance.harness import Site, site
-from tests.support.broker_fixtures import embedded_broker
-
-__all__ = ["embedded_broker"]
 
 QUICK = 50 * MILLISECOND
 FATES = {

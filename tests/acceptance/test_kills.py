@@ -13,13 +13,13 @@ import pytest
 
 from remediator.demo.broker import EmbeddedBroker
 from tests.acceptance.crash_history import ends
-from tests.acceptance.crash_postgres import postgres_server, postgres_url
+from tests.acceptance.crash_postgres import postgres_url
 from tests.acceptance.crash_run import Came, Plan, report, run
 from tests.acceptance.harness import clock
 from tests.support.broker_fixtures import apache_kafka
 from tests.support.kafka import ApacheKafka
 
-__all__ = ["apache_kafka", "postgres_server", "postgres_url"]
+__all__ = ["apache_kafka", "postgres_url"]
 
 pytestmark = pytest.mark.subprocesses
 

@@ -11,11 +11,11 @@ from remediator.model.time import SECOND
 from remediator.runtime.replay import Verdict, find_start, replay, verify
 from remediator.store.factory import open_store
 from remediator.store.port import StepCommit, Store
-from tests.acceptance.crash_postgres import postgres_server, postgres_url
+from tests.acceptance.crash_postgres import postgres_url
 from tests.acceptance.crash_run import Plan, run
 from tests.acceptance.harness import clock, command, write_config
 
-__all__ = ["postgres_server", "postgres_url"]
+__all__ = ["postgres_url"]
 
 pytestmark = [pytest.mark.subprocesses, pytest.mark.broker]
 

@@ -8,10 +8,10 @@ import pytest
 
 from remediator.demo.broker import EmbeddedBroker, free_port
 from tests.airflow.airflow_api import AirflowApi
-from tests.airflow.database import postgres
 from tests.airflow.patient import admitted
 from tests.airflow.real_airflow import PARTITIONS, PASSWORD, TOPIC, USERNAME, RealAirflow, is_installed, venv
 from tests.support.broker_fixtures import background
+from tests.support.postgres import postgres
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,10 @@ def suite_broker() -> Iterator[EmbeddedBroker]:
 
 @pytest.fixture(scope="session")
 def suite_database(suite_broker: EmbeddedBroker) -> Iterator[str]:
-    """The URL of an empty PostgreSQL. (`suite_broker`, which skips where there is no Airflow to use it.)"""
+    """The URL of an empty PostgreSQL: it locks rows, where SQLite locks all and answers 500.
+
+    (`suite_broker`, which skips where there is no Airflow to use it.)
+    """
     with postgres() as url:
         yield url
 

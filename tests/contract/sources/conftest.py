@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.contract.sources.source_backends import Backend, FileBackend, KafkaBackend, MemoryBackend
-from tests.support.broker_fixtures import apache_kafka, embedded_broker
+from tests.support.broker_fixtures import apache_kafka
 
-__all__ = ["apache_kafka", "embedded_broker"]
+__all__ = ["apache_kafka"]
 
 MEMORY = pytest.param("memory")
 FILE = pytest.param("file")

