@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from remediator.demo.broker import free_port
-from tests.support.postgres import postgres
 from tests.airflow2.real_airflow2 import RealAirflow2, is_installed, venv
+from tests.support.postgres import postgres
 
 
 @pytest.fixture(scope="session")
