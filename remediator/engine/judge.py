@@ -291,7 +291,7 @@ def _judge_cases(
             case.due = context.now + context.policy.told_look_every
         if task is None:
             if truth.complete:
-                _case_task_is_well(context, state, run, name, case, truth)
+                _case_task_is_well(context, state, run_id, run, name, case, truth)
         elif task.state == "failed" and task.try_number <= case.try_number:
             _case_still_failed(context, state, run_id, run, name, case)
         elif task.state == "failed":
@@ -300,9 +300,29 @@ def _judge_cases(
             _case_moves(context, state, run_id, run, truth, name, task)
 
 
+def _left_behind(truth: DagRunTruth) -> str:
+    """What keeps the dagrun failed although nothing in it is failed any more; empty if that is not so.
+
+    A clear that meets the scheduler while that still passes the failure on leaves such tasks: nobody runs them again.
+    """
+    left = [task for task in truth.tasks if task.state == "upstream_failed"]
+    if truth.state != "failed" or not left or len(left) < len(truth.tasks):
+        return ""
+    first = task_key(left[0].task_id, left[0].map_index)
+    return first if len(left) == 1 else f"{first} and {len(left) - 1} more"
+
+
 def _case_task_is_well(
-    context: Context, state: DagState, run: DagRunState, name: str, case: Case, truth: DagRunTruth
+    context: Context, state: DagState, run_id: str, run: DagRunState, name: str, case: Case, truth: DagRunTruth
 ) -> None:
+    left = _left_behind(truth)
+    if left and case.phase is CasePhase.TOLD:
+        return
+    if left and case.phase is CasePhase.VERIFYING and case.change in PROVED_BY_LOOKS:
+        text = f"{name} succeeded after the retry, but {left} was left upstream_failed"
+        breakers.record(context, case, state.deployment, helped=False)
+        _give_up(context, state, run_id, run, case, Reason.DID_NOT_HELP, text)
+        return
     if case.phase in (CasePhase.VERIFYING, CasePhase.ISSUED) and case.change in PROVED_BY_LOOKS:
         over = truth.state in DAGRUN_OVER
         if over or (case.due is not None and case.due <= context.now):

@@ -32,8 +32,8 @@ async def found(daemon: DaemonProcess) -> dict[str, Any]:
     """What the status tells once everything was looked at."""
 
     async def told() -> Any:
-        restored = (await daemon.status())["restored"]
-        return restored if not restored["looking"] else None
+        restored = (await daemon.status()).get("restored")  # the daemon has yet to read that it was
+        return restored if restored is not None and not restored["looking"] else None
 
     return dict(await eventually(told, "what was found is told"))
 

@@ -80,6 +80,21 @@ def test_a_lost_connection_is_healed_by_one_clear() -> None:
     told.expect_nothing().expect_open(0).expect_reason(Reason.HELPED)
 
 
+def test_a_clear_that_met_the_scheduler_at_work_is_not_called_a_help() -> None:
+    """Airflow marks what follows a failure one pass after the other: a clear in between misses what is marked next."""
+    told = story().at("1m").fails("load").at("1m30s").expect_retry("load")
+    told.look_says("publish", "upstream_failed", 0).look_says("load", "success", 2, dagrun="failed")
+    told.task_success("load", 2).dagrun("failed").at("3m").expect_page().expect_reason(Reason.DID_NOT_HELP)
+    told.at("40m").expect_nothing().expect_open(1)
+    told.look_says("publish", "success", 1, dagrun="success").at("60m").expect_page("resolve").expect_open(0)
+
+
+def test_a_cleared_task_that_its_dagrun_ended_without_is_told() -> None:
+    told = story().at("1m").fails("load").at("1m30s").expect_retry("load")
+    told.look_says("load", "none", 1, dagrun="failed").at("6m").expect_page().expect_reason(Reason.DID_NOT_HELP)
+    told.at("40m").expect_nothing().expect_open(1)
+
+
 def test_two_retries_that_do_not_help_page_once() -> None:
     told = story().at("1m").fails("load").at("1m30s").expect_retry("load")
     told.fails("load", 2).at("2m30s").expect_retry("load")

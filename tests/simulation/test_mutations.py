@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from remediator.engine import brakes, budget, looks, response, retries, tell
+from remediator.engine import brakes, budget, looks, response, retries, tell, waits
 from remediator.testing.simulation.layout import Parts
 from remediator.testing.simulation.run import run_seed
 from tests.simulation import faults
@@ -58,7 +58,7 @@ def _random_ids(patch: pytest.MonkeyPatch) -> None:
 
 
 def _no_hold(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(response, "_is_held_back", faults.never_held)
+    patch.setattr(waits, "is_held_back", faults.never_held)
 
 
 ENGINE: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = {

@@ -83,7 +83,6 @@ CAPPED = (
     (incident, "MAX_EPISODES"),
     (world, "MAX_EPISODES"),
     (breakers, "MAX_RESULTS"),
-    (breakers, "MAX_COUNTED"),
 )
 
 
