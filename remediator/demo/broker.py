@@ -44,6 +44,13 @@ class EmbeddedBroker:
         """'host:port' for clients."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """The child's process id, for whoever stops it for a while. Raises BrokerFailed if it does not run."""
+        if self._process is None:
+            raise BrokerFailed("the broker does not run")
+        return self._process.pid
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

@@ -6,6 +6,7 @@ import json
 import time
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -13,10 +14,17 @@ from tests.airflow.eventually import eventually
 
 Row = dict[str, Any]
 NOT_OVER = ("queued", "running")
+FORGETTING_ROUNDS = 20
+"""Of a hundred dagruns each."""
 
 
 def new_run_id() -> str:
     return f"suite-{time.time_ns()}"
+
+
+def run_path(dag_id: str, run_id: str) -> str:
+    """Airflow's own run ids hold colons and plus signs."""
+    return f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
 
 
 class AirflowApi:
@@ -25,10 +33,10 @@ class AirflowApi:
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.http = http
 
-    async def trigger(self, dag_id: str, run_id: str = "") -> str:
+    async def trigger(self, dag_id: str, run_id: str = "", conf: Row | None = None) -> str:
         """A new dagrun; its run_id, which is a new one unless given. 409: an earlier call went through after all."""
         run_id = run_id or new_run_id()
-        body = {"logical_date": None, "dag_run_id": run_id}
+        body = {"logical_date": None, "dag_run_id": run_id, "conf": conf or {}}
         answer = await self.http.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body)
         assert answer.status_code in (200, 409), answer.text
         return run_id
@@ -44,24 +52,53 @@ class AirflowApi:
         what = f"{dag_id} {run_id} {state}"
         return await eventually(lambda: self.dagrun(dag_id, run_id), lambda row: row["state"] == state, what=what)
 
+    async def backfill(self, body: Row) -> None:
+        """One of a DAG that has none open. 409: an earlier call went through after all."""
+        answer = await self.http.post("/api/v2/backfills", json=body)
+        assert answer.status_code in (200, 409), answer.text
+
+    async def pause(self, dag_id: str, *, paused: bool) -> None:
+        answer = await self.http.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": paused})
+        assert answer.status_code == 200, answer.text
+
+    async def clear(self, dag_id: str, run_id: str, task_id: str, note: str) -> httpx.Response:
+        """As a person does it in the UI. 409: somebody else did at that moment."""
+        body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "include_downstream": True, "note": note}
+        answer = await self.http.post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body)
+        assert answer.status_code in (200, 409), answer.text
+        return answer
+
+    async def dagruns(self, dag_id: str = "~") -> list[Row]:
+        """The latest hundred, latest first."""
+        answer = await self._row(f"/api/v2/dags/{dag_id}/dagRuns", {"limit": 100, "order_by": "-id"})
+        return list(answer["dag_runs"])
+
     async def dagrun(self, dag_id: str, run_id: str) -> Row:
-        return await self._row(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
+        return await self._row(run_path(dag_id, run_id))
 
     async def task(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Row:
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        path = f"{run_path(dag_id, run_id)}/taskInstances/{task_id}"
         return await self._row(path if map_index < 0 else f"{path}/{map_index}")
 
     async def tries(self, dag_id: str, run_id: str, task_id: str) -> list[int]:
         """The numbers of all tries that there were."""
-        row = await self._row(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/tries")
+        row = await self._row(f"{run_path(dag_id, run_id)}/taskInstances/{task_id}/tries")
         return sorted(one["try_number"] for one in row["task_instances"])
 
     async def clears(self, dag_id: str, run_id: str) -> list[Row]:
         """Every clear of this dagrun that Airflow was asked for, no dry runs: {'owner', 'note', 'task_ids', …}."""
-        params = {"dag_id": dag_id, "run_id": run_id, "event": "post_clear_task_instances", "limit": 100}
-        answer = await self._row("/api/v2/eventLogs", params)
-        asked = [{"owner": row["owner"], **json.loads(row["extra"])} for row in answer["event_logs"]]
+        asked = await self._asked("post_clear_task_instances", dag_id, run_id)
         return [one for one in asked if one.get("dry_run") is not True]
+
+    async def all_clears(self, dag_id: str, run_id: str) -> list[Row]:
+        """The same, and clears of the dagrun as a whole."""
+        whole = await self._asked("clear_dag_run", dag_id, run_id)
+        return [*await self.clears(dag_id, run_id), *(one for one in whole if one.get("dry_run") is not True)]
+
+    async def _asked(self, event: str, dag_id: str, run_id: str) -> list[Row]:
+        params = {"dag_id": dag_id, "run_id": run_id, "event": event, "limit": 100}
+        answer = await self._row("/api/v2/eventLogs", params)
+        return [{"owner": row["owner"], **json.loads(row["extra"])} for row in answer["event_logs"]]
 
     async def only_clear(self, dag_id: str, run_id: str) -> Row:
         """The clear of this dagrun, which must have been one, and asked for once."""
@@ -74,17 +111,19 @@ class AirflowApi:
 
         Airflow's scheduler dies of a dagrun that is deleted while it is at it: it gets a pass to let go of them all.
         """
-        runs = (await self._row("/api/v2/dags/~/dagRuns", {"limit": 100, "order_by": "-id"}))["dag_runs"]
-        if not runs:
-            return
-        paths = {f"/api/v2/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}": run["state"] for run in runs}
-        for path in [path for path, state in paths.items() if state in NOT_OVER]:
-            answer = await self.http.patch(path, json={"state": "failed"})
-            assert answer.status_code in (200, 409), answer.text
-        await self._scheduler_passed()
-        for path in paths:
-            answer = await self.http.delete(path)
-            assert answer.status_code in (204, 404), answer.text
+        for _ in range(FORGETTING_ROUNDS):
+            runs = await self.dagruns()
+            if not runs:
+                return
+            paths = {run_path(run["dag_id"], run["dag_run_id"]): run["state"] for run in runs}
+            for path in [path for path, state in paths.items() if state in NOT_OVER]:
+                answer = await self.http.patch(path, json={"state": "failed"})
+                assert answer.status_code in (200, 404, 409), answer.text
+            await self._scheduler_passed()
+            for path in paths:
+                answer = await self.http.delete(path)
+                assert answer.status_code in (204, 404, 409), answer.text
+        raise AssertionError(f"there are still dagruns: {await self.dagruns()}")
 
     async def _scheduler_passed(self) -> None:
         """Wait for the scheduler's next heartbeat: it beats at the end of a pass over the dagruns that are not over."""

@@ -1,13 +1,17 @@
-"""One broker and one real Airflow for the whole suite, and a way to ask it."""
+"""One broker and one real Airflow for the whole suite, and a way to ask it; for a test a daemon and its people."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from remediator.demo.broker import EmbeddedBroker, free_port
+from remediator.demo.receiver.app import Receiver
+from remediator.web.server import serving
 from tests.airflow.airflow_api import AirflowApi
+from tests.airflow.daemon import Daemon
 from tests.airflow.patient import admitted
 from tests.airflow.real_airflow import PARTITIONS, PASSWORD, TOPIC, USERNAME, RealAirflow, is_installed, venv
 from tests.support.broker_fixtures import background
@@ -61,3 +65,28 @@ async def api(real_airflow: RealAirflow) -> AsyncIterator[AirflowApi]:
         made = AirflowApi(http)
         yield made
         await made.forget()
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture
+async def receiver_url(receiver: Receiver) -> AsyncIterator[str]:
+    async with serving(receiver.app()) as running:
+        yield running.url
+        receiver.release()
+
+
+@pytest.fixture
+async def daemon(
+    tmp_path: Path, api: AirflowApi, real_airflow: RealAirflow, suite_broker: EmbeddedBroker, receiver_url: str
+) -> AsyncIterator[Daemon]:
+    """A daemon that has read its feed up to now. (`api`, so that it is stopped before the dagruns are deleted.)"""
+    made = Daemon(tmp_path / "remediator", suite_broker.bootstrap, real_airflow.url, receiver_url, first_wait="8s")
+    try:
+        await made.start()
+        yield made
+    finally:
+        await made.stop()

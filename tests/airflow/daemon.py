@@ -1,4 +1,4 @@
-"""The daemon as a subprocess of its own, with SQLite, the pack airflow-transient and the real Airflow.
+"""The daemon as a subprocess of its own, with SQLite, packs as they are shipped and the real Airflow.
 
 Owns its configuration, its process and the way to ask it over HTTP. Looks into none of its insides.
 """
@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from tests.airflow.eventually import eventually
 from tests.airflow.real_airflow import NAMESPACE, PASSWORD, TOPIC, USERNAME
 
 ROOT = Path(__file__).parents[2]
-PACK = ROOT / "rules" / "airflow-transient"
+PACKS = ROOT / "rules"
+TRANSIENT = (PACKS / "airflow-transient",)
 STOP_SECONDS = 20.0
 CRASHING = ("-m", "remediator.testing.crash", "run")
 ORDINARY = ("-m", "remediator", "run")
@@ -85,7 +87,8 @@ port = {port}
 class Daemon:
     """One remediator with a store of its own. It can be started again after it was killed.
 
-    only: the DAG whose failures its rules know; '' for all. rules: the text of rules instead of the pack's.
+    only: the DAG whose failures its rules know; empty for all. packs: folders of rules. first_wait: before a first retry.
+    rules: the text of rules instead of all that.
     """
 
     def __init__(
@@ -96,6 +99,8 @@ class Daemon:
         receiver: str,
         *,
         only: str = "",
+        packs: Sequence[Path] = TRANSIENT,
+        first_wait: str = "3s",
         rules: str = "",
         api_version: str = "v2",
     ) -> None:
@@ -104,7 +109,11 @@ class Daemon:
         self._config = folder / "remediator.toml"
         self._process: asyncio.subprocess.Process | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        write_rules(folder / "rules", only, rules)
+        if rules:
+            (folder / "rules").mkdir()
+            (folder / "rules" / "own.toml").write_text(rules)
+        else:
+            write_rules(folder / "rules", packs, only, first_wait)
         self._config.write_text(
             CONFIG.format(
                 folder=folder,
@@ -176,10 +185,18 @@ class Daemon:
 
     async def incident_of(self, run_id: str) -> Row | None:
         """The incident that this dagrun belongs to, with decisions and actions, if there is one."""
-        found = await self._ask("/api/v1/incidents?all=true&limit=500")
-        mine = [one for one in (found or {"incidents": []})["incidents"] if run_id in one.get("dagruns", ())]
+        mine = [one for one in await self.incidents() if run_id in one.get("dagruns", ())]
         assert len(mine) <= 1, mine
-        return await self._ask(f"/api/v1/incidents/{mine[0]['id']}/explain") if mine else None
+        return await self.story(mine[0]["id"]) if mine else None
+
+    async def incidents(self) -> list[Row]:
+        """All there are and were, latest first; none while it does not answer."""
+        found = await self._ask("/api/v1/incidents?all=true&limit=500")
+        return [] if found is None else list(found["incidents"])
+
+    async def story(self, incident_id: str) -> Row | None:
+        """{'incident', 'decisions', 'actions', …}; None while it does not answer."""
+        return await self._ask(f"/api/v1/incidents/{incident_id}/explain")
 
     def log_tail(self) -> str:
         return (self.folder / "daemon.log").read_text(errors="replace")[-4000:]
@@ -197,14 +214,11 @@ class Daemon:
         return found
 
 
-def write_rules(folder: Path, only: str, own: str) -> None:
-    """The pack as it is shipped, but that its first retry does not wait for long; or these rules instead."""
-    folder.mkdir()
-    if own:
-        (folder / "own.toml").write_text(own)
-        return
-    for path in PACK.glob("*.toml"):
-        if not path.name.endswith(".test.toml"):
-            text, changed = re.subn(r'initial = "[^"]+"', 'initial = "3s"', path.read_text())
-            assert changed or "airflow.retry" not in text, path
-            (folder / path.name).write_text(text.replace("where = {", f'where = {{ dag_id = "{only or "*"}",'))
+def write_rules(folder: Path, packs: Sequence[Path], only: str, first_wait: str) -> None:
+    """The packs as they are, but that a retry that would wait for half a minute or more waits for `first_wait`."""
+    for path in (path for pack in packs for path in pack.glob("*.toml") if not path.name.endswith(".test.toml")):
+        text, changed = re.subn(r'(initial|max) = "(?:30s|\d+m)"', rf'\1 = "{first_wait}"', path.read_text())
+        assert changed or "airflow.retry" not in text or path.parent.parent != PACKS, path
+        placed = folder / path.parent.name / path.name
+        placed.parent.mkdir(parents=True, exist_ok=True)
+        placed.write_text(text.replace("where = {", f'where = {{ dag_id = "{only}",') if only else text)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 90.0
-_PAUSE_SECONDS = 0.25
+PAUSE_SECONDS = 0.25
 
 
 async def eventually(
@@ -17,6 +17,7 @@ async def eventually(
     *,
     seconds: float = PATIENCE_SECONDS,
     what: str = "",
+    pause: float = PAUSE_SECONDS,
 ) -> T:
     """The first answer for which `holds`. Raises AssertionError with the last answer after `seconds`."""
     last: list[T] = []
@@ -24,7 +25,7 @@ async def eventually(
         async with asyncio.timeout(seconds):
             while not last or not holds(last[0]):
                 if last:
-                    await asyncio.sleep(_PAUSE_SECONDS)
+                    await asyncio.sleep(pause)
                 last[:] = [await ask()]
     except TimeoutError:
         raise AssertionError(f"not within {seconds:g} s: {what}; the last answer: {last}") from None

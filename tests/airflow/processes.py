@@ -60,10 +60,13 @@ class Processes:
         if self._run(name, *arguments).wait(seconds) != 0:
             raise AirflowFailed(f"airflow {' '.join(arguments[:2])} failed: {self.tail(name)}")
 
-    def revive(self, is_healthy: Callable[[], bool]) -> None:
-        """Start every part that does not run, as whoever runs an Airflow does, and wait for its health."""
+    def revive(self, is_healthy: Callable[[], bool], *names: str) -> None:
+        """Start every part that does not run, as whoever runs an Airflow does, and wait for its health.
+
+        names: these parts alone.
+        """
         running = self._running
-        ended = [name for name in self._parts if name not in running or running[name].poll() is not None]
+        ended = [name for name in names or self._parts if name not in running or running[name].poll() is not None]
         for name in ended:
             running[name] = self._run(name, *self._parts[name])
         if ended:
@@ -90,10 +93,12 @@ class Processes:
             with suppress(subprocess.TimeoutExpired):
                 part.wait(max(0.1, until - time.monotonic()))
         for part in parts.values():
-            for pid in _session(part.pid):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            part.wait(STOP_SECONDS)
+            _kill_session(part)
+
+    def kill(self, *names: str) -> None:
+        """End these parts and every process of theirs by SIGKILL."""
+        for name in names:
+            _kill_session(self._running.pop(name))
 
     def ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any] | None:
         """What the API answers; None if it does not, or refuses."""
@@ -120,6 +125,13 @@ class Processes:
                 start_new_session=True,
                 preexec_fn=_end_with_parent(),
             )
+
+
+def _kill_session(part: subprocess.Popen[bytes]) -> None:
+    for pid in _session(part.pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    part.wait(STOP_SECONDS)
 
 
 def _session(leader: int) -> Iterator[int]:

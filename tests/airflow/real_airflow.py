@@ -15,13 +15,13 @@ from tests.airflow import processes
 from tests.airflow.processes import Processes
 
 DAGS = Path(__file__).parent / "dags"
-DAG_COUNT = 22
-"""How many DAGs the files there define."""
 NAMESPACE = "airflow-suite"
 TOPIC = "openlineage.events"
 PARTITIONS = 3
 USERNAME = "admin"
 PASSWORD = "admin"
+PERSON = "person"
+"""A second admin of the same password: whoever clears by hand."""
 MIGRATE_SECONDS = 120.0
 HEALTHY = ("metadatabase", "scheduler", "dag_processor")
 PARTS = {
@@ -53,7 +53,7 @@ class RealAirflow:
         self.heal_dir = home / "heal"
         self.url = f"http://127.0.0.1:{ports[0]}"
         self.start_seconds = 0.0
-        environment = _environment(home, database, bootstrap, ports) | {"HEAL_DIR": str(self.heal_dir)}
+        environment = _environment(home, database, bootstrap, ports) | _side_files(self.heal_dir)
         self._processes = Processes(venv(), home, self.url, environment, PARTS)
 
     def start(self) -> None:
@@ -61,15 +61,22 @@ class RealAirflow:
         began = time.monotonic()
         for folder in ("logs", "plugins", "heal"):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
-        (self.home / "passwords.json").write_text(json.dumps({USERNAME: PASSWORD}))
+        (self.home / "passwords.json").write_text(json.dumps({USERNAME: PASSWORD, PERSON: PASSWORD}))
         self._processes.once("migrate", MIGRATE_SECONDS, "db", "migrate")
         self.revive()
         self._processes.until(self._has_dags, "knows its DAGs")
         self.start_seconds = time.monotonic() - began
 
-    def revive(self) -> None:
-        """Start every part that does not run, as whoever runs an Airflow does, and wait for its health."""
-        self._processes.revive(self._is_healthy)
+    def revive(self, *names: str) -> None:
+        """Start every part that does not run, as whoever runs an Airflow does, and wait for its health.
+
+        names: these parts alone; then it is waited for until the API answers.
+        """
+        self._processes.revive(self._answers if names else self._is_healthy, *names)
+
+    def kill(self, *names: str) -> None:
+        """End these parts and every process of theirs by SIGKILL, as a power cut does: the scheduler's tasks too."""
+        self._processes.kill(*names)
 
     def stop(self) -> None:
         """End every process of it. Idempotent."""
@@ -82,6 +89,9 @@ class RealAirflow:
         route = re.compile(rf"method={method} path={re.escape(path)} .*?status_code=(\d+)")
         return [int(status) for status in route.findall(text)]
 
+    def _answers(self) -> bool:
+        return self._processes.ask("GET", "/api/v2/monitor/health") is not None
+
     def _is_healthy(self) -> bool:
         said = self._processes.ask("GET", "/api/v2/monitor/health")
         return said is not None and all(said[part]["status"] == "healthy" for part in HEALTHY)
@@ -91,8 +101,9 @@ class RealAirflow:
         if admitted is None:
             return False
         headers = {"Authorization": f"Bearer {admitted['access_token']}"}
-        said = self._processes.ask("GET", "/api/v2/dags", headers=headers)
-        return said is not None and said["total_entries"] == DAG_COUNT
+        said = self._processes.ask("GET", "/api/v2/dags?limit=100", headers=headers)
+        known = {dag["relative_fileloc"] for dag in (said or {"dags": ()})["dags"]}
+        return known == {path.name for path in DAGS.glob("*.py")}
 
 
 def _environment(home: Path, database: str, bootstrap: str, ports: tuple[int, int]) -> dict[str, str]:
@@ -111,7 +122,7 @@ def _environment(home: Path, database: str, bootstrap: str, ports: tuple[int, in
         "CORE__PARALLELISM": "6",
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin,{PERSON}:admin",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
         "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "CORE__LAZY_LOAD_PLUGINS": "True",
@@ -134,3 +145,9 @@ def _environment(home: Path, database: str, bootstrap: str, ports: tuple[int, in
         "OPENLINEAGE__TRANSPORT": json.dumps(transport),
     }
     return processes.environment(venv(), home, settings)
+
+
+def _side_files(folder: Path) -> dict[str, str]:
+    """What the DAGs are told of their surroundings."""
+    database = {"conn_type": "sqlite", "host": str(folder / "dq.db")}
+    return {"HEAL_DIR": str(folder), "AIRFLOW_CONN_DQ_SQLITE": json.dumps(database)}

@@ -25,6 +25,7 @@ async def test_the_real_airflow_keeps_the_contract_of_the_stand_in(real_airflow:
         "AIRFLOW_URL": real_airflow.url,
         "AIRFLOW_USER": USERNAME,
         "AIRFLOW_PASSWORD": PASSWORD,
+        "AIRFLOW_DAILY_DAG": "daily_job",
         "PYTEST_ADDOPTS": "",
     }
     command = ["-m", "pytest", "-q", "-m", "airflow", "-p", "no:cacheprovider", CONTRACT]
