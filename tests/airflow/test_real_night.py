@@ -35,7 +35,8 @@ def test_each_clear_is_signed_with_its_action_and_took_effect(row: Row, night: N
     seen = night.seen[row.name]
     (story,) = seen.stories
     changes = sorted(f"remediator:{one['id']}" for one in story["actions"] if one["kind"].startswith("airflow."))
-    assert sorted(one["note"].partition(" ")[0] for one in seen.clears) == changes, told(row, seen, night)
+    notes = sorted(one["note"].splitlines()[-1].partition(" ")[0] for one in seen.clears)
+    assert notes == changes, told(row, seen, night)
     assert seen.clear_number == row.clears, told(row, seen, night)
 
 
