@@ -38,7 +38,7 @@ test: $(VENV)/.dev | $(RESULTS)  ## the fast suites: under four minutes, no Java
 test-full: test-services test-airflow test-airflow2  ## the heavy suites: Apache Kafka (Java, Maven), PostgreSQL, real Airflows
 
 test-services: $(VENV)/.dev | $(RESULTS)  ## Apache Kafka and PostgreSQL
-	$(PYTEST) -m "(kafka or postgres or slow) and not airflow and not airflow2" --junit-xml=$(RESULTS)/services.xml $(ARGS)
+	$(PYTEST) -m "(kafka or slow) and not airflow and not airflow2" --junit-xml=$(RESULTS)/services.xml $(ARGS)
 
 test-airflow: $(VENV)/.dev airflow-venv | $(RESULTS)  ## a real Airflow 3
 	$(PYTEST) -m airflow --junit-xml=$(RESULTS)/airflow.xml $(ARGS) tests/airflow

@@ -87,8 +87,8 @@ port = {port}
 class Daemon:
     """One remediator with a store of its own. It can be started again after it was killed.
 
-    only: the DAG whose failures its rules know; empty for all. packs: folders of rules. first_wait: before a first retry.
-    rules: the text of rules instead of all that.
+    only: the DAG whose failures its rules know; empty for all. packs: folders of rules, or rules: their text.
+    first_wait: before a first retry.
     """
 
     def __init__(
