@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 import msgspec
 
 from remediator.model.event import Event
+from remediator.model.globs import any_covers
 
 MAX_CACHED = 4_096
 
@@ -51,4 +51,4 @@ class DeploymentMap:
 
 
 def _any_match(globs: tuple[str, ...], text: str) -> bool:
-    return not globs or any(fnmatchcase(text, glob) for glob in globs)
+    return not globs or any_covers(globs, text)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from remediator.model.globs import covers
 from remediator.model.policy import Allow
 from remediator.rules.changes import CHANGES
-from remediator.rules.globs import compile_pattern, glob_pattern, utf8
 from remediator.rules.toml import Table, listing, near, show
 
 MAX_ALLOWS = 1_000
@@ -46,15 +46,7 @@ def _globs(table: Table, key: str) -> tuple[str, ...]:
 def check_fitting(table: Table, key: str, globs: Iterable[str], known: Sequence[str], kind: str) -> None:
     """Fault for each glob that fits none of the names; `*` fits even if there is none."""
     for glob in globs:
-        if glob == "*" or any(fits(glob, name) for name in known):
+        if glob == "*" or any(covers(glob, name) for name in known):
             continue
         allowed = listing(known) if known else f"the name of a {kind}, and none is defined"
         table.fault(key, f"{show(glob)}, which fits no {kind}", allowed, near(glob, known))
-
-
-def fits(glob: str, name: str) -> bool:
-    """Does the glob cover the name? No, if it is no sound glob."""
-    try:
-        return compile_pattern(glob_pattern(glob)).search(utf8(name)) is not None
-    except ValueError:
-        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ from remediator.config.allow import check_fitting
 from remediator.config.names import Names, check_known, read_file_name
 from remediator.config.secrets import SecretReader
 from remediator.config.settings import AirflowApi, Deployment, Feed, Infrastructure
+from remediator.model.globs import covers
 from remediator.model.policy import DeploymentPolicy, Mode
 from remediator.model.time import DAY, MINUTE, SECOND
 from remediator.rules.toml import Table, show
@@ -96,8 +96,8 @@ def check_claims(root: Table, deployments: Sequence[Deployment]) -> None:
 def _shared(some: Sequence[str], others: Sequence[str]) -> str:
     """One that is in both lists, or covered by a glob of the other; '' for none."""
     pairs = ((one, other) for one in some for other in others)
-    return next((one if fnmatchcase(one, other) else other for one, other in pairs
-                 if one == other or fnmatchcase(one, other) or fnmatchcase(other, one)), "")  # fmt: skip
+    return next((one if covers(other, one) else other for one, other in pairs
+                 if one == other or covers(other, one) or covers(one, other)), "")  # fmt: skip
 
 
 def _check_share(table: Table, feed: str, feeds: list[str]) -> None:

@@ -5,13 +5,13 @@ Owns the defaults. Holds no reading, no checks; secrets stay wrapped in `Secret`
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
 from remediator.codecs.deployments import DeploymentBinding
+from remediator.model.globs import any_covers
 from remediator.model.policy import Mode, Policy
 from remediator.model.secret import Secret
 from remediator.model.time import DAY, MILLISECOND, MINUTE, SECOND, Duration
@@ -287,7 +287,7 @@ class Config(msgspec.Struct, frozen=True):
 
     def cluster_of(self, deployment: str) -> Cluster | None:
         """The cluster in which rules scale for this deployment."""
-        fitting = (one for one in self.clusters if any(fnmatchcase(deployment, glob) for glob in one.serves))
+        fitting = (one for one in self.clusters if any_covers(one.serves, deployment))
         return next(fitting, None)
 
     def rule_paths(self) -> tuple[Path, ...]:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from remediator.config.allow import check_fitting, fits
+from remediator.config.allow import check_fitting
 from remediator.config.deployments import check_url
 from remediator.config.names import Names, read_file_name
 from remediator.config.secrets import SecretReader
 from remediator.config.settings import Cluster, Endpoint
+from remediator.model.globs import any_covers
 from remediator.model.secret import Secret
 from remediator.model.time import SECOND
 from remediator.rules.toml import Table, quote_key, show
@@ -93,7 +94,7 @@ def read_clusters(root: Table, secrets: SecretReader, deployments: Sequence[str]
     clusters = tuple(_read_cluster(table, names, secrets, deployments, base) for table in tables)
     first: dict[str, str] = {}
     for table, cluster in zip(tables, clusters, strict=True):
-        for name in [name for name in deployments if any(fits(glob, name) for glob in cluster.serves)]:
+        for name in [name for name in deployments if any_covers(cluster.serves, name)]:
             if name in first:
                 found = f"{show(name)}, which cluster {show(first[name])} serves"
                 table.fault("serves", found, "each deployment in one cluster at most")

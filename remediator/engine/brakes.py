@@ -6,7 +6,6 @@ Owns their order, budgets, ceilings, never-retry lists and `allow`. Issues nothi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 from remediator.engine import breakers, budget, ledger
 from remediator.engine.context import Context
@@ -14,6 +13,7 @@ from remediator.engine.state import Case, DagRunState, DagState
 from remediator.engine.steps import RETRY, approval_of, counted_as, counter_of, next_step, rule_of, task_of
 from remediator.model.action import CHANGE_STEPS
 from remediator.model.event import Event
+from remediator.model.globs import any_covers, covers
 from remediator.model.ids import LEDGER_KEY, stable_id
 from remediator.model.policy import Allow, Budget, DeploymentPolicy, Mode
 from remediator.model.reasons import Reason
@@ -138,7 +138,7 @@ def behind_breaker(context: Context, case: Case) -> Brake | None:
 def _fits(allow: Allow, rule: Rule, deployment: str, action: str) -> bool:
     asked = ((allow.files, rule.file), (allow.owners, rule.owner), (allow.deployments, deployment),
              (allow.actions, action))  # fmt: skip
-    return all(any(fnmatchcase(value, glob) for glob in globs) for globs, value in asked)
+    return all(any_covers(globs, value) for globs, value in asked)
 
 
 def never_retry(context: Context, state: DagState, event: Event) -> str:
@@ -147,7 +147,7 @@ def never_retry(context: Context, state: DagState, event: Event) -> str:
             return f"the DAG carries the tag {tag!r}"
     name = f"{event.deployment}/{event.dag_id}/{event.task_id}"
     for pattern in context.policy.never_retry:
-        if fnmatchcase(name, pattern):
+        if covers(pattern, name):
             return f"{name} is on the never-retry list ({pattern!r})"
     return ""
 
@@ -155,7 +155,7 @@ def never_retry(context: Context, state: DagState, event: Event) -> str:
 def never_touched(context: Context, deployment: str, dag_id: str) -> str:
     """Why a change of this DAG, which the step names, is never made; '' if it may be."""
     for pattern in context.policy.never_retry:
-        if fnmatchcase(f"{deployment}/{dag_id}/", pattern) or fnmatchcase(f"{deployment}/{dag_id}/*", pattern):
+        if covers(pattern, f"{deployment}/{dag_id}/") or covers(pattern, f"{deployment}/{dag_id}/*"):
             return f"{deployment}/{dag_id} is on the never-retry list ({pattern!r})"
     return ""
 
@@ -167,7 +167,7 @@ def never_within(context: Context, deployment: str, dag_id: str) -> tuple[str, .
 
 def _may_name(pattern: str, deployment: str, dag_id: str) -> bool:
     parts = pattern.split("/")
-    return len(parts) != 3 or (fnmatchcase(deployment, parts[0]) and fnmatchcase(dag_id, parts[1]))
+    return len(parts) != 3 or (covers(parts[0], deployment) and covers(parts[1], dag_id))
 
 
 def is_own_host(url: str, hosts: tuple[str, ...]) -> bool:

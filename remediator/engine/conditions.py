@@ -6,13 +6,13 @@ Owns the conditions' lifetimes. Decides nothing about rules but whether they are
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 import msgspec
 
 from remediator.engine.context import Alert, Context
 from remediator.engine.state import ConditionState
 from remediator.model.event import Event
+from remediator.model.globs import any_covers, covers
 from remediator.model.ids import CONDITIONS_KEY
 from remediator.model.time import HOUR, Duration, Instant
 from remediator.rules.index import Matched
@@ -114,7 +114,7 @@ def _holds(context: Context, rule: Rule, during: During, event: Event) -> bool |
     at = min(event.time, context.now)
     for place in _places(context, event.deployment):
         for name, scopes in context.conditions.places.get(place, {}).items():
-            if fnmatchcase(name, during.condition):
+            if covers(during.condition, name):
                 found = scopes.values() if not scope else [scopes[scope]] if scope in scopes else []
                 if any(_held_at(state, at, during.grace) for state in found):
                     return True
@@ -130,5 +130,5 @@ def _held_at(state: ConditionState, at: Instant, grace: Duration) -> bool:
 def _places(context: Context, deployment: str) -> Iterator[str]:
     yield deployment
     for name, policy in context.policy.deployments.items():
-        if name != deployment and any(fnmatchcase(deployment, served) for served in policy.serves):
+        if name != deployment and any_covers(policy.serves, deployment):
             yield name

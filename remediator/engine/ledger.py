@@ -5,11 +5,10 @@ Owns the arithmetic and the bounds of what is remembered. Forbids nothing itself
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 from remediator.engine import breakers
 from remediator.engine.context import Alert, Context
 from remediator.engine.ledger_state import Digest, UnderWay
+from remediator.model.globs import any_covers
 from remediator.model.ids import LEDGER_KEY
 from remediator.model.policy import Maintenance
 from remediator.model.time import HOUR, MINUTE, Duration, Instant
@@ -173,4 +172,4 @@ def window_end(context: Context, deployment: str) -> tuple[Instant, str] | None:
 
 
 def _is_for(window: Maintenance, deployment: str) -> bool:
-    return any(fnmatchcase(deployment, glob) for glob in window.deployments)
+    return any_covers(window.deployments, deployment)

@@ -1,4 +1,4 @@
-"""Globs as RE2 patterns: `*` any text, `?` one character, `[a-z]` and `[!a-z]` one of a set. Case matters.
+"""Globs as RE2 patterns, for conditions that many events are tried on: the dialect is model/globs.py's.
 
 RE2 keeps them linear in the text, whatever the glob. Also the one way the package compiles patterns.
 """

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from remediator.model.globs import any_covers, covers
 from remediator.model.policy import Mode, Policy
 from remediator.rules.changes import CHANGES
 from remediator.rules.globs import is_glob
 from remediator.rules.notes import Note
 from remediator.rules.selection import names_of_groups
-from remediator.rules.selectors import END, STAGES, covers, members_of
+from remediator.rules.selectors import END, STAGES, members_of
 from remediator.rules.spec import During, Rule
 from remediator.rules.template import compile_template
 from remediator.rules.texts import texts_of_params
@@ -98,9 +99,9 @@ def may_respond(rule: Rule, policy: Policy) -> bool:
 
 def _is_allowed(rule: Rule, action: str, policy: Policy) -> bool:
     return not policy.allow or any(
-        any(covers(glob, rule.file) for glob in allow.files)
-        and any(covers(glob, rule.owner) for glob in allow.owners)
-        and any(covers(glob, action) for glob in allow.actions)
+        any_covers(allow.files, rule.file)
+        and any_covers(allow.owners, rule.owner)
+        and any_covers(allow.actions, action)
         for allow in policy.allow
     )
 

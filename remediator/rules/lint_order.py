@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
+from remediator.model.globs import covers
 from remediator.model.policy import Mode, Policy
 from remediator.rules.conditions import Key, key_of
 from remediator.rules.globs import is_glob
 from remediator.rules.lint_names import may_respond
 from remediator.rules.notes import Note
-from remediator.rules.selectors import covers, is_on
+from remediator.rules.selectors import is_on
 from remediator.rules.spec import Rule
 from remediator.rules.steps import FINAL
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
+from remediator.model.globs import any_covers
 from remediator.model.policy import BUDGET_TARGETS, Budget, Mode
 from remediator.rules.detection import (
     check_kinds,
@@ -19,7 +20,6 @@ from remediator.rules.detection import (
     read_sequence,
     read_window,
 )
-from remediator.rules.globs import compile_pattern, glob_pattern
 from remediator.rules.selection import Defines, names_of_groups, read_fields, read_on, read_selector
 from remediator.rules.spec import Rule
 from remediator.rules.steps import FINAL, StepReader
@@ -152,10 +152,7 @@ def _check_named(table: Table, rule: Rule) -> None:
 
 
 def _is_on_failures(on: tuple[str, ...]) -> bool:
-    try:
-        return any(compile_pattern(glob_pattern(one)).search(FINAL.encode()) is not None for one in on)
-    except ValueError:
-        return False
+    return any_covers(on, FINAL)
 
 
 def _budgets(rule: Table) -> tuple[Budget, ...]:

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 
 from remediator.model.event import Event
+from remediator.model.globs import covers
 from remediator.rules.clauses import Clause, Clauses, Report, compile_where
 from remediator.rules.conditions import Condition
 from remediator.rules.faults import Fault, Faults
-from remediator.rules.globs import compile_pattern, glob_pattern, is_glob, utf8
+from remediator.rules.globs import is_glob
 from remediator.rules.periods import Hours, hours_of, in_periods
 from remediator.rules.scene import STEP_FIELDS, step_field
 from remediator.rules.spec import Period, Rule, RuleSetSpec, Selector, Step
@@ -149,8 +150,3 @@ def texts_of(rule: Rule) -> list[str]:
 def is_on(on: tuple[str, ...], event_type: str) -> bool:
     """Whether a selector listens to events of this type."""
     return any(one == event_type or (is_glob(one) and covers(one, event_type)) for one in on)
-
-
-def covers(glob: str, text: str) -> bool:
-    """Whether the glob covers all of the text."""
-    return compile_pattern(glob_pattern(glob)).search(utf8(text)) is not None

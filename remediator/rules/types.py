@@ -5,8 +5,9 @@ Knows no codec: the names are the contract between codecs and rules.
 
 from __future__ import annotations
 
+from remediator.model.globs import covers
 from remediator.rules.fields import ATTRIBUTES
-from remediator.rules.globs import compile_pattern, glob_pattern, is_glob, utf8
+from remediator.rules.globs import is_glob
 from remediator.rules.toml import near
 
 _RUN_STATES = ("started", "running", "success", "failed", "aborted", "other")
@@ -85,8 +86,7 @@ def is_known(on: str) -> bool:
     """Whether events of the type, or of a type that the glob covers, are known to come."""
     if not is_glob(on):
         return on in TYPES
-    pattern = compile_pattern(glob_pattern(on))
-    return any(pattern.search(utf8(one)) is not None for one in TYPES)
+    return any(covers(on, one) for one in TYPES)
 
 
 def is_misspelt(on: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from fnmatch import fnmatchcase
 
 from remediator.actions.airflow.rows import instant_of
 from remediator.actions.airflow.survey_rows import (
@@ -18,6 +17,7 @@ from remediator.actions.airflow.survey_rows import (
 )
 from remediator.actions.airflow.text import Mask, last_line
 from remediator.model.event import UNMAPPED_INDEX
+from remediator.model.globs import any_covers
 from remediator.model.time import SECOND, Duration, Instant
 from remediator.model.truth import Finding
 
@@ -99,7 +99,7 @@ def of_paused(rows: Iterable[PausedDag], must_run: Sequence[str]) -> list[Findin
     return [
         Finding("dag.paused_unexpectedly", f"dag/{row.dag_id}"[:SUBJECT_CHARS], dag_id=row.dag_id)
         for row in rows
-        if row.is_paused and any(fnmatchcase(row.dag_id, glob) for glob in must_run)
+        if row.is_paused and any_covers(must_run, row.dag_id)
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -12,6 +11,7 @@ from remediator.actions.airflow.routes import Clearing
 from remediator.actions.airflow.rows import TaskInstanceRow
 from remediator.actions.airflow.verdict import too_many
 from remediator.model.action import Retry, RetryTarget
+from remediator.model.globs import covers
 from remediator.model.outcome import Refused
 
 GROUP = "group"
@@ -74,7 +74,7 @@ def never_again(rows: Sequence[TaskInstanceRow], never: Sequence[str], deploymen
     """Refused if something that must not run a second time would. What its upstream kept from running has not run."""
     for row in rows:
         name = f"{deployment}/{row.dag_id}/{row.task_id}"
-        pattern = next((one for one in never if fnmatchcase(name, one)), None)
+        pattern = next((one for one in never if covers(one, name)), None)
         if pattern is not None and row.state != UPSTREAM_FAILED:
             return Refused(f"it would also run {name} again, which is on the never-retry list ({pattern!r})")
     return None
