@@ -11,7 +11,6 @@ line (or event) to its outcome, compiling of rules included.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import statistics
@@ -212,15 +211,10 @@ def told(figures: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure, print, and keep the report if asked to."""
-    parser = argparse.ArgumentParser(description="Events per second of a backtest.")
-    parser.add_argument("--quick", action="store_true", help="fewer lines, one round")
-    parser.add_argument("--report", action="store_true", help="keep the report in benchmarks/reports")
+    parser = report.parser_of("Events per second of a backtest.", "fewer lines, one round")
     options, _ = parser.parse_known_args()
     figures = measure(QUICK if options.quick else Size())
-    text = told(figures)
-    print(text)
-    if options.report:
-        report.save("backtest", text, figures)
+    report.finish("backtest", told(figures), figures, keep=options.report)
 
 
 if __name__ == "__main__":

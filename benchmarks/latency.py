@@ -8,7 +8,6 @@ matches a rule that leads to a `log` action. Each run has a topic and a store of
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
 import sys
@@ -151,22 +150,17 @@ def told(figures: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure, print, and keep the report if asked to."""
-    parser = argparse.ArgumentParser(description="Latency from an event's sending to its action.")
-    parser.add_argument("--quick", action="store_true", help="one run of 12 s for each setting")
+    parser = report.parser_of("Latency from an event's sending to its action.", "one run of 12 s for each setting")
     parser.add_argument(
         "--kafka",
         action="store_true",
         help="also with the shipped wait, and with Apache Kafka (Java, fetched by Maven)",
     )
-    parser.add_argument("--report", action="store_true", help="keep the report in benchmarks/reports")
     options = parser.parse_args()
     seconds, runs = (12.0, 1) if options.quick else (30.0, 3)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         figures = runner.run(measure(seconds, runs, WITH_KAFKA_MS if options.kafka else WAITS_MS))
-    text = told(figures)
-    print(text)
-    if options.report:
-        report.save("latency", text, figures)
+    report.finish("latency", told(figures), figures, keep=options.report)
 
 
 if __name__ == "__main__":

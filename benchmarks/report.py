@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -47,6 +48,21 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A markdown table."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def parser_of(description: str, quick: str) -> argparse.ArgumentParser:
+    """The options that every benchmark has. quick: what --quick leaves out."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--report", action="store_true", help="keep the report in benchmarks/reports")
+    return parser
+
+
+def finish(name: str, text: str, figures: dict[str, Any], *, keep: bool) -> None:
+    """Print the report, and keep it if asked to."""
+    print(text)
+    if keep:
+        save(name, text, figures)
 
 
 def save(name: str, text: str, figures: dict[str, Any]) -> list[Path]:

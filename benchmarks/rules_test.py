@@ -10,7 +10,6 @@ Wall time of one process; reading and compiling are told apart from running.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -172,15 +171,10 @@ def told(figures: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure, print, and keep the report if asked to."""
-    parser = argparse.ArgumentParser(description="Events per second of `remediator rules test`.")
-    parser.add_argument("--quick", action="store_true", help="fewer tests, one round")
-    parser.add_argument("--report", action="store_true", help="keep the report in benchmarks/reports")
+    parser = report.parser_of("Events per second of `remediator rules test`.", "fewer tests, one round")
     options, _ = parser.parse_known_args()
     figures = measure(QUICK if options.quick else Size())
-    text = told(figures)
-    print(text)
-    if options.report:
-        report.save("rules-test", text, figures)
+    report.finish("rules-test", told(figures), figures, keep=options.report)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ the benchmark with exit code 1.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import multiprocessing
 import resource
@@ -20,7 +19,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -323,23 +321,15 @@ def alone(contender: Contender, size: Size) -> Result:
 
 def main() -> int:
     """Run every contender, print the table; exit code 1 if a limit did not hold."""
-    parser = argparse.ArgumentParser(prog="storm", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the storm")
-    parser.add_argument("--report", action="store_true", help="keep the report in benchmarks/reports")
-    given, _ = parser.parse_known_args()
+    given, _ = report.parser_of(__doc__ or "", "a tenth of the storm").parse_known_args()
     size = QUICK if given.quick else Size()
     results = []
     for contender in CONTENDERS:
         results.append(alone(contender, size))
         print(*row(results[-1]), *results[-1].faults, sep=" | ", flush=True)
     text = text_of(results, CONTENDERS, size) + grown(results[2], size)
-    print(text)
-    if given.report:
-        figures: dict[str, Any] = {
-            "machine": report.machine(),
-            "results": [msgspec.to_builtins(one) for one in results],
-        }
-        report.save("storm", text, figures)
+    figures = {"machine": report.machine(), "results": [msgspec.to_builtins(one) for one in results]}
+    report.finish("storm", text, figures, keep=given.report)
     return 1 if any(result.faults for result in results) else 0
 
 

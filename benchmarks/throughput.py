@@ -10,7 +10,6 @@ its threads, without the broker's process.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
 import tempfile
@@ -233,16 +232,13 @@ def _stages(measured: dict[str, float], daemon: list[dict[str, float]]) -> str:
 
 def main() -> None:
     """Measure, print, and keep the report if asked to."""
-    parser = argparse.ArgumentParser(description="Records per second and CPU per record of the daemon.")
-    parser.add_argument("--quick", action="store_true", help="about a minute: fewer records, one round")
-    parser.add_argument("--report", action="store_true", help="keep the report in benchmarks/reports")
+    parser = report.parser_of(
+        "Records per second and CPU per record of the daemon.", "about a minute: fewer records, one round"
+    )
     options = parser.parse_args()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         figures = runner.run(measure(QUICK if options.quick else Size()))
-    text = told(figures)
-    print(text)
-    if options.report:
-        report.save("throughput", text, figures)
+    report.finish("throughput", told(figures), figures, keep=options.report)
 
 
 if __name__ == "__main__":
