@@ -10,14 +10,12 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from remediator.config.settings import Feed
 from remediator.model.record import Record
-from remediator.model.secret import Secret
 from remediator.model.time import MILLISECOND, Instant
 from remediator.sources.kafka_link import close_consumer
 from remediator.sources.kafka_settings import KafkaSettings
@@ -65,27 +63,6 @@ async def _connect(consumer: AIOKafkaConsumer, settings: KafkaSettings) -> None:
         await consumer.start()
     except (KafkaError, OSError) as error:
         raise Unreadable(f"cannot connect to {', '.join(settings.bootstrap)}: {error}") from None
-
-
-def settings_of(feed: Feed) -> KafkaSettings:
-    """How the feed's brokers are reached. Raises ValueError that lists every fault."""
-    security, fetch = feed.security, feed.fetch
-    return KafkaSettings(
-        bootstrap=feed.bootstrap_servers,
-        group=feed.group,
-        topics=feed.topics,
-        pattern=feed.topic_pattern,
-        security_protocol=cast(Any, security.protocol),  # the configuration allows their values only
-        sasl_mechanism=cast(Any, security.mechanism),
-        username=security.username,
-        password=security.password or Secret(),
-        cafile=security.ca_file,
-        certfile=security.cert_file,
-        keyfile=security.key_file,
-        max_partition_fetch_bytes=fetch.max_partition_bytes,
-        fetch_max_bytes=fetch.max_bytes,
-        fetch_max_wait_ms=fetch.max_wait // MILLISECOND,
-    )
 
 
 def _options(settings: KafkaSettings) -> dict[str, Any]:

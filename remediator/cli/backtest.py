@@ -251,7 +251,8 @@ def _read_file(path: Path, survey: Survey, decode: Decode, bars: Bars) -> bool:
 
 
 def _read_topics(feed: Feed | None, survey: Survey, decode: Decode, most: int, bars: Bars) -> bool:
-    from remediator.backtest.topics import Unreadable, read_topics, settings_of  # only here, as above
+    from remediator.backtest.topics import Unreadable, read_topics  # only here, as above
+    from remediator.runtime.wiring import kafka_settings
 
     assert feed is not None  # noqa: S101  (asked for as needed)
     reader = LineReader(decode)
@@ -259,7 +260,7 @@ def _read_topics(feed: Feed | None, survey: Survey, decode: Decode, most: int, b
         with bars.bar(f"reading feed {feed.name}", most) as progress:
             left_unread = asyncio.run(
                 read_topics(
-                    settings_of(feed),
+                    kafka_settings(feed),
                     survey.since,
                     most,
                     lambda record: survey.take(reader.record(record), record),

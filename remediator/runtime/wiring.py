@@ -176,7 +176,7 @@ def make_source(feed: Feed, positions: PositionReader, clock: Clock) -> KafkaSou
 
 
 def kafka_settings(feed: Feed) -> KafkaSettings:
-    """How the feed's broker is reached."""
+    """How the feed's brokers are reached. Raises ValueError that lists every fault."""
     security, fetch = feed.security, feed.fetch
     return KafkaSettings(
         bootstrap=feed.bootstrap_servers,
