@@ -9,7 +9,7 @@ import msgspec
 
 from remediator.engine import incident, tell
 from remediator.engine.context import Context
-from remediator.engine.ledger import is_power_of_two
+from remediator.engine.doublings import is_power_of_two
 from remediator.engine.state import Case, CasePhase, DagState, OpenIncident
 from remediator.engine.steps import RETRY, approval_of, rule_of, step_name, task_of
 from remediator.model.ids import stable_id

@@ -1,12 +1,13 @@
 """Breakers: a rule that does not help against an error stops trying it, but for one probe now and then.
 
 Owns what opens and closes them, whose turn the probe is, and the one question that people are asked about it. How a
-case waits is response.py's.
+case waits is waits.py's.
 """
 
 from __future__ import annotations
 
 from remediator.engine.context import Alert, Context
+from remediator.engine.doublings import is_power_of_two
 from remediator.engine.ledger_state import Breaker, Rate
 from remediator.engine.state import Case
 from remediator.model.ids import LEDGER_KEY, WORLD_KEY, stable_id
@@ -79,10 +80,9 @@ def begin_waiting(context: Context, case: Case, route: str, *, paged: bool) -> N
         return
     breaker.waiting += 1
     context.touch(LEDGER_KEY)
-    if breaker.waiting & (breaker.waiting - 1) == 0:
-        _raise_alert(
-            context, case, breaker, route if breaker.waiting == 1 else "", paged=paged and breaker.waiting == 1
-        )
+    if is_power_of_two(breaker.waiting):
+        is_first = breaker.waiting == 1
+        _raise_alert(context, case, breaker, route if is_first else "", paged=paged and is_first)
 
 
 def _rests_until(context: Context, breaker: Breaker) -> Instant:

@@ -36,7 +36,7 @@ from remediator.engine.explain_views import (
     worst,
 )
 from remediator.engine.state import Case, DagRunState, DagState, OpenIncident
-from remediator.engine.steps import DO, OTHERWISE, RETRY, approval_of, counter_of, task_of
+from remediator.engine.steps import DO, OTHERWISE, RETRY, approval_of, counter_of, step_name, task_of
 from remediator.model.action import CHANGE_STEPS
 from remediator.model.policy import Budget, DeploymentPolicy, Mode
 from remediator.model.reasons import Reason
@@ -96,7 +96,7 @@ def _condition(context: Context, rule: Rule, ground: Ground) -> Check:
 
 
 def _wait(context: Context, case: Case, step: Step) -> Check:
-    due = case.waits.get(f"{case.stage}/{case.index}")
+    due = case.waits.get(step_name(case))
     if due is None:
         return Check("wait", WAIT, f"{length(step.wait)} from when its turn comes")
     return Check("wait", WAIT if due > context.now else YES, f"until {instant(due)}")

@@ -1,4 +1,4 @@
-"""The ledger: what is counted over all keys, so that no DAG alone can outrun a limit. Caps, pages, losses.
+"""The ledger: what is counted over all keys, so that no DAG alone can outrun a limit. Caps, losses, pauses, pages.
 
 Owns the arithmetic and the bounds of what is remembered. Forbids nothing itself: brakes.py asks.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from remediator.engine import breakers
 from remediator.engine.context import Alert, Context
+from remediator.engine.doublings import is_power_of_two
 from remediator.engine.ledger_state import Digest, UnderWay
 from remediator.model.globs import any_covers
 from remediator.model.ids import LEDGER_KEY
@@ -144,15 +145,13 @@ def is_worth_repeating(context: Context, route: str) -> bool:
     return held is not None and held.count > 1 and is_power_of_two(held.count)
 
 
-def is_power_of_two(count: int) -> bool:
-    """What is said at each doubling is said often enough, and never too often."""
-    return count > 0 and count & (count - 1) == 0
-
-
 def digest_over(context: Context, route: str) -> None:
     """The digest was told long enough ago: the next one begins empty."""
     if context.ledger.page_digests.pop(route, None) is not None:
         context.touch(LEDGER_KEY)
+
+
+# -- maintenance --------------------------------------------------------------------------------------------------
 
 
 def window_begin(context: Context, deployment: str) -> Instant | None:

@@ -29,7 +29,7 @@ class CasePhase(StrEnum):
     PLANNED = "planned"
     """A retry waits for its backoff."""
     ISSUED = "issued"
-    """A retry is in the outbox."""
+    """A change is in the outbox."""
     VERIFYING = "verifying"
     """The retry was delivered; its proof is awaited."""
     CHECKING = "checking"
@@ -50,8 +50,9 @@ class Case(msgspec.Struct, omit_defaults=True):
     stage, index: the step of the rule being followed ('do' or 'otherwise'; index past the end: none left).
     due: journalled now at which the phase ends by itself. feed_due: watermark that ends a hold. thaw: a thaw ends it.
     breaker: the hold is that of an open breaker.
-    hold_over: holds no longer apply to this case. waits: when the wait of a step ('do/1') is over; known from its first
-    turn on, also if the failure comes again meanwhile. view, match: the firing and named groups that texts may name.
+    hold_over: holds no longer apply to this case. waits: when the wait of a step ('do/1'), for a breaker or for a proof
+    is over; known from its first turn on, also if the failure comes again meanwhile. view, match: the firing and named
+    groups that texts may name.
     """
 
     event: Event

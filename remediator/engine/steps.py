@@ -14,7 +14,8 @@ RETRY = "airflow.retry"
 PROVED_BY_LOOKS = frozenset({RETRY, "airflow.rerun"})
 """Changes of the failed dagrun itself: its next looks tell whether they helped."""
 PROOF = "proof"
-"""Under which name a case's waits keep how long a cleared task instance may wait to begin."""
+"""Under which name a case's waits keep until when one is awaited: of a change that no look proves, or of a cleared task
+instance that has not begun."""
 DO = "do"
 OTHERWISE = "otherwise"
 

@@ -9,6 +9,7 @@ from remediator.engine import approvals, breakers, feeds, tell, telling
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagState
+from remediator.engine.steps import step_name
 from remediator.model.incident import Handling
 from remediator.model.reasons import Reason
 from remediator.model.time import Instant, format_instant
@@ -34,7 +35,7 @@ def must_wait(context: Context, case: Case, step: Step) -> bool:
 
 def _waits_until(context: Context, case: Case, step: Step) -> tuple[Instant, Reason]:
     if step.wait:
-        due = case.waits.setdefault(f"{case.stage}/{case.index}", context.now + step.wait)
+        due = case.waits.setdefault(step_name(case), context.now + step.wait)
         if due > context.now:
             return due, Reason.STEP_WAITS
     quiet = context.rules.quiet(case.rule)

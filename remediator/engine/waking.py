@@ -5,7 +5,7 @@ Owns the timers of a DAG's key. What a case does once it goes on is response.py'
 
 from __future__ import annotations
 
-from remediator.engine import budget, endings, feeds, firing, judge, looks, response, telling, waits
+from remediator.engine import breakers, budget, endings, feeds, firing, judge, looks, response, telling, waits
 from remediator.engine.context import Context
 from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState
 from remediator.engine.steps import UNCLASSIFIED
@@ -104,7 +104,7 @@ def has_api(context: Context, state: DagState) -> bool:
 
 
 def timers(context: Context, state: DagState) -> dict[str, Instant]:
-    """When the state must be woken, by clock: 'now', the feed's watermark, 'thaw'.
+    """When the state must be woken, by clock: 'now', the feed's watermark, 'thaw', the breakers'.
 
     A case whose time has passed waits for a look, not for another tick.
     """
@@ -125,7 +125,7 @@ def timers(context: Context, state: DagState) -> dict[str, Instant]:
             own = context.deployment(case.event.deployment)
             add(feed or (f"feed:{own.feed}" if own is not None else ""), case.feed_due)
             add("thaw", 0 if case.thaw else None)
-            add("breaker", 0 if case.breaker else None)
+            add(breakers.CLOCK, 0 if case.breaker else None)
         for waiting in run.unaccounted.values():
             add("now", None if waiting.confirming else waiting.due)
             add(feed, None if waiting.confirming else waiting.feed_due)
