@@ -48,9 +48,6 @@ from remediator.model.reasons import Decision
 from remediator.model.time import Instant
 from remediator.rules.index import RuleSet
 
-ENGINE_VERSION = 3
-"""Raised when the same journal would give other effects: replays across versions are not comparable."""
-
 SHARED_KEYS = (WORLD_KEY, LEDGER_KEY, CONDITIONS_KEY)
 """Keys that every step may read: loaded first, and always held."""
 

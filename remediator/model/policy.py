@@ -17,9 +17,6 @@ class Mode(StrEnum):
     ACT = "act"
 
 
-MODE_RANK: dict[Mode, int] = {Mode.OBSERVE: 0, Mode.APPROVE: 1, Mode.ACT: 2}
-
-
 BUDGET_TARGETS = ("task", "dag", "deployment", "owner", "rule")
 """What changes are counted for: the last two over all deployments, the first three within one."""
 

@@ -59,7 +59,7 @@ def test_an_exception_is_one_line(stream: io.StringIO) -> None:
     try:
         raise ValueError("boom")
     except ValueError:
-        logger.error(Name.TASK_FAILED, exc_info=True)
+        logger.error(Name.DAEMON_FAILED, exc_info=True)
     (line,) = lines(stream)
     assert "ValueError: boom" in line["exception"]
 
