@@ -52,6 +52,7 @@ FROZEN = "frozen"
 NOT_DONE = "the store is a backup, and this was not done"
 """The reason of a refusal of what a restored store still held: it is decided anew, and never done as it was."""
 WANTED_AGAIN = frozenset({FROZEN, NOT_DONE})
+"""Reasons of refusals that say nothing against the change itself."""
 
 Outcome = Delivered | RetryAfter | Refused | Unknown
 FinalOutcome = Delivered | Refused | Unknown
