@@ -128,6 +128,20 @@ def test_each_brake_is_named_and_is_the_one_that_the_engine_then_names(name: str
     assert not [action for action in story.actions if action.kind == "airflow.retry"]
 
 
+@pytest.mark.parametrize("first", [name for name in HINDERED if name != "api"])
+def test_brakes_are_told_in_the_order_in_which_the_engine_asks_them(first: str) -> None:
+    names = [name for name in HINDERED if name != "api"]
+    names = names[names.index(first) :]
+    policy, changes, fields = ({key: value for name in names for key, value in HINDERED[name][part].items()}
+                               for part in range(3))  # fmt: skip
+    story = Timeline(spec(msgspec.structs.replace(RESET, **changes), **policy)).at("10s")
+    (_, final) = ask(story, failure(time=story.now, **fields))
+    assert refusals(rule_in(final, "reset")) == names
+    story.fails("load", **fields).at("2m")
+    told = {one.reason.value for one in story.decisions}
+    assert told.intersection(REASONS.values()) == {REASONS[first]}
+
+
 def test_an_observing_rule_is_told_what_it_lacks() -> None:
     story = Timeline(spec(OBSERVER)).at("10s")
     (_, final) = ask(story, failure(time=story.now))
