@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from remediator.config.names import check_known
+from remediator.config.people import EXECUTORS
 from remediator.model.policy import ReportTimes, Route
 from remediator.rules.periods import near_zone, parse_minutes, zone_of
 from remediator.rules.toml import Table, show
 
 MAX_TIMES = 24
-PAGER = "pagerduty.page"
 
 
 def read_report(root: Table, routes: Mapping[str, Route]) -> ReportTimes | None:
@@ -23,7 +23,7 @@ def read_report(root: Table, routes: Mapping[str, Route]) -> ReportTimes | None:
     table.close()
     _check_times(table, times)
     if check_known(table, "to", times.to, routes, "route") and all(
-        one.kind == PAGER for one in routes[times.to].destinations
+        one.kind == EXECUTORS["pagerduty"] for one in routes[times.to].destinations
     ):
         table.fault("to", f"{show(times.to)}, which only wakes people", "a route with a place where it can be read")
     return times

@@ -17,7 +17,7 @@ WORTH_SAYING: Duration = 5 * SECOND
 
 
 def wall() -> Instant:
-    """What this machine takes for the time. The only place outside tests and adapters' own limits that reads it."""
+    """What this machine takes for the time. The only place of a daemon that reads it, but for adapters' own limits."""
     return time.time_ns() // 1_000
 
 
