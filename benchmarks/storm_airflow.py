@@ -30,6 +30,7 @@ PLATFORM = "ConnectionRefusedError: [Errno 111] Connection refused"
 BUG = "KeyError: 'customer_id'"
 _NOTHING = ("pools", "import_errors", "dag_runs", "task_instances", "event_logs", "dags")
 _HEALTHY = {"status": "healthy"}
+_DAG = re.compile(r"/dags/[^/]+$")
 _ROUTE = re.compile(
     r"/api/v2/dags/(?P<dag>[^/]+)(?:/dagRuns(?:/(?P<run>[^/]+)"
     r"(?:/taskInstances(?:/(?P<task>[^/]+)(?P<log>/logs/\d+)?)?(?P<listed>$)?)?)?)?$"
@@ -215,6 +216,8 @@ class StormAirflow:
             return self._clear(unquote(path.split("/")[4]), body)
         if path.endswith("/taskInstances/list"):
             return "task list", _page(list(self._listed(body)), body["page_limit"], 0)
+        if _DAG.search(path):
+            return "DAG", msgspec.json.encode({"dag_id": path.rpartition("/")[2], "is_paused": False, "tags": []})
         found = _ROUTE.match(path)
         if found is None or path.endswith("/dags"):
             return "health and version", msgspec.json.encode(_healthy())
