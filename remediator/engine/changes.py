@@ -161,7 +161,7 @@ def params_of(context: Context, case: Case, step: Step, action_id: str, scene: S
             return Reprocess(_named(dag_id), since, until if "until" in given else until + 1, why, most)
         case "airflow.backfill":
             return Backfill(_named(dag_id), *_range(given, case), given.get("reprocess", "failed"),
-                            given.get("max_active", 2), why)  # fmt: skip
+                            given.get("max_active", 2), why, most)  # fmt: skip
         case "airflow.pause" | "airflow.resume":
             return Pause(_named(dag_id), step.action == "airflow.pause", why)
         case "airflow.pool":

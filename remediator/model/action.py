@@ -105,6 +105,7 @@ class Backfill(msgspec.Struct, frozen=True, tag="airflow.backfill", omit_default
     reprocess: str = "failed"
     max_active: int = 2
     why: str = ""
+    max_affected: int = 0
 
 
 class CancelBackfill(msgspec.Struct, frozen=True, tag="airflow.cancel_backfill", omit_defaults=True):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import msgspec
+
+from remediator.actions.airflow import verdict
 from remediator.actions.airflow.asked import since
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
@@ -20,6 +23,13 @@ from remediator.model.time import Instant
 Backfills = Sequence[BackfillRow]
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """The DAG's backfills, and how many task instances ours would touch, if that is limited."""
+
+    backfills: Backfills
+    affects: int = 0
+
+
 class Backfilling:
     """One backfill. `ref`: its number, by which it is watched and cancelled."""
 
@@ -32,12 +42,14 @@ class Backfilling:
         self._backfill = action.params
         self._uncertain = uncertain
 
-    async def look(self) -> Backfills:
-        return await self._client.backfills(self._backfill.dag_id)
+    async def look(self) -> Seen:
+        found = await self._client.backfills(self._backfill.dag_id)
+        limited = bool(self._backfill.max_affected) and self._known(found) is None
+        return Seen(found, await self._affects() if limited else 0)
 
-    def decide(self, seen: Backfills) -> Send[None] | Outcome:
+    def decide(self, seen: Seen) -> Send[None] | Outcome:
         """Before any call of ours, one of the same range is a person's."""
-        return (self.done(seen) if self._uncertain else open_one(seen)) or Send(None)
+        return self._known(seen.backfills) or verdict.too_many(seen.affects, self._backfill.max_affected) or Send(None)
 
     async def send(self, call: None) -> BackfillRow:
         return await self._client.changes.backfill(self._backfill)
@@ -48,15 +60,27 @@ class Backfilling:
     def conflict(self, fault: Answered) -> Outcome | LookAgain:
         return LookAgain(Refused(str(fault)))
 
-    def done(self, seen: Backfills) -> Outcome | None:
+    def done(self, seen: Seen) -> Outcome | None:
+        return self._found(seen.backfills)
+
+    def _known(self, found: Backfills) -> Outcome | None:
+        return self._found(found) if self._uncertain else open_one(found)
+
+    def _found(self, found: Backfills) -> Outcome | None:
         """Found, or refused because of another one that is open."""
-        ours = [row for row in seen if is_this(row, self._backfill, since(self._action))]
+        ours = [row for row in found if is_this(row, self._backfill, since(self._action))]
         if ours:
             return Delivered(ref=str(ours[0].id), detail=f"backfill {ours[0].id} found by its range")
-        return open_one(seen)
+        return open_one(found)
+
+    async def _affects(self) -> int:
+        plan = await self._client.would_backfill(self._backfill)
+        return len(plan.backfills) * await self._client.task_count(self._backfill.dag_id) if plan.backfills else 0
 
     async def preview(self) -> Preview:
-        return previewed(await self._client.would_backfill(self._backfill), self._backfill)
+        plan = await self._client.would_backfill(self._backfill)
+        tasks = await self._client.task_count(self._backfill.dag_id) if plan.backfills else 0
+        return previewed(plan, self._backfill, tasks)
 
 
 def is_this(row: BackfillRow, wanted: Backfill, created_since: Instant) -> bool:
@@ -72,9 +96,9 @@ def open_one(rows: Backfills) -> Refused | None:
     return Refused(f"backfill {found[0]} of the DAG is still open") if found else None
 
 
-def previewed(plan: BackfillPlan, wanted: Backfill) -> Preview:
-    """What the dry run lists."""
+def previewed(plan: BackfillPlan, wanted: Backfill, tasks: int) -> Preview:
+    """What the dry run lists. tasks: of the DAG."""
     dates = [run.logical_date or "a partition" for run in plan.backfills]
     if not dates:
         return Preview(f"backfills nothing of {wanted.dag_id}: no dagrun in the range needs it")
-    return Preview(f"backfills {counted(len(dates), 'dagrun')} of {wanted.dag_id}: {named(dates)}")
+    return Preview(f"backfills {counted(len(dates), 'dagrun')} of {wanted.dag_id}: {named(dates)}", len(dates) * tasks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from remediator.demo.fleet.faults import Kind
@@ -197,6 +198,21 @@ class TestBackfill:
         dated(place.state, "points", 1, "success")
         preview = await place.preview(action(Backfill("points", FIRST, FIRST + DAY)))
         assert preview.text == "backfills 1 dagrun of points: 2027-01-04T00:00:00.000000Z"
+        assert preview.affects == 2
+
+    async def test_more_task_instances_than_allowed_are_refused_with_their_number(self, place: Place) -> None:
+        wanted = Backfill("points", FIRST, FIRST + 2 * DAY, max_affected=5)
+        outcome = await place.perform(action(wanted))
+        assert outcome == Refused("it would touch 6 task instances, more than the 5 allowed", affects=6)
+        assert place.state.calls["create_backfill"] == 0
+        assert await place.perform(action(msgspec.structs.replace(wanted, max_affected=6))) == Delivered(
+            ref="1", detail="backfill 1 created"
+        )
+
+    async def test_one_that_was_created_is_found_before_it_is_counted(self, place: Place) -> None:
+        wanted = action(Backfill("points", FIRST, FIRST + 2 * DAY, max_affected=6))
+        await place.perform(wanted)
+        assert await place.perform(wanted, uncertain=True) == Delivered(ref="1", detail="backfill 1 found by its range")
 
 
 class TestCancelBackfill:
