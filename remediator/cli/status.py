@@ -61,8 +61,9 @@ def status_lines(view: dict[str, Any]) -> Iterator[str]:
 
 
 def feed_text(feed: dict[str, Any]) -> str:
-    """'healthy, 12.0 s behind', 'BLIND', …"""
-    state = "BLIND" if feed.get("blind") else "healthy" if feed.get("healthy", True) else "NOT ANSWERING"
+    """'healthy, complete up to 12.0 s ago', 'BLIND', 'NOT READ: cannot connect to …', …"""
+    problem = f"NOT READ: {safe(feed['problem'])}" if feed.get("problem") else ""
+    state = ", ".join(text for text in ("BLIND" if feed.get("blind") else "", problem) if text) or "healthy"
     age = feed.get("watermark_age_s")
     delay = feed.get("delay_s")
     known = "" if delay is None else f"; events known after {delay:.1f} s, 95 % within {feed['delay_p95_s']:.1f} s"

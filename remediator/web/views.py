@@ -17,7 +17,7 @@ ERROR_LIMIT = 4_000
 
 
 def status_view(counts: Counts, feeds: Mapping[str, View], now: Instant, **more: Any) -> View:
-    """The daemon at a glance. feeds: name -> such as {'healthy': …, 'blind': …, 'watermark_age_s': …}."""
+    """The daemon at a glance. feeds: name -> such as {'problem': …, 'blind': …, 'watermark_age_s': …}."""
     oldest = counts.oldest_unprocessed_at
     return {
         "time": format_instant(now),

@@ -25,7 +25,14 @@ def test_the_delay_is_the_middle_and_what_nearly_all_took() -> None:
     assert delay_view([]) == {"delay_s": None, "delay_p95_s": None}
     view = delay_view([SECOND * seconds for seconds in range(100, 0, -1)])
     assert view == {"delay_s": 51.0, "delay_p95_s": 96.0}
-    assert feed_text({"healthy": True, **view}) == "healthy; events known after 51.0 s, 95 % within 96.0 s"
+    assert feed_text({"problem": "", **view}) == "healthy; events known after 51.0 s, 95 % within 96.0 s"
+
+
+def test_a_feed_that_is_not_read_says_so_and_why() -> None:
+    problem = "cannot connect to kafka:9092: refused"
+    assert feed_text({"problem": problem, "blind": False}) == f"NOT READ: {problem}"
+    both = feed_text({"problem": problem, "blind": True, "watermark_age_s": 900.0})
+    assert both == f"BLIND, NOT READ: {problem}, complete up to 900.0 s ago"
 
 
 def test_a_restored_store_says_what_it_found() -> None:

@@ -92,7 +92,7 @@ class FakeDaemon:
 
     async def status(self) -> View:
         await self._trouble()
-        feeds: dict[str, View] = {"main": {"healthy": True, "blind": False, "watermark_age_s": 12.0}}
+        feeds: dict[str, View] = {"main": {"problem": "", "blind": False, "watermark_age_s": 12.0}}
         return status_view(COUNTS, feeds, NOW, version="0.1", rule_set="abc123", role="controller")
 
     async def freeze(self, on: bool, actor: str, reason: str) -> View:

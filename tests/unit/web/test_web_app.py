@@ -83,7 +83,7 @@ async def test_a_freeze_without_the_token_does_nothing(guarded: httpx.AsyncClien
 async def test_status(guarded: httpx.AsyncClient) -> None:
     status = (await guarded.get("/api/v1/status", headers=BEARER)).json()
     assert status["journal"] == {"head": 12, "decided": 11, "rows": 12, "lag_entries": 1, "lag_s": 2.0}
-    assert status["feeds"]["main"]["healthy"] is True
+    assert status["feeds"]["main"]["problem"] == ""
     assert status["version"] == "0.1"
 
 
