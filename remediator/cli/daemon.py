@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 20.0
 TOKEN_VARIABLE = "REMEDIATOR_TOKEN"  # noqa: S105  (the name of a variable)
+URL_VARIABLE = "REMEDIATOR_URL"
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  (compared with, not bound)
 
 ConfigOption = Annotated[
@@ -28,7 +29,8 @@ ConfigOption = Annotated[
 UrlOption = Annotated[
     str | None,
     typer.Option(
-        "--url", envvar="REMEDIATOR_URL", help=f"The daemon's address; the token is read from {TOKEN_VARIABLE}."
+        "--url",
+        help=f"The daemon's address (the token is in {TOKEN_VARIABLE}); without it and --config: {URL_VARIABLE}.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -106,8 +108,13 @@ def _json(response: httpx.Response, url: str) -> Any:
 
 
 def find_daemon(config: Path | None, url: str | None) -> Daemon:
-    """The daemon that --url or --config names, else the one at the default address."""
+    """The daemon that --url or --config names, else the environment, else the one at the default address.
+
+    What is typed wins over the environment: a freeze must not reach another daemon than the one that was named.
+    """
     token = os.environ.get(TOKEN_VARIABLE, "")
+    if url is None and config is None:
+        url = os.environ.get(URL_VARIABLE)
     if url is not None:
         return Daemon(url, token)
     if config is None:

@@ -39,6 +39,19 @@ def test_freeze_and_thaw_are_journalled_with_who_and_why(served: Served) -> None
     assert actor.endswith("(cli) (api token)")
 
 
+def test_what_is_typed_wins_over_the_environment(served: Served, tmp_path: Path) -> None:
+    config = tmp_path / "other.toml"
+    config.write_text("[http]\nport = 1\n")
+    environment = {"REMEDIATOR_URL": served.url, "REMEDIATOR_TOKEN": TOKEN}
+    named = CliRunner().invoke(build(), ["freeze", "on", "--config", str(config)], env=environment)
+    assert (named.exit_code, served.daemon.pressed) == (2, [])
+    assert "http://127.0.0.1:1" in named.stderr
+    missing = CliRunner().invoke(build(), ["freeze", "on", "--config", str(tmp_path / "none.toml")], env=environment)
+    assert (missing.exit_code, served.daemon.pressed) == (2, [])
+    assert CliRunner().invoke(build(), ["freeze", "on"], env=environment).exit_code == 0
+    assert len(served.daemon.pressed) == 1
+
+
 def test_incidents(served: Served) -> None:
     result = served.run("incidents", "--all", "--limit", "3")
     head, line = result.stdout.splitlines()
