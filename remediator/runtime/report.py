@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -80,6 +80,7 @@ class Tally:
         self._refused: dict[str, Counter[str]] = {}
         self._unknown: list[Decision] = []
         self._pages: Counter[str] = Counter()
+        self._page: tuple[Instant, str, str] | None = None
         self._counts: Counter[Reason] = Counter()
         self._rules: dict[str, RuleTally] = {}
         self._observed: dict[str, Observed] = {}
@@ -96,8 +97,7 @@ class Tally:
         if reason is Reason.OUTCOME_UNKNOWN and len(self._unknown) < LISTED:
             self._unknown.append(decision)
         elif reason is Reason.PAGED:
-            route = _ROUTE.search(decision.text)
-            self._pages[route[1] if route else ""] += 1
+            self._count_page(decision)
         elif reason is Reason.RULE_OBSERVES:
             self._observe(decision)
         elif reason is Reason.PROPOSED:
@@ -105,6 +105,14 @@ class Tally:
         elif reason in ANSWERS:
             self._answer(decision)
         self._take_rule(decision)
+
+    def _count_page(self, decision: Decision) -> None:
+        """Each destination of a route is a decision of its own; together, of one instant, they are one page."""
+        found = _ROUTE.search(decision.text)
+        route = found[1] if found else ""
+        page = (decision.at, decision.incident, route)
+        self._pages[route] += page != self._page
+        self._page = page
 
     def _take_rule(self, decision: Decision) -> None:
         if not decision.rule:
@@ -140,18 +148,21 @@ class Tally:
 
     # -- the whole --------------------------------------------------------------------------------------------
 
-    def view(self, incidents: Iterable[Incident], ledger: LedgerState) -> View:
-        """The report as JSON; what its caller adds is not in it. incidents: the latest updated ones, any number."""
+    def view(self, incidents: Sequence[Incident], ledger: LedgerState) -> View:
+        """The report as JSON; what its caller adds is not in it.
+
+        incidents: every episode, the latest updated first, any number. What is open is counted however old it is.
+        """
         known: dict[str, Incident] = {}
         for one in incidents:
             if one.id not in known or known[one.id].episode < one.episode:
                 known[one.id] = one
-        lately = [one for one in known.values() if one.updated_at >= self._begin]
-        healed = [one for one in lately if one.phase is Phase.RESOLVED and one.helped]
+        resolved = [one for one in incidents if one.phase is Phase.RESOLVED and one.updated_at >= self._begin]
+        healed = [one for one in resolved if one.helped]
         return {
             "since": format_instant(self._begin),
             "until": format_instant(self._end),
-            "counts": self._summary(lately, healed),
+            "counts": self._summary(known.values(), resolved, healed),
             "healed": [_incident(one) for one in healed[:LISTED]],
             "held": _by_reason(self._held),
             "refused": _by_reason(self._refused),
@@ -162,11 +173,10 @@ class Tally:
             "proposals": [_asked(asked, known) for asked in self._asked],
         }
 
-    def _summary(self, lately: list[Incident], healed: list[Incident]) -> View:
-        resolved = [one for one in lately if one.phase is Phase.RESOLVED]
+    def _summary(self, known: Iterable[Incident], resolved: list[Incident], healed: list[Incident]) -> View:
         return {
             "opened": self._counts[Reason.INCIDENT_OPENED],
-            "open": sum(one.phase is not Phase.RESOLVED for one in lately),
+            "open": sum(one.phase is not Phase.RESOLVED for one in known),
             "healed": len(healed),
             "ended_otherwise": dict(Counter(one.resolution or "unknown" for one in resolved if not one.helped)),
             "held": len(_union(self._held)),
@@ -174,7 +184,7 @@ class Tally:
             "unknown": self._counts[Reason.OUTCOME_UNKNOWN],
             "unclassified": self._counts[Reason.UNCLASSIFIED],
             "changes": sum(self._counts[reason] for reason in ISSUED),
-            "pages": self._counts[Reason.PAGED],
+            "pages": self._pages.total(),
             "digested": self._counts[Reason.DIGESTED],
         }
 

@@ -18,8 +18,8 @@ def decided(reason: Reason, text: str = "", incident: str = "i", rule: str = "r"
     return Decision(1, at, "dag:d/x", reason, text, incident, rule=rule)
 
 
-def incident(name: str, phase: Phase = Phase.RESOLVED, updated: int = 1_500, **more: Any) -> Incident:
-    return Incident(name, 1, f"title {name}", "error", "prod", phase, Handling.NONE, 1_100, updated, **more)
+def incident(name: str, phase: Phase = Phase.RESOLVED, updated: int = 1_500, episode: int = 1, **more: Any) -> Incident:
+    return Incident(name, episode, f"title {name}", "error", "prod", phase, Handling.NONE, 1_100, updated, **more)
 
 
 def told(decisions: list[Decision], incidents: list[Incident], ledger: LedgerState | None = None) -> dict[str, Any]:
@@ -41,6 +41,32 @@ def test_incidents_count_by_how_they_ended() -> None:
     assert (counts["opened"], counts["healed"], counts["open"]) == (3, 1, 1)
     assert counts["ended_otherwise"] == {"recovered": 1}
     assert [one["incident"] for one in view["healed"]] == ["a"]
+
+
+def test_every_episode_that_ended_counts_and_what_is_open_however_old_it_is() -> None:
+    episodes = [
+        incident("a", Phase.FIRING, episode=3),
+        incident("a", episode=2, helped=True),
+        incident("a", episode=1, resolution="recovered"),
+        incident("forgotten", Phase.FIRING, updated=BEGIN - 1),
+    ]
+    counts = told([], episodes)["counts"]
+    assert (counts["healed"], counts["ended_otherwise"], counts["open"]) == (1, {"recovered": 1}, 2)
+
+
+def test_a_page_is_one_however_many_destinations_its_route_has() -> None:
+    decisions = [
+        decided(Reason.PAGED, f"{kind} by route '{route}'", name, at=at)
+        for name, route, at in (
+            ("a", "night", 1_500),
+            ("b", "night", 1_500),
+            ("b", "second", 1_500),
+            ("b", "night", 1_600),
+        )
+        for kind in ("pagerduty.page pager", "slack.message alerts")
+    ]
+    view = told(decisions, [])
+    assert (view["counts"]["pages"], view["pages"]) == (4, {"night": 3, "second": 1})
 
 
 def test_precision_is_of_what_has_ended() -> None:
