@@ -191,6 +191,10 @@ async def _notify(config: Config, route: str) -> list[Check]:
     return [
         ok(name, f"{told.kind} {told.place}: delivered")
         if told.arrived
-        else fail(name, f"{told.kind} {told.place}: {told.state}: {told.detail}", "check the receiver's credentials")
+        else fail(
+            name,
+            f"{told.kind} {told.place}: {told.state}: {told.detail}",
+            "check the receiver: its credentials, api_url and the way there",
+        )
         for told in await try_route(config, route)
     ]

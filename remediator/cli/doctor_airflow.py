@@ -55,8 +55,7 @@ async def _checks(name: str, client: AirflowClient, ceiling: Mode) -> list[Check
         answer = await client.session.read("GET", routes.VERSION)
         version = decoded(answer.body, _Version).version
     except Fault as fault:
-        return [fail(name, f"its API does not answer: {fault}", "check the url of [deployment.api], the way there, and "
-                     "that it is an Airflow")]  # fmt: skip
+        return [fail(name, *silent_text(fault))]
     checks = [ok(name, f"answers as Airflow {version or 'of unknown version'} at {client.settings.base_url}"),
               skew_check(name, instant_of_date(answer.date), time.time_ns() // 1_000)]  # fmt: skip
     try:
@@ -74,6 +73,16 @@ async def _checks(name: str, client: AirflowClient, ceiling: Mode) -> list[Check
         await _may(f"{name}: task instances", lambda: _look(client, dag_id), "Viewer", Mode.ACT),
         await _may(f"{name}: clearing", lambda: _dry_run(client, dag_id), "Op", ceiling),
     ]
+
+
+def silent_text(fault: Fault) -> tuple[str, str]:
+    """What is said of a first call that failed, and what to do."""
+    if isinstance(fault, Answered) and fault.status in (401, 403):
+        return f"its API refuses the credentials: {fault}", CREDENTIALS
+    return (
+        f"its API does not answer: {fault}",
+        "check the url of [deployment.api], the way there, and that it is an Airflow",
+    )
 
 
 async def _look(client: AirflowClient, dag_id: str) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from remediator.actions.airflow.errors import Answered, Lost
 from remediator.cli.doctor import check_lines, schema_check, status_checks
-from remediator.cli.doctor_airflow import role_text, skew_check
+from remediator.cli.doctor_airflow import role_text, silent_text, skew_check
 from remediator.cli.doctor_check import fail, ok
 from remediator.cli.doctor_feeds import Sampled, lag_check, sample_checks, take, topic_checks
 from remediator.cli.main import build
@@ -42,6 +42,13 @@ def test_what_a_refusal_asks_for() -> None:
     assert "role Op" in role_text(Answered(403, "Forbidden"), "Op")
     assert "password" in role_text(Answered(401, "no"), "Op")
     assert "log" in role_text(Lost("cut"), "Op")
+
+
+def test_refused_credentials_are_not_taken_for_a_wrong_address() -> None:
+    refused, todo = silent_text(Answered(401, "Invalid credentials"))
+    assert "refuses the credentials" in refused
+    assert "password" in todo
+    assert "url" in silent_text(Lost("cut"))[1]
 
 
 @pytest.mark.parametrize(("found", "status"), [(None, "warn"), (0, "warn"), (1, "warn"), (2, "ok"), (3, "fail")])
