@@ -67,7 +67,10 @@ class AccountsSurface:
         if not fits and len(proposal) >= PREFIX_LEAST:
             fits = [pair for pair in proposed if pair[1].id.startswith(proposal)]
         if not fits:
-            raise NotThere(f"no proposal that waits for an answer has the id {proposal!r}")
+            raise NotThere(
+                f"no proposal that waits for an answer has the id {proposal!r}: it is unknown, expired, not needed any "
+                "more, or was answered (asked with its whole id, this tells by whom)"
+            )
         if len(fits) > 1:
             raise NotThere(f"{len(fits)} proposals have an id that begins with {proposal!r}: name more of it")
         incident, found = fits[0]
