@@ -163,6 +163,10 @@ def status_checks(status: dict[str, Any]) -> Iterator[Check]:
         if frozen
         else ok("daemon", text)
     )
+    for problem in status.get("store_failing", ()):
+        yield fail(
+            "daemon: store", problem, "make room, or see what holds the store; nothing is decided or read until then"
+        )
     for name, feed in status.get("feeds", {}).items():
         if feed.get("problem") or feed.get("blind"):
             yield fail(f"daemon: feed {name}", feed.get("problem") or "blind", "see the check of the feed")

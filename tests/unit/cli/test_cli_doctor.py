@@ -111,6 +111,7 @@ def status(**more: Any) -> dict[str, Any]:
     [
         (status(), ["ok"]),
         (status(frozen=True), ["warn"]),
+        (status(store_failing=["store: controller: database or disk is full"]), ["ok", "fail"]),
         (status(feeds={"main": {"blind": True, "problem": ""}}), ["ok", "fail"]),
         (status(feeds={"main": {"blind": False, "problem": ""}}), ["ok"]),
         (status(deployments={"p": {"failures_last_hour": 0, "unannounced_last_hour": 0}}), ["ok"]),
