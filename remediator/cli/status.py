@@ -23,6 +23,8 @@ KNOWN = {
     "rules_rejected",
 }
 
+FROZEN = "FROZEN: no change is made until `remediator freeze off`; `remediator audit export` says who froze it, and why"
+
 
 def status(url: UrlOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show what the daemon is doing."""
@@ -37,7 +39,7 @@ def status(url: UrlOption = None, config: ConfigOption = None, as_json: JsonOpti
 def status_lines(view: dict[str, Any]) -> Iterator[str]:
     """The status as a person reads it."""
     journal = view.get("journal", {})
-    yield "FROZEN: no change is made" if view.get("frozen") else "running"
+    yield FROZEN if view.get("frozen") else "running"
     if found := view.get("restored"):
         yield f"restored         {'looking; so far' if found['looking'] else 'found'}: {safe(found['found'])}"
     yield f"incidents open   {view.get('incidents_open', 0)}"
