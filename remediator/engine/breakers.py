@@ -86,7 +86,9 @@ def begin_waiting(context: Context, case: Case, route: str, *, paged: bool) -> N
 
 
 def _rests_until(context: Context, breaker: Breaker) -> Instant:
-    return (breaker.opened_at or 0) + rest(context, breaker.in_vain)
+    """After a no nothing is probed for long: then what was wrong may have been mended."""
+    lasts = context.policy.self_alert_every if breaker.given_up else rest(context, breaker.in_vain)
+    return (breaker.opened_at or 0) + lasts
 
 
 def rest(context: Context, in_vain: int) -> Duration:
@@ -158,6 +160,9 @@ def _end_probe(context: Context, case: Case, breaker: Breaker, *, helped: bool) 
     breaker.probe, breaker.turn_until = "", 0
     breaker.opened_at, breaker.in_vain = context.now, breaker.in_vain + 1
     context.effects.wakes.append(CLOCK)
+    text = f"a probe did not help: {_story(context, case, breaker)}"
+    context.decide(Reason.DID_NOT_HELP, text, incident=alert_id(name_of(case)), rule=case.rule)
+    _raise_alert(context, case, breaker, "", paged=False)
 
 
 def _open_if_in_vain(context: Context, case: Case, breaker: Breaker) -> None:
@@ -184,10 +189,10 @@ def _close(context: Context, name: str, breaker: Breaker, results: list[bool], t
 
 def _story(context: Context, case: Case, breaker: Breaker) -> str:
     helped, tried = sum(breaker.results), len(breaker.results)
-    return (
-        f"rule {case.rule!r} helped in {helped} of its last {tried} changes for one error; it waits from now on, and "
-        f"tries again in {format_duration(rest(context, breaker.in_vain))}"
-    )
+    again = format_duration(_rests_until(context, breaker) - context.now)
+    until = "people are told, and it" if breaker.given_up else "it waits from now on, and"
+    rate = f"rule {case.rule!r} helped in {helped} of its last {tried} changes for one error"
+    return f"{rate}; {until} tries again in {again}"
 
 
 def _raise_alert(context: Context, case: Case, breaker: Breaker, route: str, *, paged: bool) -> None:
@@ -207,8 +212,12 @@ def _raise_alert(context: Context, case: Case, breaker: Breaker, route: str, *, 
 
 def alerts(context: Context) -> set[str]:
     """The incidents of breakers that are open: a question stays while it can be answered."""
-    open_ones = (name for name, one in context.ledger.breakers.items() if one.opened_at is not None)
-    return {stable_id("self", ALERT, name) for name in open_ones}
+    return {alert_id(name) for name, one in context.ledger.breakers.items() if one.opened_at is not None}
+
+
+def alert_id(name: str) -> str:
+    """The incident of a breaker."""
+    return stable_id("self", ALERT, name)
 
 
 def answer(context: Context, pressed: Pressed) -> bool:
@@ -219,12 +228,13 @@ def answer(context: Context, pressed: Pressed) -> bool:
         return False
     breaker, text = breakers[name], f"by {pressed.actor}" + (f": {pressed.reason}" if pressed.reason else "")
     if pressed.command == "approve":
-        context.decide(Reason.APPROVED, f"{name} {text}")
+        context.decide(Reason.APPROVED, f"{name} {text}", incident=alert_id(name))
         _close(context, name, breaker, [], f"closed {text}")
         return True
-    context.decide(Reason.REJECTED, f"{name} {text}")
-    breaker.given_up, breaker.proposal = True, ""
+    until = f"nothing is tried for {format_duration(context.policy.self_alert_every)}"
+    context.decide(Reason.REJECTED, f"{name} {text}; {until}", incident=alert_id(name))
+    breaker.given_up, breaker.proposal, breaker.opened_at = True, "", context.now
     context.touch(LEDGER_KEY)
     context.effects.wakes.append(CLOCK)
-    context.effects.alerts.append(Alert(ALERT, name, f"waiting was given up {text}: people are told"))
+    context.effects.alerts.append(Alert(ALERT, name, f"waiting was given up {text}: people are told; {until}"))
     return True

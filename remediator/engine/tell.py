@@ -35,7 +35,10 @@ def tell(context: Context, held: OpenIncident, route_name: str, *, paged: bool) 
         context.decide(Reason.ALREADY_TOLD, f"route {route_name!r} knows of this episode", incident=incident.id)
     if new and paged and not ledger.page_allowed(context, route_name, route.pages_per_hour):
         _digest(context, held, route_name)
-        return
+        new = (
+            [item for item in new if item.kind != PAGERDUTY] if incident.proposals else []
+        )  # it must not expire unseen
+        paged = False
     for destination in new:
         again = any(told.destination == destination for told in held.told)
         told = Told(destination, route_name, "", paged, name="tell-page" if again else "tell")
@@ -49,6 +52,7 @@ def _digest(context: Context, held: OpenIncident, route: str) -> None:
     if route in held.digested:
         return
     held.digested.append(route)
+    incidents.change(context, held, paged=any(told.paged for told in held.told))
     text = ledger.digest(context, route, held.incident.title)
     context.effects.alerts.append(Alert("page_digest", route, text, Reason.DIGESTED, route))
 

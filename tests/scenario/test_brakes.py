@@ -199,6 +199,20 @@ def test_more_pages_than_a_person_can_read_become_one_digest() -> None:
     assert sum(one.kind == "pagerduty.page" for one in line.actions) >= 4
 
 
+def test_a_question_is_seen_when_the_pages_of_the_hour_are_used_up() -> None:
+    route = Route(
+        "default", (*POLICY.routes["default"].destinations, *POLICY.routes["chat"].destinations), pages_per_hour=1
+    )
+    line = story(RETRY, policy=limits(routes={**POLICY.routes, "default": route}))
+    line.fails("load", deployment="careful").at("10s").expect_page().expect_message()
+    line.fails("load", dag_id="d2", deployment="careful").at("20s").expect_reason(Reason.DIGESTED, 2)
+    posts = [one.incident for one in line.actions if one.kind == "slack.message" and not one.params.ref]  # type: ignore[union-attr]
+    asked = [one.id for one in line.incidents.values() if one.proposals]
+    assert set(asked) <= set(posts)
+    assert len(asked) == 2
+    assert [line.incidents[one].paged for one in asked] == [True, False]
+
+
 def test_a_change_of_the_dag_is_made_and_taken_back_in_time() -> None:
     pause = Step("airflow.pause", undo_after=30 * MINUTE)
     line = story(pause, PAGE, otherwise=()).answer_with("airflow.pause", Delivered(before="unpaused"))

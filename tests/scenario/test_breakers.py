@@ -116,6 +116,24 @@ def test_a_no_ends_the_waiting_and_people_are_told_of_each() -> None:
     assert not any(one.proposals for one in line.incidents.values())
 
 
+def test_after_a_no_nothing_is_tried_for_long() -> None:
+    line = say(opened(), "reject").at("2h")
+    line.fails("load", dag_id="d7").at("2h5m")
+    assert retries(line) == 3
+    line.at("6h30m").fails("load", dag_id="d8").at("6h40m")
+    assert retries(line) == 4
+
+
+def test_the_breakers_own_story_tells_the_answer_and_each_probe() -> None:
+    line = opened().at("12m")
+    (probed,) = {one.params.dag_id for one in line.actions if one.kind == "airflow.retry"} - {"sales"}  # type: ignore[union-attr]
+    line.fails("load", 2, dag_id=probed).at("13m")
+    say(line, "reject")
+    told = [one.reason for one in line.decisions if one.incident == alert(line).id]
+    assert told.count(Reason.DID_NOT_HELP) == 1
+    assert told.count(Reason.REJECTED) == 1
+
+
 def test_nobody_waits_for_ever() -> None:
     line = opened(limits(breaker_sample=3, breaker_rest=3 * HOUR, breaker_rest_max=3 * HOUR)).at("68m")
     assert retries(line) == 3
