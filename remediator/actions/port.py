@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+import msgspec
+
 from remediator.model.action import Action, Guarantee
 from remediator.model.inputs import Answer
 from remediator.model.outcome import Outcome
@@ -21,6 +23,28 @@ class Executor(Protocol):
 
         A call whose result is not known is looked up at once; if that fails too, RetryAfter(uncertain=True).
         """
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """What a change would do, in one or two sentences that are bounded, secrets masked.
+
+    affects: how many task instances it would touch (0: none, or nobody knows).
+    refused: why it would be refused if it were done now, '' if nothing is in its way.
+    error: why nobody could say what it would do; the text is empty then.
+    """
+
+    text: str
+    affects: int = 0
+    refused: str = ""
+    error: str = ""
+
+
+@runtime_checkable
+class Previewer(Protocol):
+    """An executor of changes: it can say what it would do, for whoever has to approve it."""
+
+    async def preview(self, action: Action) -> Preview:
+        """What it would do now. Sends nothing that changes anything; a remote fault is in the answer."""
 
 
 @runtime_checkable

@@ -96,7 +96,7 @@ def make_outside(config: Config, write: Callable[..., object]) -> Outside:
          for one in config.receivers if isinstance(one, PagerDutyReceiver)},
         client=config.daemon.name,
     )  # fmt: skip
-    requests = RequestExecutor({one.name: _endpoint(one) for one in config.endpoints})
+    requests = RequestExecutor({one.name: _endpoint(one) for one in config.endpoints}, mask)
     clusters = {one.name: ClusterClient(_cluster(one)) for one in config.clusters}
     return Outside(
         executors={

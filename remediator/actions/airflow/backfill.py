@@ -12,10 +12,11 @@ from remediator.actions.airflow.asked import since
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
 from remediator.actions.airflow.once import Send
-from remediator.actions.airflow.preview import Preview, counted, named
+from remediator.actions.airflow.preview import counted, named
 from remediator.actions.airflow.resources import BackfillPlan, BackfillRow
 from remediator.actions.airflow.rows import instant_of
 from remediator.actions.airflow.verdict import LookAgain
+from remediator.actions.port import Preview
 from remediator.model.action import Action, Backfill, Guarantee
 from remediator.model.outcome import Delivered, Outcome, Refused
 from remediator.model.time import Instant

@@ -7,9 +7,9 @@ from typing import ClassVar
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
 from remediator.actions.airflow.once import Send
-from remediator.actions.airflow.preview import Preview
 from remediator.actions.airflow.resources import BackfillRow
 from remediator.actions.airflow.verdict import LookAgain
+from remediator.actions.port import Preview
 from remediator.model.action import Action, CancelBackfill, Guarantee
 from remediator.model.outcome import Delivered, Outcome, Refused
 

@@ -13,11 +13,11 @@ from remediator.actions.airflow.mark import Marking
 from remediator.actions.airflow.once import Change, once, proved, tried
 from remediator.actions.airflow.pause import Pausing
 from remediator.actions.airflow.pool import Resizing
-from remediator.actions.airflow.preview import Preview
 from remediator.actions.airflow.reprocess import ReprocessExecutor
 from remediator.actions.airflow.rerun import Rerunning
 from remediator.actions.airflow.retry import RetryExecutor
 from remediator.actions.airflow.trigger import Triggering
+from remediator.actions.port import Preview
 from remediator.model.action import Action, Guarantee
 from remediator.model.outcome import Outcome, Refused, Unknown
 
@@ -34,7 +34,7 @@ class AirflowExecutor(Protocol):
         """What became of it; nothing is sent."""
 
     async def preview(self, action: Action) -> Preview:
-        """What it would do now, for whoever has to approve it. Changes nothing; a fault is in the answer."""
+        """As actions.port.Previewer."""
 
 
 class Changing(Protocol):

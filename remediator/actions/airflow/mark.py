@@ -8,9 +8,10 @@ from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
 from remediator.actions.airflow.note import is_ours, merged
 from remediator.actions.airflow.once import Send
-from remediator.actions.airflow.preview import Preview, instance
+from remediator.actions.airflow.preview import instance
 from remediator.actions.airflow.rows import TaskInstancePage, TaskInstanceRow
 from remediator.actions.airflow.verdict import SOON, LookAgain, is_expected, moved_on
+from remediator.actions.port import Preview
 from remediator.model.action import Action, Guarantee, Mark
 from remediator.model.outcome import Delivered, Outcome, RetryAfter
 

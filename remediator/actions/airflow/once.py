@@ -10,8 +10,8 @@ import msgspec
 
 from remediator.actions.airflow import verdict
 from remediator.actions.airflow.errors import Answered, Fault
-from remediator.actions.airflow.preview import Preview
 from remediator.actions.airflow.verdict import SOON, LookAgain
+from remediator.actions.port import Preview
 from remediator.model.action import Guarantee
 from remediator.model.outcome import NOT_DONE, Outcome, Refused, RetryAfter
 from remediator.model.time import SECOND, Duration

@@ -10,9 +10,9 @@ from remediator.actions.airflow.asked import since, was_asked
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
 from remediator.actions.airflow.once import Send
-from remediator.actions.airflow.preview import Preview
 from remediator.actions.airflow.resources import DagRow
 from remediator.actions.airflow.verdict import LookAgain
+from remediator.actions.port import Preview
 from remediator.model.action import Action, Guarantee, Pause
 from remediator.model.outcome import Delivered, Outcome, Refused, Unknown
 

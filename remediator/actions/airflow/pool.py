@@ -10,9 +10,9 @@ from remediator.actions.airflow.asked import since, was_asked
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
 from remediator.actions.airflow.once import Send
-from remediator.actions.airflow.preview import Preview
 from remediator.actions.airflow.resources import PoolRow
 from remediator.actions.airflow.verdict import LookAgain
+from remediator.actions.port import Preview
 from remediator.model.action import Action, Guarantee, Pool
 from remediator.model.outcome import Delivered, Outcome, Refused, Unknown
 
@@ -103,5 +103,8 @@ def previewed(pool: PoolRow | None, wanted: Pool) -> Preview:
         return Preview("", error=unknown_pool(wanted).reason)
     if pool.slots == wanted.slots:
         return Preview(f"changes nothing: the pool {wanted.pool} has {pool.slots} slots")
+    has = f"the pool has {pool.slots} slots, not {wanted.only_if}"
+    refused = "" if wanted.only_if in (None, pool.slots) else has
     used = f"{pool.occupied_slots} in use, {pool.queued_slots} queued"
-    return Preview(f"gives the pool {wanted.pool} {wanted.slots} slots instead of {pool.slots} ({used})")
+    text = f"gives the pool {wanted.pool} {wanted.slots} slots instead of {pool.slots} ({used})"
+    return Preview(text, refused=refused)

@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import msgspec
+from collections.abc import Collection, Sequence
 
 from remediator.actions.airflow.rows import NO_STATE, TaskInstanceRow
+from remediator.actions.port import Preview
 from remediator.model.event import UNMAPPED_INDEX
+from remediator.model.outcome import Refused
 from remediator.model.time import Instant, format_instant
 
-NAMED_LIMIT = 10
+NAMED_LIMIT = 20
 """How many things a text names."""
+DOWNSTREAM = ", downstream"
+"""What is not named itself, but follows from what is."""
 
 
-class Preview(msgspec.Struct, frozen=True):
-    """One or two sentences, and how many task instances it would touch (0: none, or nobody knows).
-
-    error: why nobody could say; the text is empty then.
-    """
-
-    text: str
-    affects: int = 0
-    error: str = ""
+Name = tuple[str, int]
+"""(task_id, map_index), UNMAPPED_INDEX for the whole task."""
 
 
-def of_clear(rows: Sequence[TaskInstanceRow], dag_id: str, run_id: str) -> Preview:
-    """What a dry run of a clear listed."""
+def of_clear(
+    rows: Sequence[TaskInstanceRow],
+    dag_id: str,
+    run_id: str,
+    *,
+    meant: Collection[Name] | None = None,
+    refused: Refused | None = None,
+) -> Preview:
+    """What a dry run of a clear listed. meant: what it names; the rest follows from it and comes last. None: all."""
     where = f"of {dag_id} {run_id}"
     if not rows:
-        return Preview(f"clears no task instance {where}")
-    text = f"clears {counted(len(rows), 'task instance')} {where}: {named([instance(row) for row in rows])}"
-    return Preview(text, len(rows))
+        return Preview(f"clears no task instance {where}", refused=reason_of(refused))
+    ordered = sorted(rows, key=lambda row: _follows(row, meant))
+    names = named([instance(row, DOWNSTREAM if _follows(row, meant) else "") for row in ordered])
+    text = f"clears {counted(len(rows), 'task instance')} {where}: {names}"
+    return Preview(text, len(rows), reason_of(refused))
 
 
-def instance(row: TaskInstanceRow) -> str:
-    """'load[3] (failed)'"""
+def _follows(row: TaskInstanceRow, meant: Collection[Name] | None) -> bool:
+    names = {(row.task_id, row.map_index), (row.task_id, UNMAPPED_INDEX)}
+    return meant is not None and names.isdisjoint(meant)
+
+
+def reason_of(refused: Refused | None) -> str:
+    """'' for none."""
+    return "" if refused is None else refused.reason
+
+
+def instance(row: TaskInstanceRow, more: str = "") -> str:
+    """'load[3] (failed)', 'end (upstream_failed, downstream)'"""
     index = "" if row.map_index == UNMAPPED_INDEX else f"[{row.map_index}]"
-    return f"{row.task_id}{index} ({row.state or NO_STATE})"
+    return f"{row.task_id}{index} ({row.state or NO_STATE}{more})"
 
 
 def named(names: Sequence[str]) -> str:

@@ -15,10 +15,11 @@ from remediator.actions.airflow.errors import Answered, Fault, Lost, NotSent, To
 from remediator.actions.airflow.intervals import Interval, Plan, Seen
 from remediator.actions.airflow.note import merged
 from remediator.actions.airflow.once import Watch, tried
-from remediator.actions.airflow.preview import Preview, counted, named
+from remediator.actions.airflow.preview import counted, named, reason_of
 from remediator.actions.airflow.rows import DagRunRow, instant_of
 from remediator.actions.airflow.trigger import unfit
 from remediator.actions.airflow.verdict import LATER, SOON, LookAgain
+from remediator.actions.port import Preview
 from remediator.model.action import Action, Backfill, Guarantee, Reprocess
 from remediator.model.outcome import NOT_DONE, Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import SECOND, Instant
@@ -192,7 +193,8 @@ def _previewed(seen: Seen, plan: Plan, action: Action, affects: int) -> Preview:
     created = [f"creates {counted(len(plan.create), 'dagrun')} ({named([each.run_id for each in plan.create])})"]
     parts = cleared * bool(plan.clear) + created * bool(plan.create)
     text = f"{' and '.join(parts) or 'changes nothing'} of {_reprocess(action).dag_id}{intervals.left(plan)}"
-    return Preview(text, affects)
+    too_many = intervals.forbidden(plan, affects, _reprocess(action).max_affected)
+    return Preview(text, affects, reason_of(too_many))
 
 
 def _reprocess(action: Action) -> Reprocess:

@@ -11,10 +11,11 @@ from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
 from remediator.actions.airflow.note import is_ours, merged
 from remediator.actions.airflow.once import Send
-from remediator.actions.airflow.preview import Preview, of_clear
+from remediator.actions.airflow.preview import of_clear
 from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, TaskInstanceRow
 from remediator.actions.airflow.scope import never_again
 from remediator.actions.airflow.verdict import SOON, LookAgain, too_many
+from remediator.actions.port import Preview
 from remediator.model.action import Action, Guarantee, Rerun
 from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
 
@@ -73,8 +74,11 @@ class Rerunning:
         return Delivered(ref=self._action.id, detail="found by its note") if ours else None
 
     async def preview(self) -> Preview:
-        page = await self._client.would_rerun(self._rerun.dag_id, self._rerun.run_id)
-        return of_clear(page.task_instances, self._rerun.dag_id, self._rerun.run_id)
+        seen = await self.look()
+        seen = msgspec.structs.replace(seen, affects=seen.affects or await self._affects())
+        decided = self.decide(seen)
+        refused = decided if isinstance(decided, Refused) else None
+        return of_clear(seen.affects, self._rerun.dag_id, self._rerun.run_id, refused=refused)
 
     async def _perhaps_ours(self, run: DagRunRow) -> bool:
         lines = await self._client.asked(CLEARED_AS, since(self._action), run.dag_id)

@@ -9,11 +9,12 @@ from remediator.actions.airflow import scope, verdict
 from remediator.actions.airflow.client import AirflowClient, Position, next_position
 from remediator.actions.airflow.errors import Fault, TooLarge
 from remediator.actions.airflow.once import Watch, tried
-from remediator.actions.airflow.preview import Preview, of_clear
+from remediator.actions.airflow.preview import of_clear
 from remediator.actions.airflow.routes import Clearing
 from remediator.actions.airflow.rows import TaskInstancePage, TaskInstanceRow
 from remediator.actions.airflow.scope import Plan
 from remediator.actions.airflow.verdict import Clear, Found, LookAgain
+from remediator.actions.port import Preview
 from remediator.model.action import Action, Guarantee, Retry, RetryTarget
 from remediator.model.outcome import NOT_DONE, Outcome, Refused, Unknown
 
@@ -55,15 +56,27 @@ class RetryExecutor:
         return Refused(NOT_DONE) if isinstance(decided, Clear) else decided
 
     async def preview(self, action: Action) -> Preview:
-        """What the scheduler would clear now, whether or not the attempts are still the ones that were meant."""
+        """What the scheduler would clear now, and whether the attempts are still the ones that were meant."""
         retry = _retry(action)
         client = self._clients.get(action.target)
         if client is None:
             return Preview("", error=f"no API is configured for deployment {action.target!r}")
-        asked = await tried(_dry_run(client, retry, retry.tasks))
+        found = await _found(client, retry, retry.tasks)
+        if isinstance(found, Fault):
+            return Preview("", error=str(found))
+        decided = verdict.before(found, action.id, retry, uncertain=False)
+        asked = await tried(_dry_run(client, retry, decided.tasks if isinstance(decided, Clear) else retry.tasks))
         if isinstance(asked, Fault):
             return Preview("", error=str(asked))
-        return of_clear(asked[1].task_instances, retry.dag_id, retry.run_id)
+        return _previewed(*asked, action, decided)
+
+
+def _previewed(what: Clearing, page: TaskInstancePage, action: Action, decided: Clear | Outcome) -> Preview:
+    retry, rows = _retry(action), page.task_instances
+    meant = None if what.tasks is None else {(task.task_id, task.map_index) for task in what.tasks}
+    planned = scope.planned(what, rows, retry, action.id, action.target)
+    refused = next((one for one in (decided, planned) if isinstance(one, Refused)), None)
+    return of_clear(rows, retry.dag_id, retry.run_id, meant=meant, refused=refused)
 
 
 async def _planned(client: AirflowClient, action: Action, clear: Clear, watch: Watch, uncertain: bool) -> Outcome:

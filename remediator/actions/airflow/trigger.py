@@ -12,10 +12,11 @@ from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
 from remediator.actions.airflow.note import merged
 from remediator.actions.airflow.once import Send
-from remediator.actions.airflow.preview import Preview, short_instant
+from remediator.actions.airflow.preview import short_instant
 from remediator.actions.airflow.resources import DagRow
 from remediator.actions.airflow.rows import DagRunRow
 from remediator.actions.airflow.verdict import LookAgain
+from remediator.actions.port import Preview
 from remediator.model.action import Action, Guarantee, Trigger
 from remediator.model.outcome import Delivered, Outcome, Refused
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import msgspec
 
 from remediator.model.action import Guarantee
@@ -28,6 +30,16 @@ class EndpointAccount(msgspec.Struct, frozen=True, kw_only=True):
     def guarantee(self) -> Guarantee:
         """What holds if the answer is lost."""
         return Guarantee.KEYED if self.idempotency_header else Guarantee.AT_LEAST_ONCE
+
+    @property
+    def place(self) -> str:
+        """'https://host/***': whatever else is in the address can be a secret."""
+        try:
+            parts = urlsplit(self.url.reveal())
+        except ValueError:
+            return "***"
+        more = "***" if parts.path.strip("/") or parts.query else ""
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{more}"
 
     def headers_for(self, action_id: str) -> dict[bytes, bytes]:
         """What is sent beside the body, secrets in the clear."""

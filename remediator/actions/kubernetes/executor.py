@@ -9,6 +9,7 @@ from remediator.actions.kubernetes.client import ClusterClient
 from remediator.actions.kubernetes.errors import Answered, Fault, NotSent
 from remediator.actions.kubernetes.rows import ScaleRow
 from remediator.actions.kubernetes.verdict import Seen, Send
+from remediator.actions.port import Preview
 from remediator.model.action import Action, Guarantee, Scale
 from remediator.model.outcome import NOT_DONE, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import SECOND
@@ -35,7 +36,7 @@ class ScaleExecutor:
             raise TypeError(f"not a scaling: {action.kind}")
         client = self._clients.get(action.target)
         if client is None:
-            return Refused(f"no cluster is configured for deployment {action.target!r}")
+            return Refused(_unserved(action))
         path = verdict.path_of(wanted)
         if path is None:
             return Refused(f"{verdict.named(wanted)} cannot be the name of a workload")
@@ -49,6 +50,25 @@ class ScaleExecutor:
         if client is None or path is None or not isinstance(wanted, Scale):
             return Unknown(f"nothing tells whether {action.kind} of {action.target!r} was done")
         return await _Scaling(client, action.id, wanted, path).proved()
+
+    async def preview(self, action: Action) -> Preview:
+        """What it has now, and what it would have. Only reads."""
+        wanted = action.params
+        assert isinstance(wanted, Scale)  # noqa: S101  (the dispatcher picks the executor by kind)
+        client = self._clients.get(action.target)
+        if client is None:
+            return Preview("", error=_unserved(action))
+        path = verdict.path_of(wanted)
+        if path is None:
+            return Preview("", error=f"{verdict.named(wanted)} cannot be the name of a workload")
+        try:
+            return verdict.previewed(await client.scale(path), wanted)
+        except Fault as fault:
+            return Preview("", error=f"{verdict.named(wanted)}: {fault}")
+
+
+def _unserved(action: Action) -> str:
+    return f"no cluster is configured for deployment {action.target!r}"
 
 
 class _Scaling:

@@ -12,6 +12,7 @@ import msgspec
 
 from remediator.actions.kubernetes.errors import Answered, Fault, NotSent
 from remediator.actions.kubernetes.rows import ObjectRow, ScaleRow
+from remediator.actions.port import Preview
 from remediator.model.action import Scale
 from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import MINUTE, SECOND, Duration
@@ -74,9 +75,22 @@ def before(wanted: Scale, seen: Seen, *, uncertain: bool) -> Send | Outcome:
     if now == wanted.replicas:
         return delivered(wanted, _unproved(wanted) if uncertain and not seen.traced else str(now), "already")
     if wanted.only_if not in (None, now):
-        why = f"{named(wanted)} has {now} replicas, not {wanted.only_if}"
+        why = _unexpected(wanted, now)
         return Unknown(f"{why}; an earlier call may have been changed since") if uncertain else Refused(why)
     return Send(now, seen.scale.metadata.resource_version)
+
+
+def previewed(scale: ScaleRow, wanted: Scale) -> Preview:
+    """What the call would change, and whether its precondition forbids it."""
+    now = scale.spec.replicas
+    if now == wanted.replicas:
+        return Preview(f"changes nothing: {named(wanted)} has {now} replicas")
+    refused = "" if wanted.only_if in (None, now) else _unexpected(wanted, now)
+    return Preview(f"gives {named(wanted)} {wanted.replicas} replicas instead of {now}", refused=refused)
+
+
+def _unexpected(wanted: Scale, now: int) -> str:
+    return f"{named(wanted)} has {now} replicas, not {wanted.only_if}"
 
 
 def look_failed(fault: Fault, wanted: Scale, *, uncertain: bool) -> Outcome:

@@ -7,7 +7,7 @@ import time
 from airflow_cases import DAG_ID, DAILY_DAG_ID, STAND_IN_DAILY, Airflow, clock
 
 from remediator.actions.airflow.executors import executors
-from remediator.actions.airflow.preview import Preview
+from remediator.actions.port import Preview
 from remediator.model.action import (
     Action,
     Backfill,

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.executors import executors
-from remediator.actions.airflow.preview import Preview
 from remediator.actions.airflow.settings import AirflowSettings
+from remediator.actions.port import Preview
 from remediator.demo.fleet.app import FleetApi
 from remediator.demo.fleet.faults import Fault, Kind
 from remediator.demo.fleet.plan import DagSpec, TaskSpec

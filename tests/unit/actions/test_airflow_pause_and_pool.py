@@ -121,3 +121,6 @@ class TestPool:
     async def test_preview(self, place: Place) -> None:
         preview = await place.preview(action(Pool("crm pool", 8)))
         assert preview.text == "gives the pool crm pool 8 slots instead of 4 (0 in use, 0 queued)"
+        assert preview.refused == ""
+        unlike = await place.preview(action(Pool("crm pool", 8, only_if=5)))
+        assert (unlike.text, unlike.refused) == (preview.text, "the pool has 4 slots, not 5")

@@ -132,5 +132,16 @@ class TestRetryScopes:
         assert preview.affects == 4
         assert preview.text == (
             f"clears 4 task instances of job {RUN}: part.load (failed), part.clean (success), "
-            "part.check (upstream_failed), end (upstream_failed)"
+            "part.check (upstream_failed), end (upstream_failed, downstream)"
         )
+
+    async def test_a_preview_names_what_was_meant_first_and_what_would_refuse_it(self, place: Place) -> None:
+        run = failed_job(place.state)
+        bounded = await place.preview(retry(run, "task", 1))
+        assert bounded.text.endswith(
+            ": part.load (failed), part.check (upstream_failed, downstream), end (upstream_failed, downstream)"
+        )
+        assert bounded.refused == "it would touch 3 task instances, more than the 1 allowed"
+        wanted = retry(run)
+        run.tasks["part.load", -1].try_number = 2
+        assert (await place.preview(wanted)).refused == "attempt moved on: part.load is failed at try 2"
