@@ -46,20 +46,30 @@ class UnfitError(ValueError):
 
 def issue(context: Context, state: DagState, run: DagRunState, case: Case, step: Step) -> str:
     """Want the change. Returns what is missing, if its keys cannot be filled in."""
-    rule = rule_of(context, case.rule)
-    held = state.incidents[case.incident]
     run.issued += 1
+    action = wanted(context, state, case, step, run.issued)
+    if isinstance(action, str):
+        return action
+    context.act(action)
+    _note_pause(context, state, action)
+    if step.undo_after and isinstance(action.params, Pause | Pool | Scale):
+        plan = Undo(step.undo_after, action.target, action.params, case.incident, action.id)
+        state.undo_plans[action.id] = plan
+    brakes.spend(context, state, run, [case])
+    ledger.begin(context, action.target, action.id, step.verify + context.policy.action_expiry)
+    breakers.note_probe(context, case, action.id)
+    case.phase, case.action_id, case.due, case.change = CasePhase.ISSUED, action.id, None, action.kind
+    text = f"{step.action} {target_of(action.params)}"
+    context.decide(Reason.CHANGE_ISSUED, text, incident=case.incident, action_id=action.id, rule=case.rule)
+    return ""
+
+
+def wanted(context: Context, state: DagState, case: Case, step: Step, number: int) -> Action | str:
+    """The change that the step makes, or why there is none. number: of the dagrun's changes. Changes nothing."""
+    rule, held = rule_of(context, case.rule), state.incidents[case.incident]
     deployment = state.deployment or case.event.deployment
-    cause = (
-        deployment,
-        state.dag_id,
-        case.event.run_id,
-        task_of(case),
-        held.incident.cause,
-        step_name(case),
-        run.issued,
-    )
-    action_id = stable_id(step.action, case.rule, *cause)
+    place = (deployment, state.dag_id, case.event.run_id, task_of(case))
+    action_id = stable_id(step.action, case.rule, *place, held.incident.cause, step_name(case), number)
     try:
         params = params_of(context, case, step, action_id, incident.scene(context, rule, case, held.incident))
     except (UnfitError, msgspec.ValidationError, ValueError) as unfit:
@@ -68,18 +78,7 @@ def issue(context: Context, state: DagState, run: DagRunState, case: Case, step:
     if never:
         return f"{step.action}: {never}"
     action = _action(context, action_id, deployment, params, case.incident)
-    action = msgspec.structs.replace(action, not_after=brakes.not_after(context, deployment))
-    context.act(action)
-    _note_pause(context, state, action)
-    if step.undo_after and isinstance(params, Pause | Pool | Scale):
-        state.undo_plans[action_id] = Undo(step.undo_after, deployment, params, case.incident, action_id)
-    brakes.spend(context, state, run, [case])
-    ledger.begin(context, deployment, action_id, step.verify + context.policy.action_expiry)
-    breakers.note_probe(context, case, action_id)
-    case.phase, case.action_id, case.due, case.change = CasePhase.ISSUED, action_id, None, action.kind
-    text = f"{step.action} {target_of(params)}"
-    context.decide(Reason.CHANGE_ISSUED, text, incident=case.incident, action_id=action_id, rule=case.rule)
-    return ""
+    return msgspec.structs.replace(action, not_after=brakes.not_after(context, deployment))
 
 
 def _never(context: Context, deployment: str, params: Change) -> str:

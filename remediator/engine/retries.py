@@ -5,6 +5,8 @@ Owns issuing. Whether a retry may be is brakes.py's, what comes after it is resp
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from remediator.engine import approvals, brakes, breakers, ledger, looks, response, tell, waits
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
@@ -53,31 +55,8 @@ def _brake_planned(context: Context, state: DagState, run_id: str, run: DagRunSt
 
 def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, chosen: dict[str, Case]) -> None:
     run.issued += 1
-    causes = [(case.rule, case.stage, case.index, name, case.try_number) for name, case in sorted(chosen.items())]
-    targets = tuple(
-        RetryTarget(case.event.task_id or "", case.try_number, case.event.map_index, case.instance_id, _group(case))
-        for _, case in sorted(chosen.items())
-    )
-    first = next(iter(chosen.values()))
     steps = {name: next_step(context, case) or Step(action=RETRY) for name, case in chosen.items()}
-    action = Action(
-        id=stable_id(RETRY, state.deployment, state.dag_id, run_id, causes, run.issued),
-        lane=dagrun_lane(state.deployment, state.dag_id, run_id),
-        key=context.key,
-        target=state.deployment,
-        params=Retry(
-            state.dag_id,
-            run_id,
-            targets,
-            why=", ".join(sorted({case.rule for case in chosen.values()})),
-            scope=max((str(step.params.get("scope", "task")) for step in steps.values()), key=SCOPES.index),
-            max_affected=max(approvals.may_affect(context, case) for case in chosen.values()),
-            never=brakes.never_within(context, state.deployment, state.dag_id),
-        ),
-        not_before=context.now,
-        not_after=brakes.not_after(context, state.deployment),
-        incident=first.incident,
-    )
+    action = wanted(context, state, run_id, chosen, run.issued)
     context.act(action)
     lasts = max(step.verify for step in steps.values()) + context.policy.action_expiry + context.policy.hold_max
     ledger.begin(context, state.deployment, action.id, lasts)
@@ -90,6 +69,34 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
         tell.show_handling(context, state, case.incident, Handling.REMEDIATING, "a retry was issued")
     wait = context.policy.look_delay if run.suspects else context.policy.action_expiry
     looks.want_fresh(run, context.now + wait)
+
+
+def wanted(context: Context, state: DagState, run_id: str, chosen: Mapping[str, Case], number: int) -> Action:
+    """The one clear of the chosen cases. number: of the dagrun's changes, which sets its id apart. Changes nothing."""
+    causes = [(case.rule, case.stage, case.index, name, case.try_number) for name, case in sorted(chosen.items())]
+    targets = tuple(
+        RetryTarget(case.event.task_id or "", case.try_number, case.event.map_index, case.instance_id, _group(case))
+        for _, case in sorted(chosen.items())
+    )
+    steps = [next_step(context, case) or Step(action=RETRY) for case in chosen.values()]
+    return Action(
+        id=stable_id(RETRY, state.deployment, state.dag_id, run_id, causes, number),
+        lane=dagrun_lane(state.deployment, state.dag_id, run_id),
+        key=context.key,
+        target=state.deployment,
+        params=Retry(
+            state.dag_id,
+            run_id,
+            targets,
+            why=", ".join(sorted({case.rule for case in chosen.values()})),
+            scope=max((str(step.params.get("scope", "task")) for step in steps), key=SCOPES.index),
+            max_affected=max(approvals.may_affect(context, case) for case in chosen.values()),
+            never=brakes.never_within(context, state.deployment, state.dag_id),
+        ),
+        not_before=context.now,
+        not_after=brakes.not_after(context, state.deployment),
+        incident=next(iter(chosen.values())).incident,
+    )
 
 
 def _group(case: Case) -> str:

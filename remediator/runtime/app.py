@@ -170,7 +170,7 @@ class Daemon:
         surface = DaemonSurface(
             self.store, self.now, self.config.policy, self.sources, lambda: self.controller.is_leader, self.beats,
             self.wakes.journal.set, DeploymentMap(self.config.bindings()).assign, self.observer.health,
-            self.observer.delays,
+            self.observer.delays, self.outside.executors,
         )  # fmt: skip
         async with serving(build_app(surface, self.metrics, settings.token), settings.host, settings.port) as running:
             self.http_url = running.url

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from remediator import __version__
+from remediator.actions.port import Executor
 from remediator.engine import feeds
 from remediator.engine.saved import decode_world_state
 from remediator.engine.state import WorldState
@@ -14,6 +15,7 @@ from remediator.model.inputs import Pressed
 from remediator.model.policy import Policy
 from remediator.model.time import MINUTE, SECOND, Duration, Instant, format_instant
 from remediator.runtime import audit
+from remediator.runtime.foresight import Foresight
 from remediator.runtime.health import Health
 from remediator.runtime.surface_accounts import AccountsSurface, losses, restored_view
 from remediator.runtime.surface_rules import Assign, Explainer, unmatched_view
@@ -27,7 +29,10 @@ STUCK_AFTER: Duration = 2 * MINUTE
 
 
 class DaemonSurface(AccountsSurface):
-    """Implements `web.port.Surface`. `leading`: does this process decide? `beats`: part -> when it last ran."""
+    """Implements `web.port.Surface`. `leading`: does this process decide? `beats`: part -> when it last ran.
+
+    executors: by kind, who can say what a proposed change would do.
+    """
 
     def __init__(
         self,
@@ -41,14 +46,15 @@ class DaemonSurface(AccountsSurface):
         assign: Assign,
         health: Health | None = None,
         delays: Mapping[str, Sequence[Duration]] | None = None,
+        executors: Mapping[str, Executor] | None = None,
     ) -> None:
-        super().__init__(store, clock, policy, woken)
+        self._explainer = Explainer(store, assign)
+        super().__init__(store, clock, policy, woken, Foresight(self._explainer, executors))
         self._sources = sources
         self._health = health or Health(clock)
         self._leading = leading
         self._beats = beats
         self._delays = delays if delays is not None else {}
-        self._explainer = Explainer(store, assign)
         self._stories = Storyteller(store, clock)
 
     def live(self) -> bool:

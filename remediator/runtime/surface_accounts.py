@@ -16,6 +16,7 @@ from remediator.model.inputs import Pressed
 from remediator.model.policy import Policy
 from remediator.model.time import HOUR, SECOND, Duration, Instant, format_instant
 from remediator.runtime import audit
+from remediator.runtime.foresight import Foresight
 from remediator.runtime.report import Tally
 from remediator.runtime.surface_rules import unmatched_view
 from remediator.store.audit import AuditHead, AuditRow
@@ -31,11 +32,20 @@ RESTORE_COUNTS = ("actions", "done", "not_done", "unknown", "dagruns", "looked",
 
 
 class AccountsSurface:
-    """Implements `web.port.Accounts`. woken: called when something was journalled."""
+    """Implements `web.port.Accounts`. woken: called when something was journalled.
+
+    foresight: says what a yes would do; None where nobody asks for it.
+    """
 
     def __init__(
-        self, store: Store, clock: Callable[[], Instant], policy: Callable[[], Policy], woken: Callable[[], None]
+        self,
+        store: Store,
+        clock: Callable[[], Instant],
+        policy: Callable[[], Policy],
+        woken: Callable[[], None],
+        foresight: Foresight | None = None,
     ) -> None:
+        self._foresight = foresight
         self._store = store
         self._clock = clock
         self._policy = policy
@@ -46,6 +56,12 @@ class AccountsSurface:
         found = [pair for pair in await self._proposed() if pair[1].expires_at > now]
         found.sort(key=lambda pair: (pair[1].expires_at, pair[1].id))
         return [proposal_view(incident, proposal, now) for incident, proposal in found]
+
+    async def proposal(self, proposal: str) -> View:
+        incident, found = self._open(proposal, await self._proposed())
+        seen = {} if self._foresight is None else await self._foresight.view(found)
+        more = {"error": incident.error, "failures": incident.failures, "episode": incident.episode}
+        return {**proposal_view(incident, found, self._clock()), **more, **seen}
 
     async def _proposed(self) -> list[tuple[Incident, Proposal]]:
         incidents = await self._store.incidents(open_only=True, limit=MOST_INCIDENTS)

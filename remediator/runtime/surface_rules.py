@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from remediator.engine import explain_proposal
 from remediator.engine.explain import explain, keys_of, live_of
+from remediator.engine.explain_proposal import Foreseen
 from remediator.engine.explain_views import Explained
 from remediator.engine.saved import decode_world_state
 from remediator.engine.steps import UNCLASSIFIED
 from remediator.model.event import Event
 from remediator.model.ids import WORLD_KEY
-from remediator.model.incident import Incident
+from remediator.model.incident import Incident, Proposal
 from remediator.model.time import Duration, Instant, format_instant
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import decode_rule_set
@@ -45,10 +47,7 @@ class Explainer:
 
     async def explain(self, event: Event, topic: str, only: Sequence[str]) -> View:
         """As web.port.Surface.explain_event."""
-        content_hash = await self._active()
-        body = await self._store.rule_set(content_hash) if content_hash else None
-        if body is None:
-            raise NotThere("no rule set is active yet")
+        content_hash, body = await self._active()
         if not event.deployment:
             event = msgspec.structs.replace(event, deployment=self._assign(event, topic)[0])
         async with self._turn:
@@ -58,18 +57,39 @@ class Explainer:
         now = views[0].now if views else ""
         return {"rule_set": content_hash, "now": now, "events": msgspec.to_builtins(views)}
 
-    async def _active(self) -> str:
-        body = (await self._store.load_states([WORLD_KEY])).get(WORLD_KEY)
-        return "" if body is None else decode_world_state(body).rule_set
+    async def foresee(self, proposal: Proposal) -> Foreseen:
+        """What a yes to the proposal would issue now. Raises NotThere if no rule set is active."""
+        content_hash, body = await self._active()
+        async with self._turn:
+            found = await self._store.load_states(explain_proposal.keys_of(proposal))
+            return await asyncio.to_thread(self._foreseen, content_hash, body, found, proposal)
+
+    async def _active(self) -> tuple[str, bytes]:
+        """The active rule set. Raises NotThere."""
+        saved = (await self._store.load_states([WORLD_KEY])).get(WORLD_KEY)
+        content_hash = "" if saved is None else decode_world_state(saved).rule_set
+        body = await self._store.rule_set(content_hash) if content_hash else None
+        if body is None:
+            raise NotThere("no rule set is active yet")
+        return content_hash, body
+
+    def _rules(self, content_hash: str, body: bytes) -> RuleSet:
+        """Compiled once. The lock must be held."""
+        if self._compiled is None or self._compiled.hash != content_hash:
+            self._compiled = RuleSet(decode_rule_set(body))
+        return self._compiled
+
+    def _foreseen(self, content_hash: str, body: bytes, found: Mapping[str, bytes], proposal: Proposal) -> Foreseen:
+        with self._compiling:
+            return explain_proposal.foresee(self._rules(content_hash, body), live_of(found), proposal)
 
     def _prepare(self, content_hash: str, body: bytes, event: Event, only: Sequence[str]) -> tuple[RuleSet, list[str]]:
         with self._compiling:
-            if self._compiled is None or self._compiled.hash != content_hash:
-                self._compiled = RuleSet(decode_rule_set(body))
-            unknown = [rule_id for rule_id in only if rule_id not in self._compiled.rules]
+            rules = self._rules(content_hash, body)
+            unknown = [rule_id for rule_id in only if rule_id not in rules.rules]
             if unknown:
                 raise NotThere(f"no active rule has the id {unknown[0][:100]!r}")
-            return self._compiled, keys_of(self._compiled, event, only)
+            return rules, keys_of(rules, event, only)
 
     def _explained(
         self, rules: RuleSet, event: Event, found: Mapping[str, bytes], only: Sequence[str]

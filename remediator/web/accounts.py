@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from remediator.model.time import Instant, parse_instant
-from remediator.web.port import Accounts, NotThere, Over
+from remediator.web.port import Accounts, NotThere, Over, View
 from remediator.web.requests import Endpoint, bounded, limited_body, parse_since
 
 PAGE_DEFAULT = 500
@@ -31,6 +31,7 @@ def account_routes(surface: Accounts, guarded: Callable[[Endpoint], Endpoint], k
     accounts = _Accounts(surface, known_by)
     return [
         Route("/proposals", guarded(accounts.proposals)),
+        Route("/proposals/{proposal}", guarded(accounts.proposal)),
         Route("/proposals/{proposal}/approve", guarded(accounts.approve), methods=["POST"]),
         Route("/proposals/{proposal}/reject", guarded(accounts.reject), methods=["POST"]),
         Route("/audit", guarded(accounts.audit)),
@@ -46,6 +47,9 @@ class _Accounts:
     async def proposals(self, request: Request) -> Response:
         return JSONResponse({"proposals": await bounded(self._surface.proposals())})
 
+    async def proposal(self, request: Request) -> Response:
+        return await _found(self._surface.proposal(request.path_params["proposal"][:100]))
+
     async def approve(self, request: Request) -> Response:
         return await self._answer(request, "approve")
 
@@ -56,12 +60,7 @@ class _Accounts:
         body = parse_answer(await limited_body(request))
         actor = f"{body.actor.strip()[:200]} ({self._known_by})"
         proposal = request.path_params["proposal"][:100]
-        try:
-            return JSONResponse(await bounded(self._surface.answer(proposal, command, actor, body.reason[:1_000])))
-        except NotThere as error:
-            raise HTTPException(404, str(error)) from None
-        except Over as error:
-            raise HTTPException(409, str(error)) from None
+        return await _found(self._surface.answer(proposal, command, actor, body.reason[:1_000]))
 
     async def audit(self, request: Request) -> Response:
         query = request.query_params
@@ -72,6 +71,16 @@ class _Accounts:
     async def report(self, request: Request) -> Response:
         since = parse_since(request.query_params.get("since", REPORT_SINCE))
         return JSONResponse(await bounded(self._surface.report(since)))
+
+
+async def _found(answer: Awaitable[View]) -> Response:
+    """The answer; 404 for an unknown proposal, 409 for one that is over."""
+    try:
+        return JSONResponse(await bounded(answer))
+    except NotThere as error:
+        raise HTTPException(404, str(error)) from None
+    except Over as error:
+        raise HTTPException(409, str(error)) from None
 
 
 def parse_answer(body: bytes) -> AnswerBody:

@@ -45,6 +45,15 @@ class Accounts(Protocol):
     async def proposals(self) -> list[View]:
         """Changes that wait for a person, those that expire first first."""
 
+    async def proposal(self, proposal: str) -> View:
+        """One of them, with who asks by which rule, and what a yes would do now, as the target says in a dry run.
+
+        proposal: its id or a unique prefix. Changes nothing. Raises NotThere for an unknown one, Over for an expired
+        one. Beside what the list says: {'error', 'failures', 'episode' of the incident, 'asked_by': {'rule', 'summary',
+        'file', 'line', 'mode'}, 'step', 'waiting': failures, 'held_back': [{'name', 'verdict', 'text'}],
+        'preview': {'text', 'affects': task instances, 'refused': why it would be, 'error': why nobody can tell}}.
+        """
+
     async def answer(self, proposal: str, command: str, actor: str, reason: str) -> View:
         """Approve or reject, journalled once: a repeated call with the same command changes nothing.
 

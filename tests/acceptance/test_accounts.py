@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from typing import Any
@@ -28,6 +29,16 @@ async def _proposals(daemon: DaemonProcess, least: int = 1) -> list[dict[str, An
     found = json.loads(out)
     assert len(found) >= least
     return found
+
+
+async def _show(daemon: DaemonProcess, proposal: str) -> str:
+    code, out, error = await command("approvals", "show", proposal, "--config", str(daemon.config))
+    assert (code, error) == (0, "")
+    return out
+
+
+async def _shows(daemon: DaemonProcess, proposal: str, text: str) -> bool:
+    return text in await _show(daemon, proposal)
 
 
 async def _audit(daemon: DaemonProcess) -> list[dict[str, Any]]:
@@ -56,6 +67,22 @@ async def test_a_change_waits_for_a_person_and_everything_about_it_is_audited(pl
         code, out, _ = await command("approvals", "list", "--config", str(config))
         assert code == 0
         assert proposal["id"] in out
+
+        place.api.faults.add(Fault(Kind.STATUS, route="clear", status=503, times=99, detail="restarting"))
+        assert "would do    NOT KNOWN, nobody could tell: HTTP 503" in await _show(daemon, proposal["id"])
+        place.api.faults.clear()
+        shown = await _show(daemon, proposal["id"][:8])
+        assert re.search(r"rule +reset \(\S+rules\.toml:2\), mode approve, step do 1: Run a task again", shown)
+        assert "would do    clears 1 task instance of resets r1: load (failed)" in shown
+        assert re.search(r"open until +20\S+Z, in \S+; then it counts as a no", shown)
+        assert "then  " not in shown
+        await command("freeze", "on", "--reason", "release", "--config", str(config))
+        await eventually(lambda: _shows(daemon, proposal["id"], "then        put off by freeze"), "it is known")
+        await command("freeze", "off", "--reason", "released", "--config", str(config))
+        await eventually(lambda: _shows(daemon, proposal["id"], "touches     1 task instance\n\n"), "it is over")
+        code, _, error = await command("approvals", "show", "0123456789ab", "--config", str(config))
+        assert (code, "no proposal that waits" in error) == (1, True)
+        assert place.clears == 0
 
         answer = ("approvals", "approve", proposal["id"], "--as", "ada", "--reason", "go", "--config", str(config))
         code, out, error = await command(*answer)

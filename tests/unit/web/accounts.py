@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from remediator.model.event import Event
 from remediator.model.incident import Handling, Incident, Phase, Proposal
 from remediator.model.inputs import Entry, Pressed
 from remediator.model.policy import Policy
 from remediator.model.time import HOUR, Instant
+from remediator.runtime.foresight import Foresight
 from remediator.runtime.surface_accounts import AccountsSurface
+from remediator.runtime.surface_rules import Explainer
 from remediator.store.memory import MemoryStore
 from remediator.store.port import StepCommit
 
 NOW: Instant = 1_800_000_000_000_000
+
+
+def unassigned(event: Event, topic: str) -> tuple[str, tuple[str, ...]]:
+    """No deployment claims anything."""
+    return "", ()
 
 
 class Accounts(AccountsSurface):
@@ -20,7 +28,7 @@ class Accounts(AccountsSurface):
         self.now = NOW
         self.woken_times = 0
         self.store = MemoryStore(clock=lambda: self.now)
-        super().__init__(self.store, lambda: self.now, Policy, self._wake)
+        super().__init__(self.store, lambda: self.now, Policy, self._wake, Foresight(Explainer(self.store, unassigned)))
 
     def _wake(self) -> None:
         self.woken_times += 1

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from remediator.cli.approvals import shown_lines
 from remediator.cli.audit import row_of
 from remediator.model.inputs import Pressed
 from remediator.model.secret import Secret
@@ -49,6 +50,18 @@ async def test_proposals_are_listed_until_they_expire(api: httpx.AsyncClient, ac
     assert (one["id"], one["action"], one["incident"], one["expires_in_s"]) == (ID, "airflow.retry", "i1", 3600.0)
     accounts.now = NOW + HOUR
     assert (await api.get("/proposals")).json() == {"proposals": []}
+
+
+async def test_one_proposal_is_shown_without_an_active_rule_set_too(api: httpx.AsyncClient, accounts: Accounts) -> None:
+    await accounts.ask(ID)
+    [listed] = (await api.get("/proposals")).json()["proposals"]
+    shown = (await api.get(f"/proposals/{ID[:6]}")).json()
+    assert shown.items() >= listed.items()
+    assert shown["preview"] == {"text": "", "affects": 0, "refused": "", "error": "no rule set is active yet"}
+    assert "would do    NOT KNOWN, nobody could tell: no rule set is active yet" in "\n".join(shown_lines(shown))
+    assert (await api.get(f"/proposals/{OTHER}")).status_code == 404
+    accounts.now = NOW + HOUR
+    assert (await api.get(f"/proposals/{ID}")).status_code == 409
 
 
 async def test_an_answer_is_journalled_once_with_who_and_how_they_were_known(
