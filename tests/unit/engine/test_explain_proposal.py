@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from remediator.engine.explain import live_of
-from remediator.engine.explain_proposal import ASKED_ANEW, OVER, Foreseen, foresee
+from remediator.engine.explain_proposal import ASKED_ANEW, OTHERS, OVER, Foreseen, foresee
 from remediator.engine.saved import encode_state
 from remediator.model.action import CHANGES_TARGET, Action, Pool, Retry
 from remediator.model.ids import CONDITIONS_KEY, LEDGER_KEY, WORLD_KEY
@@ -17,6 +17,7 @@ from remediator.rules.index import RuleSet
 from remediator.rules.spec import Backoff, Rule, RuleSetSpec, Step
 from remediator.testing.timeline import Timeline
 from tests.scenario.test_brakes import POLICY
+from tests.scenario.test_breakers import opened, question
 
 RETRY = Step("airflow.retry", backoff=Backoff(0, jitter=0))
 POOL = Step("airflow.pool", params={"pool": "loads", "slots": 8})
@@ -87,3 +88,10 @@ def test_a_change_that_cannot_be_made_says_why() -> None:
     found = seen(line, proposal)
     assert found.action is None
     assert "is missing" in found.why_not
+
+
+def test_a_breakers_question_names_its_rule_and_no_change() -> None:
+    line = opened()
+    found = seen(line, question(line))
+    assert (found.rule, found.action, found.why_not) == ("r", None, OTHERS)
+    assert found.waiting >= 5
