@@ -38,9 +38,10 @@ def propose(context: Context, state: DagState, case: Case, step: Step, text: str
     context.decide(Reason.PROPOSED, until, incident=case.incident, rule=case.rule)
     status = f"asks for approval of {step.action}: {text}"
     proposals = (*held.incident.proposals, proposal)
-    incident.change(context, held, proposals=proposals, status=status, handling=Handling.NONE)
-    tell.update(context, held)
     asks = asked(context, case)
+    paged = held.incident.paged or asks.action == "page"
+    incident.change(context, held, proposals=proposals, status=status, handling=Handling.NONE, paged=paged)
+    tell.update(context, held)
     tell.tell(context, held, asks.to or context.policy.unclassified_route, paged=asks.action == "page")
     case.told = case.told or asks.action == "page"
 
