@@ -47,6 +47,9 @@ def report_lines(found: View) -> Iterator[str]:
                       [_group(one) for one in found["unclassified"]])  # fmt: skip
     yield from _table("rules", ("RULE", "ANSWERED", "CHANGES", "HELPED", "IN VAIN", "PRECISION", "EVER"),
                       [_rule(one) for one in found["rules"]])  # fmt: skip
+    yield from _table("what changes came to since ever, by rule, error and deployment",
+                      ("RULE", "ERROR", "DEPLOYMENT", "HELPED", "IN VAIN", "PRECISION"),
+                      [_rate(one) for one in found["rates"]])  # fmt: skip
     yield from _table("rules that only observe, and how it ended without them",
                       ("RULE", "TIMES", "INCIDENTS", "PAGED", "ENDED WELL", "HOW", "WOULD HAVE DONE"),
                       [_observed(one) for one in found["observing"]])  # fmt: skip
@@ -101,6 +104,11 @@ def _rule(one: View) -> tuple[str, ...]:
     since_ever = f"{percent(ever['precision'])} of {ever['helped'] + ever['in_vain']}"
     return (safe(one["rule"]), str(one["answered"]), str(one["changes"]), str(one["helped"]), str(one["in_vain"]),
             percent(one["precision"]), since_ever)  # fmt: skip
+
+
+def _rate(one: View) -> tuple[str, ...]:
+    return (safe(one["rule"]), safe(one["signature"]) or "-", safe(one["deployment"]) or "-", str(one["helped"]),
+            str(one["in_vain"]), percent(one["precision"]))  # fmt: skip
 
 
 def _observed(one: View) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from remediator.engine import budget, feeds, incident
+from remediator.engine import breakers, budget, feeds, incident
 from remediator.engine.brakes import (
     ELSEWHERE,
     ON_TASKS,
@@ -196,7 +196,8 @@ def _persons(context: Context, rule: Rule, deployment: DeploymentPolicy, ground:
     else:
         yield Check("approval", YES, "nobody has to be asked")
     held = behind_breaker(context, ground.case)
-    yield Check("breaker", WAIT if held else YES, f"{held[1]}: it waits" if held else "it is closed")
+    before = breakers.told_rate(context, ground.case, ground.state.deployment)
+    yield Check("breaker", WAIT if held else YES, f"{held[1]}: it waits" if held else f"it is closed{before}")
 
 
 def _moment(context: Context, ground: Ground) -> Iterator[Check]:

@@ -17,6 +17,7 @@ from remediator.runtime.controller import Controller
 from remediator.runtime.logs import Name
 from remediator.runtime.loops import Wakes
 from remediator.runtime.metrics import Metrics
+from remediator.runtime.report import rates_by_place
 from remediator.runtime.surface_accounts import losses
 from remediator.runtime.wiring import WatchedSource
 from remediator.store.port import Fenced, Store, StoreError
@@ -107,6 +108,8 @@ class Housekeeper:
             expected, lost = found["failures_last_hour"], found["unannounced_last_hour"]
             rates[deployment.feed, name] = max(expected, lost), lost
         self._metrics.losses(rates)
+        by_place = rates_by_place(ledger).items()
+        self._metrics.rates({place: (rate.helped, rate.in_vain) for place, rate in by_place})
 
     async def _keep_small(self, wakes: Wakes) -> None:
         lease, now = self._controller.lease, self._clock()

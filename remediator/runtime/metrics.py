@@ -35,6 +35,9 @@ class Metrics:
         self._unmapped = self._counter("unmapped", "Events that no deployment, or more than one, claims")
         self._actions = self._counter("actions", "Actions that ended", "kind", "outcome")
         self._helped = self._counter("helped", "Verified changes, by whether they helped", "helped")
+        self._ended = self._gauge(
+            "changes_ended", "Verified changes since ever, by whether they helped", "rule", "deployment", "helped"
+        )
         self._decisions = self._counter("decisions", "Decisions, by their reason", "reason")
         self._budget_refusals = self._counter("budget_refusals", "Changes that a budget refused")
         self._store_failures = self._counter("store_failures", "Times that the store could not do it", "part")
@@ -130,6 +133,13 @@ class Metrics:
     def blind(self, feed: str, is_blind: bool) -> None:
         """Can the feed answer?"""
         self._blind.labels(feed=feed).set(is_blind)
+
+    def rates(self, rates: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+        """(rule, deployment) -> how many of its changes have helped, and how many have not. Replaces what was said."""
+        self._ended.clear()
+        for (rule, deployment), (helped, in_vain) in rates.items():
+            self._ended.labels(rule=rule, deployment=deployment, helped="yes").set(helped)
+            self._ended.labels(rule=rule, deployment=deployment, helped="no").set(in_vain)
 
     def losses(self, rates: Mapping[tuple[str, str], tuple[int, int]]) -> None:
         """(feed, deployment) -> (failures, unannounced ones) of the last hour; what is not there any more goes away."""

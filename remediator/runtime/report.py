@@ -169,6 +169,7 @@ class Tally:
             "unknown": [_unknown(one, known) for one in self._unknown],
             "pages": dict(self._pages),
             "rules": self._rule_views(ledger),
+            "rates": rate_views(ledger),
             "observing": [_observed(rule, seen, known) for rule, seen in sorted(self._observed.items())],
             "proposals": [_asked(asked, known) for asked in self._asked],
         }
@@ -210,6 +211,30 @@ def rates_by_rule(ledger: LedgerState) -> dict[str, Rate]:
         total.helped += rate.helped
         total.in_vain += rate.in_vain
     return found
+
+
+def rates_by_place(ledger: LedgerState) -> dict[tuple[str, str], Rate]:
+    """The ledger's rates by rule and deployment."""
+    found: dict[tuple[str, str], Rate] = {}
+    for name, rate in ledger.rates.items():
+        rule, _, deployment = name.rsplit("/", 2)
+        total = found.setdefault((rule, deployment), Rate())
+        total.helped += rate.helped
+        total.in_vain += rate.in_vain
+    return found
+
+
+def rate_views(ledger: LedgerState, most: int = LISTED) -> list[View]:
+    """What each rule's changes came to against each error of each deployment, the most tried first."""
+    views: list[View] = []
+    ranked = sorted(ledger.rates.items(), key=lambda item: (-item[1].helped - item[1].in_vain, item[0]))
+    for name, rate in ranked[:most]:
+        rule, signature, deployment = name.rsplit("/", 2)
+        views.append({
+            "rule": rule, "signature": signature, "deployment": deployment, "helped": rate.helped,
+            "in_vain": rate.in_vain, "precision": share(rate.helped, rate.in_vain),
+        })  # fmt: skip
+    return views
 
 
 def share(helped: int, in_vain: int) -> float | None:

@@ -65,6 +65,7 @@ def text_of(view: View) -> str:
 def _lines(view: View) -> Iterator[str]:
     pages = [f"{name or 'no route'}: {count}" for name, count in sorted(view["pages"].items())]
     yield from _part("Rules (precision: helped of what ended)", [_rule(one) for one in view["rules"]])
+    yield from _part("By error and deployment, since ever", [_rate(one) for one in view["rates"]])
     yield from _part("Healed", [_healed(one) for one in view["healed"]])
     yield from _part("Held", [_reason(one) for one in view["held"]])
     yield from _part("Refused", [_reason(one) for one in view["refused"]])
@@ -90,6 +91,11 @@ def _rule(one: View) -> str:
         f"{one['rule']}: {one['changes']} changes, precision {percent(one['precision'])} "
         f"({one['helped']} of {one['helped'] + one['in_vain']}), ever {percent(ever['precision'])}"
     )
+
+
+def _rate(one: View) -> str:
+    where = f"{one['rule']} against {one['signature'] or 'an unknown error'} in {one['deployment'] or 'no deployment'}"
+    return f"{where}: helped {one['helped']} of {one['helped'] + one['in_vain']}"
 
 
 def _healed(one: View) -> str:

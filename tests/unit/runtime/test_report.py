@@ -9,7 +9,8 @@ import pytest
 from remediator.engine.ledger_state import LedgerState, Rate
 from remediator.model.incident import Handling, Incident, Phase
 from remediator.model.reasons import Decision, Reason
-from remediator.runtime.report import Tally, end_of, rates_by_rule, share
+from remediator.runtime.metrics import Metrics
+from remediator.runtime.report import Tally, end_of, rates_by_place, rates_by_rule, share
 
 BEGIN, END = 1_000, 2_000
 
@@ -149,3 +150,19 @@ def test_proposals_and_who_answered(reason: Reason, text: str, answer: str, by: 
     ]
     assert (one["proposal"], one["text"]) == ("0123456789abcdef01234567", "airflow.retry: many")
     assert (one["answer"], one["by"], one["answered_at"] is None) == (answer, by, answer == "open")
+
+
+def test_rates_are_shown_by_rule_error_and_deployment_the_most_tried_first() -> None:
+    ledger = LedgerState(rates={"r/sig/prod": Rate(1, 1), "team/a/sig/prod": Rate(3, 1), "r/sig/test": Rate(0, 1)})
+    shown = [tuple(one.values()) for one in told([], [], ledger)["rates"]]
+    first, second = ("team/a", "sig", "prod", 3, 1, 0.75), ("r", "sig", "prod", 1, 1, 0.5)
+    assert shown == [first, second, ("r", "sig", "test", 0, 1, 0.0)]
+
+
+def test_metrics_tell_rates_by_rule_and_deployment() -> None:
+    ledger = LedgerState(rates={"r/one/prod": Rate(1, 1), "r/two/prod": Rate(3, 0), "r/one/test": Rate(0, 2)})
+    metrics = Metrics()
+    metrics.rates({place: (rate.helped, rate.in_vain) for place, rate in rates_by_place(ledger).items()})
+    text = metrics.exposition().decode()
+    assert 'remediator_changes_ended{deployment="prod",helped="yes",rule="r"} 4.0' in text
+    assert 'remediator_changes_ended{deployment="test",helped="no",rule="r"} 2.0' in text

@@ -22,6 +22,7 @@ def view(size: int) -> dict[str, object]:
         "counts": COUNTS,
         "pages": {"oncall": 2},
         "rules": [rule] * size,
+        "rates": [{"rule": "reset", "signature": "5a1f", "deployment": "prod", "helped": 9, "in_vain": 1}] * size,
         "healed": [{"deployment": "prod", "dag_id": "sales", "task_id": "load", "rule": "reset"}] * size,
         "held": [reason] * size,
         "refused": [reason] * size,
