@@ -5,6 +5,7 @@ Owns the assumption. What was retried and is assumed to have helped is well from
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 import msgspec
@@ -71,6 +72,7 @@ class Answers:
 
 def _helped(truth: DagRunTruth, cleared: dict[Name, Cleared], now: Instant) -> DagRunTruth:
     tasks = [task for task in truth.tasks if (task.task_id, task.map_index) not in cleared]
+    truth = msgspec.structs.replace(truth, proved=tuple(_proved(truth, cleared, now)))
     tasks += [
         TaskTruth(task_id, "running", one.try_number, map_index=index, instance_id=f"{task_id}-{index}-again")
         for (task_id, index), one in cleared.items()
@@ -82,3 +84,11 @@ def _helped(truth: DagRunTruth, cleared: dict[Name, Cleared], now: Instant) -> D
         return msgspec.structs.replace(truth, tasks=tuple(tasks))
     ended = max(truth.ended_at or 0, *(one.at + TOOK for one in cleared.values()))
     return msgspec.structs.replace(truth, state="success", tasks=(), ended_at=ended)
+
+
+def _proved(truth: DagRunTruth, cleared: dict[Name, Cleared], now: Instant) -> Iterator[TaskTruth]:
+    """What was cleared is done at the try that the clear made."""
+    yield from (task for task in truth.proved if (task.task_id, task.map_index) not in cleared)
+    for (task_id, index), one in cleared.items():
+        if now >= one.at + TOOK:
+            yield TaskTruth(task_id, "success", one.try_number, map_index=index)

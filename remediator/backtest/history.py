@@ -116,9 +116,16 @@ class History:
         over = last.at if last.state != "running" else 0
         tasks = tuple(self._tasks_at(place, ends, now, over))
         moves = any(task.state in _MOVING for task in tasks)
+        done = tuple(self._done_at(place, now))
         if last.state == "running" or moves:
-            return DagRunTruth(*place, state="running", tasks=tasks)
-        return DagRunTruth(*place, state=last.state, tasks=tasks, ended_at=last.ended_at)
+            return DagRunTruth(*place, state="running", tasks=tasks, proved=done)
+        return DagRunTruth(*place, state=last.state, tasks=tasks, ended_at=last.ended_at, proved=done)
+
+    def _done_at(self, place: Place, now: Instant) -> Iterator[TaskTruth]:
+        for (task_id, index), said in self._tasks.get(place, {}).items():
+            last = max((one for one in said if one.at <= now), key=_order, default=None)
+            if last is not None and last.state in _WELL:
+                yield TaskTruth(task_id, last.state, last.try_number, map_index=index)
 
     def _tasks_at(self, place: Place, ends: Sequence[Ended], now: Instant, over: Instant) -> Iterator[TaskTruth]:
         """over: when the dagrun ended: what was under way before has ended too, whatever became of its event."""

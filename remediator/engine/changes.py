@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine import approvals, brakes, breakers, incident, ledger
+from remediator.engine import approvals, brakes, breakers, incident, ledger, proofs
 from remediator.engine.context import Alert, Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Undo
 from remediator.engine.steps import RETRY, rule_of, step_name, task_of
@@ -58,7 +58,8 @@ def issue(context: Context, state: DagState, run: DagRunState, case: Case, step:
     brakes.spend(context, state, run, [case])
     ledger.begin(context, action.target, action.id, step.verify + context.policy.action_expiry)
     breakers.note_probe(context, case, action.id)
-    case.phase, case.action_id, case.due, case.change = CasePhase.ISSUED, action.id, None, action.kind
+    case.phase, case.due = CasePhase.ISSUED, None
+    proofs.begin(case, action.id, action.kind, proves=proofs.is_of_its_dagrun(action.params, case))
     text = f"{step.action} {target_of(action.params)}"
     context.decide(Reason.CHANGE_ISSUED, text, incident=case.incident, action_id=action.id, rule=case.rule)
     return ""
@@ -154,10 +155,11 @@ def params_of(context: Context, case: Case, step: Step, action_id: str, scene: S
                            parse_instant(when) if when else None, why)  # fmt: skip
         case "airflow.rerun":
             never = brakes.never_within(context, case.event.deployment, dag_id)
-            return Rerun(_named(dag_id), _named(run_id, "run_id"), why, most, never)
+            return _of_its_dagrun(Rerun(_named(dag_id), _named(run_id, "run_id"), why, most, never), case)
         case "airflow.reprocess":
             since, until = _range(given, case)
-            return Reprocess(_named(dag_id), since, until if "until" in given else until + 1, why, most)
+            wanted = Reprocess(_named(dag_id), since, until if "until" in given else until + 1, why, most)
+            return _of_its_dagrun(wanted, case)
         case "airflow.backfill":
             return Backfill(_named(dag_id), *_range(given, case), given.get("reprocess", "failed"),
                             given.get("max_active", 2), why, most)  # fmt: skip
@@ -173,6 +175,16 @@ def params_of(context: Context, case: Case, step: Step, action_id: str, scene: S
         case "http.request":
             return Request(given["endpoint"], given.get("body", {}), why)
     raise UnfitError(f"{step.action} is no change")
+
+
+def _of_its_dagrun(wanted: Reprocess | Rerun, case: Case) -> Reprocess | Rerun:
+    """What failed is named in a change of its own dagrun, whose end is waited for: it is known before that."""
+    if not proofs.is_of_its_dagrun(wanted, case):
+        return wanted
+    attempt = RetryTarget(case.event.task_id or "", case.try_number, case.event.map_index, case.instance_id)
+    if isinstance(wanted, Rerun):
+        return msgspec.structs.replace(wanted, attempt=attempt)
+    return msgspec.structs.replace(wanted, run_id=case.event.run_id or "", attempt=attempt)
 
 
 def _named(value: str, what: str = "dag_id") -> str:

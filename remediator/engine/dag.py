@@ -9,7 +9,9 @@ from remediator.engine import (
     incident,
     judge,
     ledger,
+    lineages,
     looks,
+    proofs,
     response,
     restore,
     retries,
@@ -57,6 +59,7 @@ def _on_task_failed(context: Context, state: DagState, event: Event, run_id: str
     run = _run(context, state, run_id)
     name, claimed = task_key(event.task_id or "", event.map_index), event.try_number or 0
     identity = incident.incident_id(state.deployment, state.dag_id, event.task_id or "")
+    proofs.note_failure(run.cases.get(name), claimed)
     known = run.suspects.get(name)
     is_judged = run.judged.get(name, -1) >= claimed and not _is_of_another_life(run, name, event)
     if is_judged or (known is not None and (known.try_number or 0) >= claimed):
@@ -113,24 +116,17 @@ def _on_task_success(context: Context, state: DagState, event: Event, run_id: st
     name = task_key(event.task_id or "", event.map_index)
     has_api = waking.has_api(context, state)
     for other_id, run in state.dagruns.items():
-        if _is_earlier(run_id, other_id):
-            continue  # a backfill that succeeds repairs nothing of what failed after it
-        case = run.cases.get(name)
-        if other_id == run_id and (case is not None or name in run.suspects) and has_api:
+        case, suspect = run.cases.get(name), run.suspects.get(name)
+        if other_id != run_id and not lineages.proves(event, run_id, case, other_id):
+            continue
+        if other_id == run_id and (case is not None or suspect is not None) and has_api:
             looks.want_fresh(run, context.now)
             continue
-        if other_id == run_id and name in run.suspects and event.time > run.suspects[name].time:
+        if other_id == run_id and suspect is not None and event.time > suspect.time:
             del run.suspects[name]
         if case is not None and (case.phase is CasePhase.TOLD or not has_api) and event.time > case.event.time:
             text = f"{name} succeeded in {'this' if other_id == run_id else 'a later'} dagrun"
             endings.end_case(context, state, run, name, Reason.RECOVERED, text)
-
-
-def _is_earlier(run_id: str, other_id: str) -> bool:
-    """Is this dagrun known to be for an earlier time? Airflow's ids end in one: 'scheduled__2026-11-22T00:00:00'."""
-    kind, _, at = run_id.partition("__")
-    other_kind, _, other_at = other_id.partition("__")
-    return bool(at) and kind == other_kind and at < other_at
 
 
 def _run(context: Context, state: DagState, run_id: str) -> DagRunState:

@@ -16,13 +16,14 @@ from remediator.engine import (
     incident,
     ledger,
     looks,
+    proofs,
     response,
     tell,
     telling,
 )
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Unaccounted, task_key
-from remediator.engine.steps import PROOF, PROVED_BY_LOOKS, UNCLASSIFIED
+from remediator.engine.steps import BACKFILL, PROOF, UNCLASSIFIED
 from remediator.model.event import Event
 from remediator.model.firing import FiringView
 from remediator.model.incident import Handling
@@ -285,13 +286,15 @@ def slim(event: Event) -> Event:
 def _judge_cases(
     context: Context, state: DagState, run_id: str, run: DagRunState, truth: DagRunTruth, tasks: dict[str, TaskTruth]
 ) -> None:
+    proved, asked = proofs.by_name(truth), proofs.asked(run)
     for name, case in list(run.cases.items()):
         task = tasks.get(name)
+        proofs.note_limit(case, task)
         if case.phase is CasePhase.TOLD:
             case.due = context.now + context.policy.told_look_every
         if task is None:
-            if truth.complete:
-                _case_task_is_well(context, state, run_id, run, name, case, truth)
+            if truth.complete and (name in asked or not proofs.is_awaited(case)):
+                _case_task_is_well(context, state, run_id, run, name, case, truth, proved.get(name))
         elif task.state == "failed" and task.try_number <= case.try_number:
             _case_still_failed(context, state, run_id, run, name, case)
         elif task.state == "failed":
@@ -300,42 +303,40 @@ def _judge_cases(
             _case_moves(context, state, run_id, run, truth, name, task)
 
 
-def _left_behind(truth: DagRunTruth) -> str:
-    """What keeps the dagrun failed although nothing in it is failed any more; empty if that is not so.
-
-    A clear that meets the scheduler while that still passes the failure on leaves such tasks: nobody runs them again.
-    """
-    left = [task for task in truth.tasks if task.state == "upstream_failed"]
-    if truth.state != "failed" or not left or len(left) < len(truth.tasks):
-        return ""
-    first = task_key(left[0].task_id, left[0].map_index)
-    return first if len(left) == 1 else f"{first} and {len(left) - 1} more"
-
-
 def _case_task_is_well(
-    context: Context, state: DagState, run_id: str, run: DagRunState, name: str, case: Case, truth: DagRunTruth
+    context: Context,
+    state: DagState,
+    run_id: str,
+    run: DagRunState,
+    name: str,
+    case: Case,
+    truth: DagRunTruth,
+    proved: TaskTruth | None,
 ) -> None:
-    left = _left_behind(truth)
-    if left and case.phase is CasePhase.TOLD:
+    left = proofs.left_behind(truth)
+    if (left and case.phase is CasePhase.TOLD) or (case.proves and case.phase is CasePhase.ISSUED):
+        return  # whether our own change was made is about to be known
+    if case.phase is not CasePhase.VERIFYING or not case.proves:
+        endings.end_case(context, state, run, name, Reason.RECOVERED, f"{name} {proofs.without_proof(case)}")
         return
-    if left and case.phase is CasePhase.VERIFYING and case.change in PROVED_BY_LOOKS:
-        text = f"{name} succeeded after the retry, but {left} was left upstream_failed"
+    doubt = proofs.doubt(case, proved)
+    if left and not doubt:
+        text = f"{name} succeeded after {proofs.called(case)}, but {left} was left upstream_failed"
         breakers.record(context, case, state.deployment, helped=False)
         _give_up(context, state, run_id, run, case, Reason.DID_NOT_HELP, text)
-        return
-    if case.phase in (CasePhase.VERIFYING, CasePhase.ISSUED) and case.change in PROVED_BY_LOOKS:
-        over = truth.state in DAGRUN_OVER
-        if over or (case.due is not None and case.due <= context.now):
-            text = f"{name} succeeded after the retry; the dagrun is {truth.state}"
-            endings.end_case(context, state, run, name, Reason.HELPED, text, helped=True)
-        return
-    how = f"is well after {case.change}" if PROOF in case.waits else "was fixed by somebody else"
-    endings.end_case(context, state, run, name, Reason.RECOVERED, f"{name} {how}")
+    elif truth.state in DAGRUN_OVER or (case.due is not None and case.due <= context.now):
+        how = f"{name} is well: {doubt}" if doubt else f"{name} succeeded after {proofs.called(case)}"
+        reason = Reason.RECOVERED if doubt else Reason.HELPED
+        text = how if doubt else f"{how}; the dagrun is {truth.state}"
+        endings.end_case(context, state, run, name, reason, text, helped=not doubt)
 
 
 def _case_still_failed(context: Context, state: DagState, run_id: str, run: DagRunState, name: str, case: Case) -> None:
     if case.phase is CasePhase.VERIFYING:
-        endings.did_not_help(context, state, case, f"{name} is still failed at try {case.try_number} after the retry")
+        if case.change == BACKFILL and case.due is not None and case.due > context.now:
+            return  # Airflow clears a dagrun of a backfill when its turn has come
+        text = f"{name} is still failed at try {case.try_number} after {proofs.called(case)}"
+        endings.did_not_help(context, state, case, text)
         response.proceed(context, state, run_id, run, case)
     elif case.phase is CasePhase.CHECKING:
         response.refuse_step(context, case, Reason.REFUSED, case.why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from remediator.engine import proofs
 from remediator.engine.context import Context
 from remediator.engine.state import DagRunState, DagState
 from remediator.model.action import Action, Look
@@ -45,7 +46,7 @@ def issue_due(context: Context, state: DagState, run_id: str, run: DagRunState) 
         lane=f"look:{state.deployment}",
         key=context.key,
         target=state.deployment,
-        params=Look(dag_id=state.dag_id, run_id=run_id),
+        params=Look(dag_id=state.dag_id, run_id=run_id, proving=proofs.asked(run)),
         not_before=context.now,
         not_after=context.now + context.policy.action_expiry,
     )

@@ -13,7 +13,6 @@ from remediator.engine.steps import (
     DO,
     OTHERWISE,
     PROOF,
-    PROVED_BY_LOOKS,
     RETRY,
     UNCLASSIFIED,
     approval_of,
@@ -194,7 +193,7 @@ def refuse_step(context: Context, case: Case, reason: Reason, text: str) -> None
 
 def _is_unproved(state: DagState, case: Case) -> bool:
     """Was the failure answered by nothing but changes whose delivery says little, and nobody told?"""
-    is_other = bool(case.change) and case.change not in PROVED_BY_LOOKS
+    is_other = bool(case.change) and not case.proves
     return case.stage == DO and is_other and bool(case.event.run_id) and not state.incidents[case.incident].told
 
 

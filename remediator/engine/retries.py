@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from remediator.engine import approvals, brakes, breakers, ledger, looks, response, tell, waits
+from remediator.engine import approvals, brakes, breakers, ledger, looks, proofs, response, tell, waits
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState
-from remediator.engine.steps import PROOF, PROVED_BY_LOOKS, RETRY, approval_of, next_step, task_of
+from remediator.engine.steps import PROOF, RETRY, approval_of, next_step, task_of
 from remediator.model.action import Action, Retry, RetryTarget
 from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.incident import Handling
@@ -63,7 +63,8 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
     for name, case in chosen.items():
         breakers.note_probe(context, case, action.id)
         case.capped = 0
-        case.phase, case.action_id, case.due, case.change = CasePhase.ISSUED, action.id, None, RETRY
+        case.phase, case.due = CasePhase.ISSUED, None
+        proofs.begin(case, action.id, RETRY, proves=True)
         text = f"clear of try {case.try_number} of {name} in dagrun {run_id}"
         context.decide(Reason.RETRY_ISSUED, text, incident=case.incident, action_id=action.id, rule=case.rule)
         tell.show_handling(context, state, case.incident, Handling.REMEDIATING, "a retry was issued")
@@ -148,10 +149,11 @@ def _take_outcome(
     if isinstance(outcome, Delivered) and _is_undone(case, outcome):
         outcome = Refused(f"{task_of(case)} was not cleared: somebody was faster")
     if isinstance(outcome, Refused):
-        _take_refusal(context, state, run_id, run, case, outcome, performed.action_id, performed.kind)
+        _take_refusal(context, state, run_id, run, case, outcome, performed.action_id)
         return
     step = next_step(context, case) or Step(action=RETRY)
-    if performed.kind not in PROVED_BY_LOOKS:
+    case.made = proofs.MADE if isinstance(outcome, Delivered) else proofs.PERHAPS
+    if not case.proves:
         _go_on(context, state, run_id, run, case, step, outcome)
         return
     case.phase, case.due = CasePhase.VERIFYING, context.now + step.verify
@@ -172,7 +174,6 @@ def _take_refusal(
     case: Case,
     outcome: Refused,
     action_id: str,
-    kind: str,
 ) -> None:
     context.decide(Reason.REFUSED, outcome.reason, incident=case.incident, action_id=action_id)
     step = next_step(context, case) or Step(action=RETRY)
@@ -190,7 +191,7 @@ def _take_refusal(
         waits.put_off_until(context, state, case, *put_off)
         looks.want_fresh(run, context.now)
         return
-    if kind in PROVED_BY_LOOKS:
+    if case.proves:
         case.phase, case.why = CasePhase.CHECKING, outcome.reason
         looks.want_fresh(run, context.now)
         return

@@ -82,6 +82,14 @@ class Case(msgspec.Struct, omit_defaults=True):
     proposal: str = ""
     change: str = ""
     """The kind of the change that was issued last, whatever the rule says by now."""
+    proves: bool = False
+    """That change is of the failed dagrun itself, so that its next looks tell whether it helped."""
+    made: str = ""
+    """Was that change made: 'yes', 'perhaps', or '' for no, or not yet."""
+    max_tries: int = 0
+    """As that change set it: the last try of its own is one more. 0: no look has shown it."""
+    failed_again: int = 0
+    """The highest try after that change which an event said has failed."""
     asked: str = ""
     """What the open proposal is for, as approval_of names it."""
     approved: dict[str, str] = {}

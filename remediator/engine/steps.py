@@ -11,8 +11,7 @@ from remediator.rules.spec import Rule, Step
 
 UNCLASSIFIED = "unclassified"
 RETRY = "airflow.retry"
-PROVED_BY_LOOKS = frozenset({RETRY, "airflow.rerun"})
-"""Changes of the failed dagrun itself: its next looks tell whether they helped."""
+BACKFILL = "airflow.backfill"
 PROOF = "proof"
 """Under which name a case's waits keep until when one is awaited: of a change that no look proves, or of a cleared task
 instance that has not begun."""

@@ -36,11 +36,15 @@ class RetryTarget(msgspec.Struct, frozen=True, omit_defaults=True):
     group: str = ""
 
 
-class Look(msgspec.Struct, frozen=True, tag="airflow.look"):
-    """Ask the scheduler for one dagrun. Coalesced per deployment by the dispatcher."""
+class Look(msgspec.Struct, frozen=True, tag="airflow.look", omit_defaults=True):
+    """Ask the scheduler for one dagrun. Coalesced per deployment by the dispatcher.
+
+    proving: task instances, as 'load' or 'load[3]', of which it must also be told at which try they were done.
+    """
 
     dag_id: str
     run_id: str
+    proving: tuple[str, ...] = ()
 
 
 class Retry(msgspec.Struct, frozen=True, tag="airflow.retry", omit_defaults=True):
@@ -63,7 +67,8 @@ class Retry(msgspec.Struct, frozen=True, tag="airflow.retry", omit_defaults=True
 class Rerun(msgspec.Struct, frozen=True, tag="airflow.rerun", omit_defaults=True):
     """Clear a whole finished dagrun, what succeeded too, so that it runs again from the start. Its conf is kept.
 
-    never: as for a retry.
+    never: as for a retry. attempt: what failed in it: nothing is done before the dagrun has ended, or once the attempt
+    has moved on; None if it is wanted for something else.
     """
 
     dag_id: str
@@ -71,6 +76,7 @@ class Rerun(msgspec.Struct, frozen=True, tag="airflow.rerun", omit_defaults=True
     why: str = ""
     max_affected: int = 0
     never: tuple[str, ...] = ()
+    attempt: RetryTarget | None = None
 
 
 class Trigger(msgspec.Struct, frozen=True, tag="airflow.trigger", omit_defaults=True):
@@ -84,13 +90,19 @@ class Trigger(msgspec.Struct, frozen=True, tag="airflow.trigger", omit_defaults=
 
 
 class Reprocess(msgspec.Struct, frozen=True, tag="airflow.reprocess", omit_defaults=True):
-    """Every data interval that begins in [since, until): existing dagruns are cleared, missing ones created."""
+    """Every data interval that begins in [since, until): existing dagruns are cleared, missing ones created.
+
+    run_id, attempt: the failed dagrun in the range for which it is wanted, and what failed in it: nothing is done
+    before that dagrun has ended, or once the attempt has moved on. '' and None if it is wanted for none.
+    """
 
     dag_id: str
     since: Instant
     until: Instant
     why: str = ""
     max_affected: int = 0
+    run_id: str = ""
+    attempt: RetryTarget | None = None
 
 
 class Backfill(msgspec.Struct, frozen=True, tag="airflow.backfill", omit_defaults=True):

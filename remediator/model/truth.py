@@ -11,7 +11,7 @@ from remediator.model.time import Instant
 
 
 class TaskTruth(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One task instance that is not finished well. `instance_id` changes at every try and clear."""
+    """One task instance. `instance_id` changes at every try and clear."""
 
     task_id: str
     state: str
@@ -30,7 +30,8 @@ class DagRunTruth(msgspec.Struct, frozen=True, omit_defaults=True):
     state: 'queued', 'running', 'success', 'failed', or '' if the scheduler does not know the dagrun.
     tasks: every task instance that is neither success, skipped nor removed; one that is missing here is done.
     complete: False if there were more task instances than the look may read. paused: its DAG is, so that nothing of it
-    would run; asked for only where a task instance has failed.
+    would run; asked for only where a task instance has failed. proved: of the task instances that the look was to prove
+    those that are success or skipped; one that is in neither list is gone, or could not be read.
     """
 
     deployment: str
@@ -41,6 +42,7 @@ class DagRunTruth(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_at: Instant | None = None
     complete: bool = True
     paused: bool = False
+    proved: tuple[TaskTruth, ...] = ()
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -199,7 +199,8 @@ class _Reader:
         deployment = self._deployment(table, {"deployment": table.text("deployment")})
         table.close()
         known = "" if state == "gone" else state
-        return DagRunTruth(deployment, place["dag_id"], place["run_id"], known, tuple(unwell))
+        well = tuple(task for task in tasks if task.state in WELL)
+        return DagRunTruth(deployment, place["dag_id"], place["run_id"], known, tuple(unwell), proved=well)
 
     def _task(self, table: Table) -> TaskTruth:
         table.require("task_id", "state")

@@ -9,7 +9,7 @@ from remediator.model.incident import Incident
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import Instant
 from remediator.runtime.story import rule_set_words, rule_words
-from remediator.runtime.story_head import PROVED, capital, result_words, verdict_of
+from remediator.runtime.story_head import capital, is_proved, result_words, verdict_of
 from remediator.runtime.story_lines import lines_of, record_words
 from remediator.runtime.story_parts import ENDS, ISSUES, Ground, Head, Story
 from remediator.runtime.story_words import (
@@ -114,7 +114,7 @@ def _end(ground: Ground, row: ActionRow) -> Decision | None:
     """Where the story of the action ends: its proof, or the case's end, or that it was done, if that is the proof."""
     own = [one for one in ground.decisions if one.action_id == row.action.id]
     ends = [one for one in own if one.reason in ENDS]
-    if not ends and row.action.kind not in PROVED:
+    if not ends and not is_proved(row.action):
         ends = [one for one in own if one.reason in (Reason.DELIVERED, Reason.REFUSED, Reason.OUTCOME_UNKNOWN)]
     return ends[0] if ends else None
 
@@ -247,6 +247,6 @@ def _proof(ground: Ground, row: ActionRow) -> str:
         return ground.short(f"{sentence(end)} ({clock(end.at)}){said}")
     if row.state != "delivered":
         return "none, since it was not done" if row.state == "refused" else "none yet"
-    if row.action.kind in PROVED:
+    if is_proved(row.action):
         return "none yet: the scheduler is asked until the task has run again"
     return "that the target said so; no look can show whether it helped"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from remediator.engine.steps import UNCLASSIFIED
 from remediator.engine.tell import LOG, PAGERDUTY, SLACK
-from remediator.model.action import CHANGES_TARGET, Message, Pause
+from remediator.model.action import CHANGES_TARGET, Action, Message, Pause, Reprocess
 from remediator.model.incident import Incident, Phase
 from remediator.model.reasons import Decision, Reason
 from remediator.runtime.story_parts import UNDONE, Ground, Head, is_undo, subject_of
@@ -19,8 +19,7 @@ OWN = "self."
 """How the rules of incidents about the daemon itself begin."""
 RUNS_SHOWN, CHANGES_SHOWN = 3, 2
 """More changes than so many are counted by kind."""
-PROVED = frozenset({"airflow.retry", "airflow.rerun"})
-"""Changes of which a later look shows whether they helped; of the others, that they were done."""
+_PROVED = frozenset({"airflow.retry", "airflow.rerun"})
 
 LEFT: dict[Reason, str] = {
     Reason.SUSPECTED: "Wait: the scheduler is being asked whether the failure is final.",
@@ -128,6 +127,11 @@ def _kind_and_verdict(ground: Ground, row: ActionRow) -> str:
     return f"{KINDS.get(row.action.kind, row.action.kind)}{f' ({verdict})' if verdict else ''}"
 
 
+def is_proved(action: Action) -> bool:
+    """Is it a change of which a later look shows whether it helped? Of the others, only that they were done."""
+    return action.kind in _PROVED or (isinstance(action.params, Reprocess) and action.params.attempt is not None)
+
+
 def verdict_of(ground: Ground, row: ActionRow) -> str:
     """What came of a change, in a few words."""
     undo = ground.undo_of(row.action)
@@ -136,9 +140,9 @@ def verdict_of(ground: Ground, row: ActionRow) -> str:
         return f"taken back {clock(undo.at)}" if done else f"taking it back: {STATES.get(undo.state, undo.state)}"
     if row.state != "delivered":
         return STATES.get(row.state, row.state)
-    if row.action.kind not in PROVED:
-        return ""
     proof = ground.proof_of(row.action.id)
+    if proof is None and not is_proved(row.action):
+        return ""
     if proof is None:
         over = ground.incident is not None and ground.incident.phase is Phase.RESOLVED
         return "nothing showed whether it helped" if over else "the proof is awaited"
@@ -205,7 +209,7 @@ def _awaited(ground: Ground, incident: Incident) -> str:
 def _is_made(ground: Ground, decision: Decision) -> bool:
     """A change that was made, and that no look has to prove: what came after it was all there was."""
     row = ground.row(decision.action_id) if decision.reason is Reason.CHANGE_ISSUED else None
-    return row is not None and row.state not in ("pending", "claimed") and row.action.kind not in PROVED
+    return row is not None and row.state not in ("pending", "claimed") and not is_proved(row.action)
 
 
 def _is_over(ground: Ground, decision: Decision) -> bool:
@@ -214,7 +218,7 @@ def _is_over(ground: Ground, decision: Decision) -> bool:
         return UNDO_PLANNED.search(decision.text) is not None
     if decision.reason is Reason.DELIVERED:
         row = ground.row(decision.action_id)
-        return row is None or row.action.kind not in PROVED
+        return row is None or not is_proved(row.action)
     later = [one.reason for one in ground.told() if one.position > decision.position]
     return decision.reason is Reason.FROZEN and Reason.THAWED in later
 

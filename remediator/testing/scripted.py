@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from remediator.model.event import UNMAPPED_INDEX
@@ -13,11 +15,12 @@ Place = tuple[str, str, str]
 
 
 class Scheduled(msgspec.Struct):
-    """What the scheduler has of one dagrun: the task instances that are not well."""
+    """What the scheduler has of one dagrun: the task instances that are not well, and those that were and are."""
 
     state: str = "running"
     ended: Instant | None = None
     tasks: dict[tuple[str, int], TaskTruth] = {}
+    done: dict[tuple[str, int], TaskTruth] = {}
 
 
 class Scheduler:
@@ -36,39 +39,56 @@ class Scheduler:
         held = self._held.setdefault(place, Scheduled())
         key = task_id, map_index
         if state == "success":
-            held.tasks.pop(key, None)
+            self._finish(held, TaskTruth(task_id, state, try_number, map_index=map_index))
         else:
             held.tasks[key] = _identified(TaskTruth(task_id, state, try_number, map_index=map_index))
         failed = any(task.state == "failed" for task in held.tasks.values())
         self._become(held, dagrun or ("failed" if failed else "running" if held.tasks else "success"), now)
 
     def has(self, truth: DagRunTruth, now: Instant) -> None:
-        """The dagrun is so from now on, whatever was said before."""
-        tasks = {(task.task_id, task.map_index): _identified(task) for task in truth.tasks}
-        held = self._held[truth.deployment, truth.dag_id, truth.run_id] = Scheduled(tasks=tasks)
+        """The dagrun is so from now on, whatever was said before. What is not said to be unwell is well by now."""
+        held = self._held.setdefault((truth.deployment, truth.dag_id, truth.run_id), Scheduled())
+        self._finish(held, *held.tasks.values(), *truth.proved)
+        held.tasks = {(task.task_id, task.map_index): _identified(task) for task in truth.tasks}
         self._become(held, truth.state, now)
 
     def ends(self, place: Place, state: str, now: Instant) -> None:
         """The dagrun ends; in success nothing of it is unwell."""
         held = self._held.setdefault(place, Scheduled())
         if state == "success":
-            held.tasks.clear()
+            self._finish(held, *held.tasks.values())
         self._become(held, state, now)
 
     def loses(self, place: Place) -> None:
         """The dagrun is not known any more."""
         self._held[place] = Scheduled(state="")
 
-    def truth(self, place: Place) -> DagRunTruth:
+    def truth(self, place: Place, proving: Collection[str] = ()) -> DagRunTruth:
         """The answer to a look."""
         held = self._held.setdefault(place, Scheduled())
+        done = (task for key, task in held.done.items() if key not in held.tasks)
         return DagRunTruth(*place, state=held.state, tasks=tuple(held.tasks.values()), ended_at=held.ended,
-                           paused=place[:2] in self.paused)  # fmt: skip
+                           paused=place[:2] in self.paused,
+                           proved=tuple(task for task in done if _name(task) in proving))  # fmt: skip
+
+    @staticmethod
+    def _finish(held: Scheduled, *tasks: TaskTruth) -> None:
+        """At the try that was said, or at a later one that it was seen at."""
+        for task in tasks:
+            key = task.task_id, task.map_index
+            known = (one.try_number for one in (held.tasks.get(key), held.done.get(key)) if one is not None)
+            tried = max((task.try_number, *known))
+            held.tasks.pop(key, None)
+            held.done[key] = msgspec.structs.replace(task, state="success", try_number=tried)
 
     @staticmethod
     def _become(held: Scheduled, state: str, now: Instant) -> None:
         held.state = state
         held.ended = now if state in ("failed", "success") else None
+
+
+def _name(task: TaskTruth) -> str:
+    return task.task_id if task.map_index == UNMAPPED_INDEX else f"{task.task_id}[{task.map_index}]"
 
 
 def _identified(task: TaskTruth) -> TaskTruth:

@@ -13,7 +13,7 @@ import msgspec
 from remediator.engine.core import Changes, Core
 from remediator.engine.feeds import lateness
 from remediator.engine.timers import TimerBook
-from remediator.model.action import Action, LogTail, Look, Rerun, Retry, Survey, Sweep
+from remediator.model.action import Action, LogTail, Look, Reprocess, Rerun, Retry, Survey, Sweep
 from remediator.model.event import UNMAPPED_INDEX, ErrorInfo, Event
 from remediator.model.incident import Incident, Phase
 from remediator.model.inputs import (
@@ -33,7 +33,7 @@ from remediator.model.inputs import (
 from remediator.model.outcome import Delivered, FinalOutcome
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import SECOND, Duration, Instant, format_duration, parse_duration
-from remediator.model.truth import Finding
+from remediator.model.truth import DagRunTruth, Finding
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import RuleSetSpec
 from remediator.runtime.intake import met_rules
@@ -367,7 +367,7 @@ class Timeline:
         params, down = action.params, action.target in self._unreachable
         error = "no answer" if down else ""
         if isinstance(params, Look):
-            truth = None if down else self.scheduler.truth((action.target, params.dag_id, params.run_id))
+            truth = None if down else self._truth(action.target, params)
             self._give(Looked(action.id, action.key, params.run_id, truth, error))
         elif isinstance(params, Sweep):
             self._give(Swept(action.id, action.target, params.since, self.now, (), error))
@@ -379,10 +379,13 @@ class Timeline:
             self._unseen.append(action)
             self._give(Performed(action.id, action.key, action.kind, self._perform(action)))
 
+    def _truth(self, deployment: str, look: Look) -> DagRunTruth:
+        return self.scheduler.truth((deployment, look.dag_id, look.run_id), look.proving)
+
     def _perform(self, action: Action) -> FinalOutcome:
         outcome = self.outcome_of(action) or Delivered(ref=getattr(action.params, "ref", "") or action.id)
         params = action.params
-        if isinstance(params, Retry | Rerun) and isinstance(outcome, Delivered):
+        if isinstance(params, Retry | Rerun | Reprocess) and params.run_id and isinstance(outcome, Delivered):
             place = action.target, params.dag_id, params.run_id
             for task in params.tasks if isinstance(params, Retry) else self.scheduler.truth(place).tasks:
                 self.scheduler.says(place, task.task_id, "running", task.try_number + 1, self.now,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from remediator.engine import brakes, budget, looks, response, retries, tell, waits
+from remediator.engine import brakes, budget, looks, proofs, response, retries, tell, waits
 from remediator.testing.simulation.layout import Parts
 from remediator.testing.simulation.run import run_seed
 from tests.simulation import faults
@@ -61,10 +61,15 @@ def _no_hold(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(waits, "is_held_back", faults.never_held)
 
 
+def _credit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(proofs, "doubt", faults.never_doubted)
+
+
 ENGINE: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = {
     "budgets not counted": (_budgets, "P5 ", 0),
     "ceiling ignored": (_ceiling, "P5 ", 0),
     "random action ids": (_random_ids, "P4 ", 0),
+    "credited whoever it was": (_credit, "P6 ", 0),
     "no hold while catching up": (_no_hold, "P3 ", 450),
 }
 """What is broken, the promise that it breaks, and where to begin: the last one shows in one of a few hundred seeds."""

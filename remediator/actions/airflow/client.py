@@ -100,6 +100,13 @@ class AirflowClient:
         body = routes.unfinished_body(dag_ids, run_ids, limit)
         return await self._read("POST", routes.task_list(), TaskInstancePage, body=body)
 
+    async def done(
+        self, dag_ids: Sequence[str], run_ids: Sequence[str], task_ids: Sequence[str], limit: int
+    ) -> TaskInstancePage:
+        """Task instances of these tasks (in every combination) that were done, one page."""
+        body = routes.done_body(dag_ids, run_ids, task_ids, limit)
+        return await self._read("POST", routes.task_list(), TaskInstancePage, body=body)
+
     async def count(self, dag_id: str, run_ids: Sequence[str]) -> int:
         """How many task instances these dagruns have, which must be some."""
         body = routes.count_body([dag_id], run_ids)

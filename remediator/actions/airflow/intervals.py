@@ -10,10 +10,10 @@ from remediator.actions.airflow.asked import Lines, may_have_cleared
 from remediator.actions.airflow.note import is_ours
 from remediator.actions.airflow.preview import counted, short_instant
 from remediator.actions.airflow.resources import DagRow
-from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, instant_of
-from remediator.actions.airflow.verdict import too_many
+from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, TaskInstanceRow, instant_of
+from remediator.actions.airflow.verdict import SOON, is_expected, moved_on, too_many
 from remediator.model.action import Action, Reprocess
-from remediator.model.outcome import Delivered, Outcome, Refused, Unknown
+from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import Duration, Instant
 
 MOST_DAGRUNS = 100
@@ -37,13 +37,14 @@ class Seen(msgspec.Struct, frozen=True):
 
     runs: every dagrun by logical date from `since` to some intervals after `until`. dates: those that its schedule
     has there, without what is in flight; none if it has no schedule, None if the API does not tell them (v1). asked:
-    clears that somebody asked for since, if any can be ours.
+    clears that somebody asked for since, if any can be ours. failed: what failed in the dagrun that it is wanted for.
     """
 
     dag: DagRow | None
     runs: tuple[DagRunRow, ...] = ()
     dates: tuple[Instant, ...] | None = ()
     asked: Lines = ()
+    failed: TaskInstanceRow | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -85,6 +86,23 @@ def planned(seen: Seen, action: Action) -> Plan:
         moved=fates.count("moved"),
         is_blind=seen.dates is None,
     )
+
+
+def not_yet(seen: Seen, plan: Plan, action: Action, *, uncertain: bool) -> Outcome | None:
+    """Must the dagrun that it is wanted for end first, or has it moved on? None if neither, or if nothing is known.
+
+    A dagrun ends some seconds after the last of its failures; until then it cannot be cleared.
+    """
+    assert isinstance(action.params, Reprocess)  # noqa: S101  (the dispatcher picks the executor by kind)
+    wanted = action.params
+    own = next((run for run in seen.runs if run.dag_run_id == wanted.run_id), None)
+    if wanted.attempt is None or own is None or is_ours(own.note, action.id):
+        return None
+    if not is_expected(wanted.attempt, seen.failed):
+        return None if plan.done else moved_on([(wanted.attempt, seen.failed)], may_be_ours=uncertain)
+    if own.state not in OVER_STATES:
+        return RetryAfter(SOON, f"dagrun {own.dag_run_id} is still {own.state}", uncertain=uncertain)
+    return None
 
 
 def settled(plan: Plan, action: Action) -> Outcome | None:

@@ -1,6 +1,6 @@
 """Answers looks: one call a dagrun, one for the task instances of them all, one for each DAG in which some failed.
 
-Changes nothing."""
+Changes nothing. What the tries of finished task instances prove is proving.py's."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ import msgspec
 from remediator.actions.airflow.client import AirflowClient, Position, next_position
 from remediator.actions.airflow.errors import Fault, is_about_deployment
 from remediator.actions.airflow.once import tried
+from remediator.actions.airflow.proving import DagRunKey, Proofs, Wanted, name_of, proofs_of
 from remediator.actions.airflow.resources import DagRow
 from remediator.actions.airflow.rows import DONE_STATES, DagRunRow, TaskInstanceRow, instant_of, task_truth
 from remediator.model.action import Action, Look
 from remediator.model.inputs import Answer, Looked
 from remediator.model.time import Instant
 from remediator.model.truth import DagRunTruth
-
-DagRunKey = tuple[str, str]
-"""(dag_id, run_id)"""
 
 
 class Instances(msgspec.Struct, frozen=True):
@@ -42,26 +40,31 @@ class LookExecutor:
 
     async def ask(self, actions: Sequence[Action], now: Instant) -> list[Answer]:
         """One Looked for each action, in order, side by side for different deployments."""
-        wanted: dict[str, dict[DagRunKey, None]] = {}
+        wanted: dict[str, Wanted] = {}
         for action in actions:
-            wanted.setdefault(action.target, {})[_key(action)] = None
-        found = await asyncio.gather(*(self._deployment(name, tuple(keys)) for name, keys in wanted.items()))
+            wanted.setdefault(action.target, {}).setdefault(_key(action), set()).update(_look(action).proving)
+        found = await asyncio.gather(*(self._deployment(name, keys) for name, keys in wanted.items()))
         truths = dict(zip(wanted, found, strict=True))
         return [_looked(action, truths[action.target][_key(action)]) for action in actions]
 
-    async def _deployment(self, name: str, keys: Sequence[DagRunKey]) -> dict[DagRunKey, DagRunTruth | str]:
-        client = self._clients.get(name)
+    async def _deployment(self, name: str, wanted: Wanted) -> dict[DagRunKey, DagRunTruth | str]:
+        client, keys = self._clients.get(name), tuple(wanted)
         if client is None:
             return dict.fromkeys(keys, f"no API is configured for deployment {name!r}")
         # Task instances are read after their dagrun: the other way round a task that fails in between
         # would look healed in a dagrun that looks failed.
         heads = await _heads(client, keys)
         bodies: Bodies = {}
+        proofs: Proofs = {}
         known = [key for key, head in heads.items() if isinstance(head, DagRunRow)]
         for batch in _batches(known, client.settings.batch_size):
             bodies |= await _bodies(client, batch)
+            proofs |= await proofs_of(client, {key: wanted[key] - _unfinished(bodies[key]) for key in batch})
         pauses = await _pauses(client, {key[0] for key, body in bodies.items() if _has_failed(body)})
-        return {key: _truth(name, key, heads[key], bodies.get(key), pauses.get(key[0], False)) for key in keys}
+        return {
+            key: _truth(name, key, heads[key], bodies.get(key), pauses.get(key[0], False), proofs.get(key, ()))
+            for key in keys
+        }
 
 
 async def _heads(client: AirflowClient, keys: Sequence[DagRunKey]) -> Heads:
@@ -120,6 +123,11 @@ def _has_failed(body: Instances | Fault) -> bool:
     return isinstance(body, Instances) and any(row.state == "failed" for row in body.rows)
 
 
+def _unfinished(body: Instances | Fault) -> set[str]:
+    """What proves nothing yet; of a body that could not be read, nothing is asked either."""
+    return {name_of(row) for row in body.rows} if isinstance(body, Instances) else set()
+
+
 async def _pauses(client: AirflowClient, dags: Collection[str]) -> dict[str, bool | Fault]:
     """Is each DAG paused? What the scheduler refuses to say counts as no: it keeps nothing from being healed."""
     names = sorted(dags)
@@ -149,6 +157,7 @@ def _truth(
     head: DagRunRow | Fault | None,
     body: Instances | Fault | None,
     paused: bool | Fault,
+    proofs: Sequence[TaskInstanceRow] | Fault,
 ) -> DagRunTruth | str:
     dag_id, run_id = key
     if isinstance(head, Fault):
@@ -159,6 +168,8 @@ def _truth(
         return str(body)
     if isinstance(paused, Fault):
         return str(paused)
+    if isinstance(proofs, Fault):
+        return str(proofs)
     tasks = sorted((task_truth(row) for row in body.rows), key=lambda task: (task.task_id, task.map_index))
     return DagRunTruth(
         deployment=deployment,
@@ -169,12 +180,17 @@ def _truth(
         ended_at=instant_of(head.end_date),
         complete=body.complete,
         paused=paused,
+        proved=tuple(task_truth(row) for row in proofs),
     )
 
 
-def _key(action: Action) -> DagRunKey:
+def _look(action: Action) -> Look:
     assert isinstance(action.params, Look)  # noqa: S101  (the dispatcher picks the executor by kind)
-    return action.params.dag_id, action.params.run_id
+    return action.params
+
+
+def _key(action: Action) -> DagRunKey:
+    return _look(action).dag_id, _look(action).run_id
 
 
 def _looked(action: Action, truth: DagRunTruth | str) -> Looked:

@@ -46,7 +46,7 @@ class ReprocessExecutor:
         if isinstance(seen, Fault):
             return _unseen(seen, uncertain=uncertain)
         plan = intervals.planned(seen, action)
-        refused = _unwanted(seen, plan, action)
+        refused = intervals.not_yet(seen, plan, action, uncertain=uncertain) or _unwanted(seen, plan, action)
         if refused is not None:
             return refused
         affects = await tried(_affects(client, action, plan))
@@ -89,10 +89,13 @@ async def _look(client: AirflowClient, action: Action, *, uncertain: bool) -> Se
     dag = await client.dag(wanted.dag_id)
     if dag is None:
         return Seen(None)
+    attempt, failed = wanted.attempt, None
+    if attempt is not None:
+        failed = await client.task_instance(wanted.dag_id, wanted.run_id, attempt.task_id, attempt.map_index)
     until = wanted.until + intervals.margin(dag)
     asked = await client.asked(CLEARED_AS, since(action), wanted.dag_id) if uncertain else ()
     runs, dates = await asyncio.gather(_runs(client, wanted, until), _dates(client, wanted, until))
-    return Seen(dag, runs, dates, asked)
+    return Seen(dag, runs, dates, asked, failed)
 
 
 async def _runs(client: AirflowClient, wanted: Reprocess, until: Instant) -> tuple[DagRunRow, ...]:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
+from remediator.actions.airflow import verdict
 from remediator.actions.airflow.asked import CLEARED_AS, may_have_cleared, since
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
@@ -14,18 +15,22 @@ from remediator.actions.airflow.once import Send
 from remediator.actions.airflow.preview import of_clear
 from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, TaskInstanceRow
 from remediator.actions.airflow.scope import never_again
-from remediator.actions.airflow.verdict import SOON, LookAgain, too_many
+from remediator.actions.airflow.verdict import SOON, LookAgain, is_expected, too_many
 from remediator.actions.port import Preview
 from remediator.model.action import Action, Guarantee, Rerun
 from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """The dagrun, which task instances its clear would touch, and whether an earlier call may have cleared it."""
+    """The dagrun, which task instances its clear would touch, and whether an earlier call may have cleared it.
+
+    failed: what failed in it.
+    """
 
     run: DagRunRow | None
     affects: tuple[TaskInstanceRow, ...] = ()
     perhaps_ours: bool = False
+    failed: TaskInstanceRow | None = None
 
 
 class Rerunning:
@@ -45,13 +50,14 @@ class Rerunning:
         if run is None:
             return Seen(None)
         affects = await self._affects() if self._rerun.max_affected or self._rerun.never else ()
-        return Seen(run, affects, await self._perhaps_ours(run) if self._uncertain else False)
+        perhaps_ours = await self._perhaps_ours(run) if self._uncertain else False
+        return Seen(run, affects, perhaps_ours, await self._failed())
 
     def decide(self, seen: Seen) -> Send[str] | Outcome:
         run, rerun = seen.run, self._rerun
         if run is None:
             return Refused(f"the scheduler does not know {rerun.dag_id} {rerun.run_id}")
-        settled = self.done(seen) or moved_on(run, perhaps_ours=seen.perhaps_ours)
+        settled = self.done(seen) or self._not_yet(run, seen) or moved_on(run, perhaps_ours=seen.perhaps_ours)
         if settled is not None:
             return settled
         refused = never_again(seen.affects, rerun.never, self._action.target)
@@ -79,6 +85,23 @@ class Rerunning:
         decided = self.decide(seen)
         refused = decided if isinstance(decided, Refused) else None
         return of_clear(seen.affects, self._rerun.dag_id, self._rerun.run_id, refused=refused)
+
+    def _not_yet(self, run: DagRunRow, seen: Seen) -> Outcome | None:
+        """A dagrun ends some seconds after the last of its failures; until then it cannot be cleared."""
+        attempt = self._rerun.attempt
+        if attempt is None or seen.perhaps_ours:
+            return None
+        if not is_expected(attempt, seen.failed):
+            return verdict.moved_on([(attempt, seen.failed)], may_be_ours=self._uncertain)
+        if run.state in OVER_STATES:
+            return None
+        return RetryAfter(SOON, f"the dagrun is still {run.state}", uncertain=self._uncertain)
+
+    async def _failed(self) -> TaskInstanceRow | None:
+        attempt, rerun = self._rerun.attempt, self._rerun
+        if attempt is None:
+            return None
+        return await self._client.task_instance(rerun.dag_id, rerun.run_id, attempt.task_id, attempt.map_index)
 
     async def _perhaps_ours(self, run: DagRunRow) -> bool:
         lines = await self._client.asked(CLEARED_AS, since(self._action), run.dag_id)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from remediator.actions.airflow.rows import UNFINISHED_STATES
+from remediator.actions.airflow.rows import PROVING_STATES, UNFINISHED_STATES
 from remediator.model.action import Backfill, Pool, RetryTarget
 from remediator.model.event import UNMAPPED_INDEX
 from remediator.model.time import Instant, format_instant
@@ -149,6 +149,12 @@ def pool_body(wanted: Pool, include_deferred: bool) -> Body:
 def unfinished_body(dag_ids: Sequence[str], run_ids: Sequence[str], limit: int) -> Body:
     """Task instances of these DAGs in these dagruns (every combination) that are not done."""
     return {**count_body(dag_ids, run_ids), "state": list(UNFINISHED_STATES), "page_limit": limit, "order_by": "id"}
+
+
+def done_body(dag_ids: Sequence[str], run_ids: Sequence[str], task_ids: Sequence[str], limit: int) -> Body:
+    """Task instances of these tasks of these DAGs in these dagruns (every combination) that are done."""
+    asked = {**count_body(dag_ids, run_ids), "task_ids": list(task_ids), "state": list(PROVING_STATES)}
+    return {**asked, "page_limit": limit, "order_by": "id"}
 
 
 def count_body(dag_ids: Sequence[str], run_ids: Sequence[str]) -> Body:

@@ -16,6 +16,8 @@ _T = TypeVar("_T")
 NO_STATE = "none"
 """How a truth spells Airflow's null state: known to the scheduler, not scheduled yet."""
 DONE_STATES = frozenset({"success", "skipped", "removed"})
+PROVING_STATES = ("success", "skipped")
+"""Those of a task instance that was done, and not taken away."""
 OVER_STATES = frozenset({"success", "failed"})
 """Dagruns in these states are over; in any other Airflow still works on them."""
 UNFINISHED_STATES: tuple[str | None, ...] = (

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
 from random import Random
 from typing import NamedTuple
 
 from remediator.actions.airflow.verdict import LOOK_VALID
 from remediator.engine.core import Changes, Core
 from remediator.engine.incident import incident_id
-from remediator.model.action import QUESTIONS, Action, Message, Retry, RetryTarget
+from remediator.model.action import QUESTIONS, Action, Message, Retry
 from remediator.model.event import TERMINAL, Event
 from remediator.model.incident import Phase
 from remediator.model.inputs import Entry, Fact, Gap, Input, Looked, Performed, Surveyed, Swept, Tailed
 from remediator.model.policy import Mode
-from remediator.model.reasons import Decision, Reason
+from remediator.model.reasons import Reason
 from remediator.model.time import MINUTE, SECOND, Duration, Instant
 from remediator.runtime.dispatcher import GO_VALID
 from remediator.store.chunks import entries_after
+from remediator.testing.simulation.checks_truth import tells_the_truth
 from remediator.testing.simulation.layout import CHANGES_PER_MINUTE, FEED, MAX_ATTEMPTS, PER_HOUR, TOPIC, WATCHED
 from remediator.testing.simulation.plant import Plant
-from remediator.testing.simulation.scheduler import Instance, Scheduler
+from remediator.testing.simulation.scheduler import Scheduler
 
 CAUGHT_UP: Duration = 60 * SECOND
 """A feed that counts as caught up has read all that was appended so long ago: `behind_after`, lateness, and slack."""
@@ -38,7 +38,7 @@ def check(plant: Plant) -> list[str]:
     found += only_what_failed_is_told(plant)
     found += told_in_time(plant)
     found += told_by_what_was_read(plant, entries)
-    found += tells_the_truth(plant)
+    found += tells_the_truth(plant, entries)
     found += nothing_left(plant)
     found += replays(plant, entries)
     found += brakes_held(plant)
@@ -241,55 +241,6 @@ def _ends(event: Event, failure: Event) -> bool:
     if (event.dag_id, event.run_id) != (failure.dag_id, failure.run_id) or event.time <= failure.time:
         return False
     return event.type == "dagrun.success" or (event.type == "task.success" and event.task_id == failure.task_id)
-
-
-def tells_the_truth(plant: Plant) -> list[str]:
-    """P6: what the story says of a retry is what the scheduler saw of it; an observing rule never responds."""
-    found = []
-    for one in plant.data.decisions:
-        if one.reason is Reason.HELPED and not _any_target(plant, one, _had_success):
-            found.append(f"P6 {one.action_id} is said to have helped: {one.text}")
-        if one.reason is Reason.DID_NOT_HELP and not _any_target(plant, one, _had_failed):
-            found.append(f"P6 {one.action_id} is said not to have helped: {one.text}")
-        if one.reason is Reason.RULE_RESPONDS and one.rule == "observer":
-            found.append(f"P5 the observing rule responds to {one.incident}")
-    found += [f"P5 the observing rule retries: {action_id}" for action_id, _, retry in _retries(plant)
-              if "observer" in retry.why]  # fmt: skip
-    return found
-
-
-def _any_target(plant: Plant, one: Decision, holds: Callable[[Instance, RetryTarget, Instant], bool]) -> bool:
-    row = plant.data.outbox.get(one.action_id)
-    if row is None or not isinstance(row.action.params, Retry):
-        return False
-    retry, scheduler = row.action.params, plant.schedulers[row.action.target]
-    targets = [target for target in retry.tasks if one.text.startswith(f"{target.task_id} ")]
-    instances = [scheduler.instance(retry.dag_id, retry.run_id, target.task_id) for target in targets]
-    return any(
-        instance is not None and holds(instance, target, one.at)
-        for instance, target in zip(instances, targets, strict=True)
-    )
-
-
-def _had_success(instance: Instance, target: RetryTarget, at: Instant) -> bool:
-    """It succeeded by then, at the try that was cleared (by a mark) or at a later one."""
-    return any(
-        when <= at and state == "success" and tried >= target.try_number for when, state, tried in instance.story
-    )
-
-
-def _had_failed(instance: Instance, target: RetryTarget, at: Instant) -> bool:
-    """It failed at a later try by then, or was still failed at the one that was to be cleared."""
-    failed = [tried for when, state, tried in instance.story if when <= at and state == "failed"]
-    tries = [tried for when, _, tried in instance.story if when <= at]
-    return max(failed, default=0) > target.try_number or max(tries, default=0) == target.try_number in failed
-
-
-def _retries(plant: Plant) -> Iterator[tuple[str, str, Retry]]:
-    """(action id, deployment, params) of every retry that was ever wanted."""
-    for row in plant.data.outbox.values():
-        if isinstance(row.action.params, Retry):
-            yield row.action.id, row.action.target, row.action.params
 
 
 def nothing_left(plant: Plant) -> list[str]:

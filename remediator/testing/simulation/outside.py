@@ -51,7 +51,7 @@ class SimulatedLooks:
         error = "no answer" if failed else ""
         if isinstance(action.params, Look):
             dag_id, run_id = action.params.dag_id, action.params.run_id
-            truth = None if failed else scheduler.truth(dag_id, run_id)
+            truth = None if failed else scheduler.truth(dag_id, run_id, action.params.proving)
             return Looked(action.id, action.key, run_id, truth, error)
         if isinstance(action.params, LogTail):
             return Tailed(action.id, action.key, "" if failed else "the end of a log", error)

@@ -81,6 +81,7 @@ class Plant:
         self.seed = seed
         self.parts = parts or Parts()
         self.random = Random(seed)  # noqa: S311  (repeatable, not secret)
+        self.meddling = Random(seed + 1)  # noqa: S311  (its own, so that it changes no other choice)
         self.clock = Clock(START)
         self.data = MemoryData()
         self.topic = MemoryTopic(TOPIC, 2)
@@ -127,6 +128,7 @@ class Plant:
     def _scheduler(self, name: str) -> Scheduler:
         scheduler = Scheduler(name, self.random, self.clock)
         scheduler.emit = self._emit
+        scheduler.on_failed_again = lambda *place: self.meddle(scheduler, *place)
         return scheduler
 
     def _store(self) -> MemoryStore:
@@ -282,6 +284,23 @@ class Plant:
             scheduler.clear(dag_id, run_id, [task_id], "by hand", "person")
         else:
             scheduler.mark_success(dag_id, run_id, task_id)
+
+    def meddle(self, scheduler: Scheduler, dag_id: str, run_id: str, task_id: str) -> None:
+        """Who watches a retry fail is sometimes there before the next look, and has taken the cause away."""
+        if not self.troubled or self.meddling.random() < 0.5:
+            return
+
+        def act() -> None:
+            instance = scheduler.instance(dag_id, run_id, task_id)
+            if instance is None or instance.state != "failed":
+                return
+            if self.meddling.random() < 0.3:
+                scheduler.mark_success(dag_id, run_id, task_id)
+                return
+            instance.plan = msgspec.structs.replace(instance.plan, fails=instance.try_number)
+            scheduler.clear(dag_id, run_id, [task_id], "by hand", "person")
+
+        self.at(self.clock.now + self.meddling.randrange(2 * SECOND), act)
 
     def press(self, command: str) -> None:
         """The freeze, as the HTTP API presses it: journalled and set in one transaction."""

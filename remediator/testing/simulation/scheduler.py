@@ -6,7 +6,7 @@ Owns the scheduler's truth and checks what is done to it. Knows nothing of remed
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import pairwise
 from random import Random
 
@@ -43,6 +43,8 @@ class Instance(msgspec.Struct):
     updated_at: Instant = 0
     cleared: dict[int, set[str]] = {}
     """try -> who cleared it."""
+    marked: set[int] = set()
+    """The tries that a person set to success."""
     story: list[tuple[Instant, str, int]] = []
     """(at, state, try) of every change."""
 
@@ -72,6 +74,8 @@ class Scheduler:
         self.emit: Callable[[Event], None] = lambda event: None
         self._random = random
         self._clock = clock
+        self.on_failed_again: Callable[[str, str, str], None] = lambda dag_id, run_id, task_id: None
+        """Told of a task instance that failed for good after it was cleared."""
         self._queue: list[tuple[Instant, int, Callable[[], None]]] = []
         self._sequence = 0
 
@@ -143,6 +147,8 @@ class Scheduler:
         self.failed_finally.add((run.dag_id, run.run_id, instance.task_id, instance.try_number))
         for other in run.instances[run.instances.index(instance) + 1 :]:
             self._set(other, "upstream_failed")
+        if instance.cleared:
+            self.on_failed_again(run.dag_id, run.run_id, instance.task_id)
         self._later(self._between(30 * MILLISECOND, 3 * SECOND), lambda: self._end(run))
 
     def _retry(self, run: DagRun, instance: Instance, number: int) -> None:
@@ -196,13 +202,15 @@ class Scheduler:
 
     # -- the API --------------------------------------------------------------------------------------------------
 
-    def truth(self, dag_id: str, run_id: str) -> DagRunTruth:
+    def truth(self, dag_id: str, run_id: str, proving: Collection[str] = ()) -> DagRunTruth:
         """What a look answers."""
         run = self.dagruns.get((dag_id, run_id))
         if run is None:
             return DagRunTruth(self.deployment, dag_id, run_id, "")
         tasks = tuple(_task_truth(instance) for instance in run.instances if instance.state not in DONE)
-        return DagRunTruth(self.deployment, dag_id, run_id, run.state, tasks, run.ended_at)
+        done = (one for one in run.instances if one.task_id in proving and one.state in ("success", "skipped"))
+        proved = tuple(_task_truth(instance) for instance in done)
+        return DagRunTruth(self.deployment, dag_id, run_id, run.state, tasks, run.ended_at, proved=proved)
 
     def row(self, dag_id: str, run_id: str, task_id: str) -> TaskInstanceRow | None:
         """What GET of a task instance answers."""
@@ -242,7 +250,7 @@ class Scheduler:
         run = self.dagruns[dag_id, run_id]
         if instance is None or instance.state != "failed":
             return
-        instance.number += 1
+        instance.marked.add(instance.try_number)  # which leaves the identity of the try as it was
         self._set(instance, "success")
         for other in run.instances:
             if other.state == "upstream_failed":

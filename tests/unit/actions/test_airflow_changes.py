@@ -9,6 +9,7 @@ import pytest
 
 from remediator.actions.airflow.executors import executors
 from remediator.actions.airflow.note import NOTE_LIMIT
+from remediator.actions.airflow.verdict import SOON
 from remediator.demo.fleet.faults import Kind
 from remediator.model.action import (
     CHANGES_TARGET,
@@ -146,6 +147,21 @@ class TestRerun:
             outcome = await place.perform(wanted, uncertain=uncertain)
             assert outcome == Refused(f"the dagrun is {now}: somebody was faster")
         assert place.state.clears == 0
+
+    async def test_a_dagrun_that_still_ends_is_waited_for_and_one_that_moved_on_is_not(self, place: Place) -> None:
+        run = failed_job(place.state)
+        task = run.tasks["part.load", -1]
+        wanted = action(Rerun("job", RUN, attempt=target(task)))
+        run.state = "running"
+        assert await place.perform(wanted) == RetryAfter(SOON, "the dagrun is still running")
+        task.state, task.try_number = "running", 2
+        moved = Refused("attempt moved on: part.load is running at try 2")
+        assert await place.perform(wanted) == moved
+        task.state, run.state = "success", "success"
+        assert isinstance(await place.perform(wanted), Refused)
+        assert place.state.clears == 0
+        task.state, task.try_number, run.state = "failed", 1, "failed"
+        assert isinstance(await place.perform(wanted), Delivered)
 
     async def test_a_note_that_a_person_wrote_over_is_not_taken_for_no_call(self, place: Place) -> None:
         run = failed_job(place.state)

@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from remediator.actions.airflow.verdict import SOON
 from remediator.demo.fleet.faults import Kind
+from remediator.demo.fleet.state import DagRun
 from remediator.model.action import (
+    Action,
     Backfill,
     CancelBackfill,
     Reprocess,
@@ -26,6 +29,7 @@ from tests.unit.actions.airflow_changes import (
     dated,
     open_backfill,
     standing,
+    target,
 )
 
 
@@ -33,6 +37,12 @@ from tests.unit.actions.airflow_changes import (
 async def place() -> AsyncIterator[Place]:
     async with standing() as made:
         yield made
+
+
+def wanted_for(run: DagRun) -> Action:
+    """Its day again, because of its first task instance."""
+    attempt = target(next(iter(run.tasks.values())))
+    return action(Reprocess(run.dag_id, FIRST, FIRST + DAY, run_id=run.run_id, attempt=attempt))
 
 
 class TestReprocess:
@@ -64,6 +74,24 @@ class TestReprocess:
         dated(place.state, "points", 1, "success")
         wanted = action(Reprocess("points", FIRST, FIRST + 2 * DAY))
         assert await place.perform(wanted) == Delivered(ref=ME, detail="dagruns: 1 cleared, 1 in flight left alone")
+
+    async def test_the_failed_dagrun_that_it_is_for_is_waited_for(self, place: Place) -> None:
+        run = dated(place.state, "points", 0, "failed")
+        wanted = wanted_for(run)
+        run.state = "running"
+        assert await place.perform(wanted) == RetryAfter(SOON, f"dagrun {run.run_id} is still running")
+        assert place.state.clears == 0
+        run.state = "failed"
+        assert await place.perform(wanted) == Delivered(ref=ME, detail="dagruns: 1 cleared")
+
+    async def test_a_failed_dagrun_that_a_person_ran_again_is_not_waited_for(self, place: Place) -> None:
+        run = dated(place.state, "points", 0, "failed")
+        wanted = wanted_for(run)
+        task = next(iter(run.tasks.values()))
+        for run.state, task.state, task.try_number in (("running", "running", 2), ("success", "success", 2)):
+            outcome = await place.perform(wanted)
+            assert outcome == Refused(f"attempt moved on: {task.task_id} is {task.state} at try 2")
+        assert place.state.clears == 0
 
     async def test_an_interval_that_is_not_over_is_not_missing(self, place: Place) -> None:
         wanted = action(Reprocess("intervals", NOW // DAY * DAY - DAY, NOW + DAY))

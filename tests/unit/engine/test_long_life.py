@@ -119,12 +119,12 @@ def test_of_too_many_dagruns_in_trouble_the_oldest_are_let_go(monkeypatch: pytes
     told = Rule("told", on=("task.failed_finally",), mode=Mode.ACT, do=(TELL,))
     line = Timeline(RuleSetSpec((told,), POLICY))
     for number in range(3 * CAP):
-        line.fails("load", run_id=f"manual__{number:02}").until(line.now + 10 * SECOND)
+        line.fails("load", run_id=f"asset_triggered__{number:02}").until(line.now + 10 * SECOND)
     state = line.core.states["dag:prod/sales"]
     assert isinstance(state, DagState)
-    assert sorted(state.dagruns) == [f"manual__{number:02}" for number in range(2 * CAP, 3 * CAP)]
+    assert sorted(state.dagruns) == [f"asset_triggered__{number:02}" for number in range(2 * CAP, 3 * CAP)]
     line.expect_open(1).expect_reason(Reason.LIMIT_REACHED, 2 * CAP)
-    line.task_success("load", run_id="manual__99").until(line.now + MINUTE).expect_open(0)
+    line.task_success("load", run_id="asset_triggered__99").until(line.now + MINUTE).expect_open(0)
 
 
 def test_the_life_was_lived(life: Life) -> None:
