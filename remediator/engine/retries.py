@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from remediator.engine import approvals, brakes, breakers, ledger, looks, proofs, response, tell, waits
+from remediator.engine import approvals, brakes, breakers, endings, ledger, looks, proofs, response, tell, waits
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState
@@ -147,7 +147,10 @@ def _take_outcome(
 ) -> None:
     outcome = performed.outcome
     if isinstance(outcome, Delivered) and _is_undone(case, outcome):
-        outcome = Refused(f"{task_of(case)} was not cleared: somebody was faster")
+        outcome = _left_out(case, outcome)
+    if isinstance(outcome, Refused) and outcome.theirs and run_id:
+        _leave_alone(context, state, run, case, outcome)
+        return
     if isinstance(outcome, Refused):
         _take_refusal(context, state, run_id, run, case, outcome, performed.action_id)
         return
@@ -164,6 +167,18 @@ def _take_outcome(
     context.decide(reason, text or "cleared", incident=case.incident, action_id=performed.action_id)
     run.looks_in_vain = 0
     looks.want_fresh(run, context.now + context.policy.look_again)
+
+
+def _left_out(case: Case, outcome: Delivered) -> Refused:
+    if task_of(case) in outcome.theirs:
+        return Refused(f"{task_of(case)} was marked failed by a person", theirs=True)
+    return Refused(f"{task_of(case)} was not cleared: somebody was faster")
+
+
+def _leave_alone(context: Context, state: DagState, run: DagRunState, case: Case, outcome: Refused) -> None:
+    """A person wants it to be failed, and so knows of it: nobody is told, and it is theirs from here on."""
+    name = next(name for name, one in run.cases.items() if one is case)
+    endings.end_case(context, state, run, name, Reason.LEFT_ALONE, outcome.reason)
 
 
 def _take_refusal(

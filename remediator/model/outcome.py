@@ -12,12 +12,14 @@ class Delivered(msgspec.Struct, frozen=True, tag="delivered", omit_defaults=True
 
     before: what an undo needs to know of how it was, such as the number of slots.
     left: of several task instances those that were not touched, because somebody else was faster; as 'load[3]'.
+    theirs: those of `left` that a person marked failed.
     """
 
     ref: str = ""
     detail: str = ""
     before: str = ""
     left: tuple[str, ...] = ()
+    theirs: tuple[str, ...] = ()
 
 
 class RetryAfter(msgspec.Struct, frozen=True, tag="retry", omit_defaults=True):
@@ -35,10 +37,12 @@ class Refused(msgspec.Struct, frozen=True, tag="refused", omit_defaults=True):
     """It did not happen and will not: the target, a brake or the clock said no.
 
     affects: how many task instances it would have touched, if that was too many; a person may still want it.
+    theirs: a person wants it to be as it is, and knows of it.
     """
 
     reason: str
     affects: int = 0
+    theirs: bool = False
 
 
 class Unknown(msgspec.Struct, frozen=True, tag="unknown", omit_defaults=True):

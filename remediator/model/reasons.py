@@ -88,6 +88,7 @@ class Reason(StrEnum):
     RESTORED = "restored"
     PAUSED = "paused"
     REPORTED = "reported"
+    LEFT_ALONE = "left_alone"
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -63,6 +63,7 @@ GIVEN_UP: dict[Reason, str] = {
 OVER: dict[str, str] = {
     Reason.HELPED.value: "what was done has helped",
     Reason.RECOVERED.value: "it is well again",
+    Reason.LEFT_ALONE.value: "a person marked it failed",
     Reason.GONE.value: "the dagrun was deleted",
     Reason.CALMED.value: "it has calmed down",
     Reason.ENDED_BY_EVENT.value: "an event ended it",

@@ -124,6 +124,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.ANNOUNCED_LATE: "The event came after all: {text}.",
     Reason.REPORTED: "A report: {text}.",
     Reason.PAUSED: "Not while a person wants it to stand still: {text}.",
+    Reason.LEFT_ALONE: "It is left as a person wants it: {text}.",
     Reason.RESTORED: "The store was restored: {text}.",
 }
 """What a decision means. {text}: what it says itself; {rule}: the rule's id."""

@@ -36,7 +36,7 @@ SEARCHED = 10_000
 SEVERAL_SHOWN = 20
 SHOWN_BY_ENTRY = frozenset(
     {Reason.SUSPECTED, Reason.FAILED_FINALLY, Reason.FOUND_BY_LOOK, Reason.HELPED, Reason.DID_NOT_HELP,
-     Reason.RECOVERED, Reason.GONE, Reason.INCIDENT_OPENED, Reason.INCIDENT_JOINED, Reason.FIRED}
+     Reason.RECOVERED, Reason.LEFT_ALONE, Reason.GONE, Reason.INCIDENT_OPENED, Reason.INCIDENT_JOINED, Reason.FIRED}
 )  # fmt: skip
 OF_THE_WORLD = frozenset({Reason.FROZEN, Reason.THAWED, Reason.RESTORED})
 OF_DETECTORS = frozenset({Reason.FIRED, Reason.HOLDING, Reason.HOLD_ENDED, Reason.SUPPRESSED, Reason.LATE,

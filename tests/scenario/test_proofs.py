@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from remediator.engine.state import DagState
 from remediator.model.action import Retry
 from remediator.model.event import Event
-from remediator.model.outcome import Delivered
+from remediator.model.outcome import Delivered, Refused
 from remediator.model.reasons import Reason
 from remediator.rules.spec import Step
 from remediator.testing.timeline import Timeline
@@ -93,3 +94,21 @@ def test_a_dagrun_that_failed_without_a_failed_task_is_told_once() -> None:
     line.scheduler.ends(("prod", "sales", "r1"), "failed", line.now)
     line.dagrun("failed").at("1m").expect_page().expect_nothing()
     line.dagrun("failed", happened="0s").at("5h").expect_nothing()
+
+
+def test_what_a_person_marked_failed_is_left_to_them_and_pages_nobody() -> None:
+    wish = Refused("ann marked load failed at 2026-11-23T08:00:00Z", theirs=True)
+    line = story(RETRY).answer_with("airflow.retry", wish).fails("load").at("10s").expect_retry("load")
+    line.dagrun("failed").at("24h").expect_nothing().expect_reason(Reason.LEFT_ALONE).expect_open(0)
+    assert [one.resolution.partition(":")[0] for one in line.incidents.values()] == ["left_alone"]
+    (state,) = (one for one in line.core.states.values() if isinstance(one, DagState))
+    assert not any(state.budgets.values())
+
+
+def test_of_several_failures_only_the_one_that_a_person_marked_is_theirs() -> None:
+    line = story(RETRY).answer_with("airflow.retry", Delivered(left=("merge",), theirs=("merge",)))
+    line.fails("load").fails("merge").at("10s").expect_retry("load", "merge").expect_reason(Reason.LEFT_ALONE)
+    line.look_says("merge", "failed", 1).look_says("load", "success", 2, dagrun="failed").dagrun("failed").at(
+        "5m"
+    ).expect_reason(Reason.HELPED).expect_open(0)
+    line.at("24h").expect_nothing()

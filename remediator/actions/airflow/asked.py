@@ -36,7 +36,7 @@ def was_asked(lines: Lines, owner: str, wanted: dict[str, Any]) -> bool | None:
     """
     if lines is None:
         return None
-    return any(owner in ("", line.owner) and wanted.items() <= _asked(line).items() for line in lines)
+    return any(owner in ("", line.owner) and wanted.items() <= asked_for(line).items() for line in lines)
 
 
 def may_have_cleared(run: DagRunRow, lines: Lines, action: Action) -> bool:
@@ -52,14 +52,15 @@ def may_have_cleared(run: DagRunRow, lines: Lines, action: Action) -> bool:
 
 
 def _is_by(line: LogRow, action: Action) -> bool:
-    asked = _asked(line)
+    asked = asked_for(line)
     if line.is_noteless:
         return asked.get("dry_run") is False
     note = asked.get("note")
     return isinstance(note, str) and is_ours(note, action.id)
 
 
-def _asked(line: LogRow) -> dict[str, Any]:
+def asked_for(line: LogRow) -> dict[str, Any]:
+    """What the line says that was asked for; empty if it says nothing."""
     try:
         return msgspec.json.decode(line.extra or "{}", type=dict[str, Any])
     except msgspec.MsgspecError:

@@ -10,6 +10,7 @@ import msgspec
 from remediator.actions.airflow import routes
 from remediator.actions.airflow.changes import Changes
 from remediator.actions.airflow.errors import Answered
+from remediator.actions.airflow.marked import EVENTS as MARKINGS
 from remediator.actions.airflow.resources import (
     BackfillPage,
     BackfillPlan,
@@ -168,6 +169,21 @@ class AirflowClient:
             if refusal.status == 403:
                 return None
             raise
+
+    async def markings(self, dag_id: str, since: Instant) -> tuple[LogRow, ...] | None:
+        """Who asked since then for a state to be set by hand, of the DAG's tasks and dagruns, newest first.
+
+        None if our user may not read the event log, or if this Airflow cannot be asked for several kinds of lines.
+        """
+        params = [("included_events", event) for event in MARKINGS]
+        params += [("dag_id", dag_id), ("after", format_instant(since)), ("order_by", "-event_log_id")]
+        try:
+            page = await self._read("GET", routes.EVENT_LOG, LogPage, params=[*params, ("limit", str(LOG_READ))])
+        except Answered as refusal:
+            if refusal.status in (400, 403, 422):
+                return None
+            raise
+        return page.event_logs
 
     def _page(self, at: Position, order_by: str = "id") -> Params:
         return [

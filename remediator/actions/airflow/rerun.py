@@ -10,10 +10,11 @@ from remediator.actions.airflow import verdict
 from remediator.actions.airflow.asked import CLEARED_AS, may_have_cleared, since
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
+from remediator.actions.airflow.marked import FAILED, Wish, of_dagrun
 from remediator.actions.airflow.note import is_ours, merged
 from remediator.actions.airflow.once import Send
 from remediator.actions.airflow.preview import of_clear
-from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, TaskInstanceRow
+from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, TaskInstanceRow, instant_of
 from remediator.actions.airflow.scope import never_again
 from remediator.actions.airflow.verdict import SOON, LookAgain, is_expected, too_many
 from remediator.actions.port import Preview
@@ -24,13 +25,14 @@ from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Un
 class Seen(msgspec.Struct, frozen=True):
     """The dagrun, which task instances its clear would touch, and whether an earlier call may have cleared it.
 
-    failed: what failed in it.
+    failed: what failed in it. theirs: a person marked it failed, or a task of it.
     """
 
     run: DagRunRow | None
     affects: tuple[TaskInstanceRow, ...] = ()
     perhaps_ours: bool = False
     failed: TaskInstanceRow | None = None
+    theirs: Wish | None = None
 
 
 class Rerunning:
@@ -51,7 +53,7 @@ class Rerunning:
             return Seen(None)
         affects = await self._affects() if self._rerun.max_affected or self._rerun.never else ()
         perhaps_ours = await self._perhaps_ours(run) if self._uncertain else False
-        return Seen(run, affects, perhaps_ours, await self._failed())
+        return Seen(run, affects, perhaps_ours, await self._failed(), await self._theirs(run))
 
     def decide(self, seen: Seen) -> Send[str] | Outcome:
         run, rerun = seen.run, self._rerun
@@ -60,6 +62,8 @@ class Rerunning:
         settled = self.done(seen) or self._not_yet(run, seen) or moved_on(run, perhaps_ours=seen.perhaps_ours)
         if settled is not None:
             return settled
+        if seen.theirs is not None:
+            return Refused(str(seen.theirs), theirs=True)
         refused = never_again(seen.affects, rerun.never, self._action.target)
         refused = refused or too_many(len(seen.affects), rerun.max_affected)
         return refused or Send(merged([run.note], self._action.id, rerun.why))
@@ -106,6 +110,11 @@ class Rerunning:
     async def _perhaps_ours(self, run: DagRunRow) -> bool:
         lines = await self._client.asked(CLEARED_AS, since(self._action), run.dag_id)
         return may_have_cleared(run, lines, self._action)
+
+    async def _theirs(self, run: DagRunRow) -> Wish | None:
+        if run.state != FAILED:
+            return None
+        return of_dagrun(run, await self._client.markings(run.dag_id, instant_of(run.queued_at) or 0))
 
     async def _affects(self) -> tuple[TaskInstanceRow, ...]:
         return (await self._client.would_rerun(self._rerun.dag_id, self._rerun.run_id)).task_instances

@@ -69,6 +69,7 @@ class LogRow(msgspec.Struct, frozen=True):
     when: str
     event: str
     run_id: str | None = None
+    task_id: str | None = None
     owner: str | None = None
     extra: str | None = None
     is_noteless: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from remediator.actions.airflow import scope, verdict
+from remediator.actions.airflow import marked, scope, verdict
 from remediator.actions.airflow.client import AirflowClient, Position, next_position
 from remediator.actions.airflow.errors import Fault, TooLarge
 from remediator.actions.airflow.once import Watch, tried
@@ -41,7 +41,7 @@ class RetryExecutor:
         if isinstance(found, Fault):
             return verdict.look_failed(found, uncertain=uncertain)
         decided = verdict.before(found, action.id, retry, uncertain=uncertain)
-        return await _planned(client, action, decided, watch, uncertain) if isinstance(decided, Clear) else decided
+        return await _if_wanted(client, action, decided, found, watch, uncertain)
 
     async def prove(self, action: Action) -> Outcome:
         """Its note tells; the attempt that is still there and failed tells that it was not cleared."""
@@ -77,6 +77,29 @@ def _previewed(what: Clearing, page: TaskInstancePage, action: Action, decided: 
     planned = scope.planned(what, rows, retry, action.id, action.target)
     refused = next((one for one in (decided, planned) if isinstance(one, Refused)), None)
     return of_clear(rows, retry.dag_id, retry.run_id, meant=meant, refused=refused)
+
+
+async def _if_wanted(
+    client: AirflowClient,
+    action: Action,
+    decided: Clear | Outcome,
+    found: Sequence[Found],
+    watch: Watch,
+    uncertain: bool,
+) -> Outcome:
+    """What a person marked failed is left as it is."""
+    if not isinstance(decided, Clear):
+        return decided
+    rows = {target: row for target, row in found if row is not None and target in decided.tasks}
+    since = min(marked.begun(row) for row in rows.values())
+    lines = await tried(client.markings(_retry(action).dag_id, since))
+    if isinstance(lines, Fault):
+        return verdict.look_failed(lines, uncertain=uncertain)
+    theirs = {target: wish for target, row in rows.items() if (wish := marked.of_task(row, lines)) is not None}
+    spared = verdict.spared(decided, rows, theirs, action.id, _retry(action))
+    if isinstance(spared, Refused):
+        return spared
+    return verdict.told_of(theirs, await _planned(client, action, spared, watch, uncertain))
 
 
 async def _planned(client: AirflowClient, action: Action, clear: Clear, watch: Watch, uncertain: bool) -> Outcome:

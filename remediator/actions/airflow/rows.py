@@ -47,6 +47,7 @@ class TaskInstanceRow(msgspec.Struct, frozen=True):
     state: str | None = None
     try_number: int = 0
     max_tries: int = 0
+    start_date: str | None = None
     end_date: str | None = None
     note: str | None = None
     operator: str | None = None

@@ -24,8 +24,18 @@ STATES = frozenset({
 })  # fmt: skip
 """The states that v1 takes in a filter; any other refuses the whole question."""
 DAGRUN_ORDERS = frozenset({"id", "state", "dag_id", "dag_run_id", "start_date", "end_date", "execution_date"})
-LOGGED = frozenset({"patch_dag", "patch_pool", "clear_dag_run"})
-"""Calls that the event log names with 'api.' before it."""
+LOGGED: dict[str, tuple[str, ...]] = {
+    "patch_pool": ("api.patch_pool",),
+    "clear_dag_run": ("api.clear_dag_run",),
+    "patch_dag": ("api.patch_dag", "ui.patch_dag", "paused"),
+    "patch_task_instance": (
+        "api.patch_task_instance", "ui.patch_task_instance", "api.patch_mapped_task_instance",
+        "ui.patch_mapped_task_instance", "api.post_set_task_instances_state", "ui.post_set_task_instances_state",
+        "failed",
+    ),
+    "patch_dag_run": ("api.update_dag_run_state", "ui.update_dag_run_state", "dagrun_failed"),
+}  # fmt: skip
+"""What the event log of v1 calls the calls of v2: by the API, by its web pages through the API, and by those alone."""
 NOTED_MOST = 20
 """How many task instances a clear of a whole dagrun leaves its note on: each takes a call."""
 INSTANCES = re.compile(r"/dags/[^/]+/dagRuns/[^/]+/taskInstances(/.+)?$")
@@ -93,8 +103,17 @@ def _params(call: Call) -> Params:
     if call.path == IMPORT_ERRORS:
         return [(name, "import_error_id" if name == "order_by" else value) for name, value in kept]
     if call.path == routes.EVENT_LOG:
-        return [(name, f"api.{value}" if name == "event" and value in LOGGED else value) for name, value in kept]
+        return _of_log(kept)
     return kept
+
+
+def _of_log(params: Params) -> Params:
+    """One kind of line has a name of its own; several are asked for in one parameter."""
+    kept = [(name, value) for name, value in params if name not in ("event", "included_events")]
+    named = [LOGGED.get(value, (value,)) for name, value in params if name == "event"]
+    several = [one for name, value in params if name == "included_events" for one in LOGGED.get(value, ())]
+    kept += [("event", names[0]) for names in named]
+    return [*kept, ("included_events", ",".join(several))] if several else kept
 
 
 def _of_dagruns(name: str, value: str) -> tuple[str, str]:

@@ -11,9 +11,11 @@ from typing import Any
 
 from remediator.actions.airflow import routes
 from remediator.actions.airflow.session import Call
-from remediator.actions.airflow.v1 import CLEAR, CLEAR_RUN, INSTANCES, LOGS, V2, Json, indexes
+from remediator.actions.airflow.v1 import CLEAR, CLEAR_RUN, INSTANCES, LOGGED, LOGS, V2, Json, indexes
 from remediator.model.event import UNMAPPED_INDEX
 
+_PAGES = frozenset({"failed", "dagrun_failed"})
+_NAMED = {name: call for call, names in LOGGED.items() for name in names if name not in _PAGES}
 UNLIMITED = "inf is not of type 'integer'"
 """How its own check of an answer begins to refuse a pool without a limit."""
 
@@ -78,7 +80,30 @@ def _with_ids(answer: Any) -> Any:
 def _noteless(answer: Any) -> Any:
     for row in _rows(answer, "event_logs"):
         row["is_noteless"] = True
+        row["event"] = _NAMED.get(str(row.get("event")), row.get("event"))
+        _of_a_page(row, _extra(row))
     return answer
+
+
+def _of_a_page(row: Json, asked: Json) -> None:
+    """What the web pages of Airflow 2 do has no body of the API. A task that fails is logged in the same word."""
+    if row["event"] == "failed" and "downstream" in asked:
+        reach = {f"include_{name}": asked.get(name) for name in ("upstream", "downstream", "future", "past")}
+        group = asked.get("group_id")
+        row["event"] = "patch_task_group_instances" if group else "patch_task_instance"
+        row["extra"] = json.dumps({"new_state": "failed", **reach, **({"group_id": group} if group else {})})
+    elif row["event"] == "dagrun_failed" and asked.get("confirmed") == "true":
+        row["event"], row["extra"] = "patch_dag_run", json.dumps({"state": "failed"})
+    for name, other in (("task_id", "task_id"), ("run_id", "dag_run_id")):
+        row[name] = row.get(name) or asked.get(other)
+
+
+def _extra(row: Json) -> Json:
+    try:
+        said = json.loads(row.get("extra") or "{}")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _dags(answer: Any) -> Any:

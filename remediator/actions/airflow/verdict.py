@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from remediator.actions.airflow.errors import Answered, Fault, Lost, NotSent
+from remediator.actions.airflow.errors import TEXT_LIMIT, Answered, Fault, Lost, NotSent
+from remediator.actions.airflow.marked import Wish
 from remediator.actions.airflow.note import is_ours, merged
 from remediator.actions.airflow.rows import NO_STATE, TaskInstancePage, TaskInstanceRow
 from remediator.model.action import Retry, RetryTarget
@@ -59,6 +60,29 @@ def before(found: Sequence[Found], action_id: str, retry: Retry, *, uncertain: b
         return moved_on(found, may_be_ours=uncertain)
     notes = [row.note for _, row in same if row is not None]
     return Clear(tuple(target for target, _ in same), merged(notes, action_id, retry.why))
+
+
+def spared(
+    clear: Clear,
+    rows: Mapping[RetryTarget, TaskInstanceRow],
+    theirs: Mapping[RetryTarget, Wish],
+    action_id: str,
+    retry: Retry,
+) -> Clear | Refused:
+    """The clear without what people marked failed; refused if nothing else is left, or if it cannot spare that."""
+    rest = {target: row for target, row in rows.items() if target not in theirs}
+    if theirs and (not rest or retry.scope != "task"):
+        return Refused("; ".join(str(wish) for wish in theirs.values())[:TEXT_LIMIT], theirs=True)
+    if not theirs:
+        return clear
+    return Clear(tuple(rest), merged((row.note for row in rest.values()), action_id, retry.why))
+
+
+def told_of(theirs: Collection[RetryTarget], outcome: Outcome) -> Outcome:
+    """What was done, and what was spared."""
+    if not theirs or not isinstance(outcome, Delivered):
+        return outcome
+    return msgspec.structs.replace(outcome, theirs=tuple(_name(target) for target in theirs))
 
 
 def look_failed(fault: Fault, *, uncertain: bool) -> Outcome:

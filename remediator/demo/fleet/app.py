@@ -194,11 +194,11 @@ def _log(name: str, call: Call) -> None:
     if name not in LOGGED or (name == "rerun" and body.get("dry_run", True)):
         return
     path = call.request.path_params
-    named = {key: value for key, value in path.items() if key in ("pool_name", "backfill_id")}
+    named = {key: value for key, value in path.items() if key in ("pool_name", "backfill_id", "map_index")}
     extra = json.dumps({**call.request.query_params, **named, **body, "method": call.request.method})
     dag_id = path.get("dag_id") or body.get("dag_id")
     run_id = path.get("dag_run_id") or body.get("dag_run_id")
-    call.state.record(call.now, LOGGED[name], call.user, dag_id, run_id, extra)
+    call.state.record(call.now, LOGGED[name], call.user, dag_id, run_id, extra, path.get("task_id"))
 
 
 def _log_v1(name: str, call: Call) -> None:
@@ -207,7 +207,8 @@ def _log_v1(name: str, call: Call) -> None:
     path, body = call.request.path_params, call.body if isinstance(call.body, dict) else {}
     named = {key: value for key, value in path.items() if key in ("pool_name", "map_index")}
     extra = json.dumps({**call.request.query_params, **named, **body})
-    call.state.record(call.now, f"api.{v1.LOGGED[name]}", call.user, path.get("dag_id"), path.get("dag_run_id"), extra)
+    place = path.get("dag_id"), path.get("dag_run_id"), extra, path.get("task_id")
+    call.state.record(call.now, f"api.{v1.LOGGED[name]}", call.user, *place)
 
 
 async def _json(request: Request) -> Any:

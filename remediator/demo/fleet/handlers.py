@@ -12,7 +12,7 @@ from starlette.requests import Request
 from remediator.demo.fleet import bodies, clearing, listing, render
 from remediator.demo.fleet.clearing import Chosen, ClearBody, Collision, StillRunning
 from remediator.demo.fleet.listing import RUN_STATES, Paging, in_range, page_of, paging
-from remediator.demo.fleet.state import DagRun, FleetState, TaskInstance
+from remediator.demo.fleet.state import DagRun, FleetState, LogEntry, TaskInstance
 from remediator.model.event import UNMAPPED_INDEX
 from remediator.model.time import Instant
 
@@ -159,9 +159,16 @@ def task_log(call: Call) -> Json:
 def event_log(call: Call) -> Json:
     """GET /eventLogs"""
     query = call.request.query_params
+    included = query.getlist("included_events")
+    return log_page(call, [entry for entry in call.state.log if not included or entry.event in included])
+
+
+def log_page(call: Call, entries: Iterable[LogEntry]) -> Json:
+    """One page of these lines of the event log, filtered as the query says."""
+    query = call.request.query_params
     rows = [
         entry
-        for entry in call.state.log
+        for entry in entries
         if query.get("dag_id", entry.dag_id) == entry.dag_id
         and query.get("run_id", entry.run_id) == entry.run_id
         and query.get("event", entry.event) == entry.event

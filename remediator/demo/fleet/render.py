@@ -187,7 +187,7 @@ def log_entry(entry: LogEntry) -> Json:
         "event_log_id": entry.id,
         "when": at(entry.at),
         "dag_id": entry.dag_id,
-        "task_id": None,
+        "task_id": entry.task_id,
         "run_id": entry.run_id,
         "map_index": None,
         "try_number": None,
@@ -196,7 +196,7 @@ def log_entry(entry: LogEntry) -> Json:
         "owner": entry.owner,
         "extra": entry.extra,
         "dag_display_name": entry.dag_id,
-        "task_display_name": None,
+        "task_display_name": entry.task_id,
     }
 
 

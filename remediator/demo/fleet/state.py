@@ -132,6 +132,7 @@ class LogEntry:
     event: str
     owner: str
     extra: str
+    task_id: str | None = None
 
 
 class FleetState:
@@ -255,10 +256,19 @@ class FleetState:
         elif state in FINISHED:
             run.end_date = now
 
-    def record(self, now: Instant, event: str, owner: str, dag_id: str | None, run_id: str | None, extra: str) -> None:
+    def record(
+        self,
+        now: Instant,
+        event: str,
+        owner: str,
+        dag_id: str | None,
+        run_id: str | None,
+        extra: str,
+        task_id: str | None = None,
+    ) -> None:
         """Append to the event log."""
         self._log_serial += 1
-        self.log.append(LogEntry(self._log_serial, now, dag_id, run_id, event, owner, extra))
+        self.log.append(LogEntry(self._log_serial, now, dag_id, run_id, event, owner, extra, task_id))
 
 
 def _indexes(task: TaskSpec) -> range | tuple[int]:

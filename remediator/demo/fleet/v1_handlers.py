@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from starlette.responses import Response
 
-from remediator.demo.fleet import health_handlers, listing
+from remediator.demo.fleet import handlers, health_handlers, listing
 from remediator.demo.fleet.handlers import Call, Json, NotFound, Refusal
 from remediator.demo.fleet.listing import in_range, page_of, paging
 from remediator.demo.fleet.state import DagRun, TaskInstance
@@ -172,8 +172,12 @@ def import_errors(call: Call) -> Json:
 
 def event_log(call: Call) -> Json:
     """GET /eventLogs"""
-    checked_query(call, "event", "after", "dag_id", "run_id", "order_by", *_PAGE)
-    found = health_handlers.event_log(call)
+    query = checked_query(call, "event", "included_events", "after", "dag_id", "run_id", "order_by", *_PAGE)
+    included = query.get("included_events", "").split(",")
+    if "included_events" in query:
+        found = handlers.log_page(call, [entry for entry in call.state.log if entry.event in included])
+    else:
+        found = health_handlers.event_log(call)
     unknown = ("logical_date", "dag_display_name", "task_display_name")
     rows = [{name: value for name, value in row.items() if name not in unknown} for row in found["event_logs"]]
     return {**found, "event_logs": [{**row, "execution_date": None} for row in rows]}
