@@ -246,7 +246,7 @@ class LogSettings(msgspec.Struct, frozen=True):
 
 
 class DispatcherSettings(msgspec.Struct, frozen=True):
-    """changes_per_minute: over all deployments, kept in the store. poll: how often it asks when nothing woke it.
+    """changes_per_minute: of each deployment, kept in the store. poll: how often it asks when nothing woke it.
 
     claim: how long an action belongs to the process that took it: what a killed process had in hand is looked at again
     after this. Longer than any call may take, or a living process would lose what it is doing.

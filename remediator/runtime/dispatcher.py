@@ -149,7 +149,7 @@ def outcome_of(go: Go, claim: Claim, now: Instant) -> Outcome | None:
             why = f"not done before {claim.action.kind} expired"
             return Unknown(f"{why}, and an earlier call may have acted") if claim.uncertain else Refused(why)
         case Go.RATE:
-            return RetryAfter(MINUTE - now % MINUTE, "the store-wide rate of this minute is used up")
+            return RetryAfter(MINUTE - now % MINUTE, "the deployment has had its changes of this minute")
     return None
 
 

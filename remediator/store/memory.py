@@ -280,14 +280,14 @@ class MemoryStore(MemoryAudit):
             return Go.FROZEN
         if now > row.action.not_after:
             return Go.EXPIRED
-        return self._count_change(now // MINUTE, changes_per_minute) if changes else Go.YES
+        return self._count_change(row.action.target, now // MINUTE, changes_per_minute) if changes else Go.YES
 
-    def _count_change(self, minute: int, allowed: int) -> Go:
-        if self.data.rate_minute != minute:
-            self.data.rate_minute, self.data.rate_count = minute, 0
-        if self.data.rate_count >= allowed:
+    def _count_change(self, target: str, minute: int, allowed: int) -> Go:
+        known, count = self.data.rates.get(target, (minute, 0))
+        count = count if known == minute else 0
+        if count >= allowed:
             return Go.RATE
-        self.data.rate_count += 1
+        self.data.rates[target] = minute, count + 1
         return Go.YES
 
     async def finish(

@@ -66,8 +66,8 @@ class MemoryData(msgspec.Struct):
     lanes: dict[str, dict[str, OutboxRow]] = {}
     sequence: int = 0
     frozen: bool = False
-    rate_minute: int = 0
-    rate_count: int = 0
+    rates: dict[str, tuple[int, int]] = {}
+    """Target -> (minute, changes in it)."""
     incidents: dict[tuple[str, int], Incident] = {}
     decisions: list[Decision] = []
     snapshots: list[KeptSnapshot] = []

@@ -267,8 +267,8 @@ class Store(Protocol):
     async def confirm(self, claim: Claim, now: Instant, changes_per_minute: int) -> Go:
         """Asked right before the call. LOST if the token is not the row's or the claim has run out; PROVE if the row
         was there when the store was restored from a backup; FROZEN if the action changes a target and the freeze flag
-        is set; EXPIRED if now > not_after; RATE if the action changes a target and the store-wide count of this minute
-        is used up (a YES counts). Otherwise YES.
+        is set; EXPIRED if now > not_after; RATE if the action changes a target and that target's count of this minute,
+        which all who share the store have in common, is used up (a YES counts). Otherwise YES.
         """
 
     async def finish(

@@ -214,9 +214,13 @@ async def confirm(db: Session, claimed: Claim, now: Instant, changes_per_minute:
         return Go.FROZEN
     if now > claimed.action.not_after:
         return Go.EXPIRED
-    if changes and await db.row("rate_count", minute=now // MINUTE, allowed=changes_per_minute) is None:
+    if changes and not await _may_change(db, claimed.action.target, now, changes_per_minute):
         return Go.RATE
     return Go.YES
+
+
+async def _may_change(db: Session, target: str, now: Instant, allowed: int) -> bool:
+    return await db.row("rate_count", target=target, minute=now // MINUTE, allowed=allowed) is not None
 
 
 async def finish(

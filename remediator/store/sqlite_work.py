@@ -169,9 +169,11 @@ def confirm(db: Session, claimed: Claim, now: Instant, changes_per_minute: int) 
         return Go.FROZEN
     if now > claimed.action.not_after:
         return Go.EXPIRED
-    if changes and db.run("rate_count", minute=now // MINUTE, allowed=changes_per_minute).rowcount == 0:
-        return Go.RATE
-    return Go.YES
+    return Go.RATE if changes and not _may_change(db, claimed.action.target, now, changes_per_minute) else Go.YES
+
+
+def _may_change(db: Session, target: str, now: Instant, allowed: int) -> bool:
+    return db.run("rate_count", target=target, minute=now // MINUTE, allowed=allowed).rowcount == 1
 
 
 def finish(

@@ -158,8 +158,11 @@ UPDATE outbox SET state = 'pending', token = '', not_before = :not_before, detai
 WHERE id = :id AND state = 'claimed' AND token = :token
 
 -- name: rate_count
-UPDATE rate SET count = CASE WHEN minute = :minute THEN count + 1 ELSE 1 END, minute = :minute
-WHERE CASE WHEN minute = :minute THEN count ELSE 0 END < :allowed
+INSERT INTO rate AS known (target, minute, count)
+SELECT CAST(:target AS TEXT), CAST(:minute AS BIGINT), 1 WHERE CAST(:allowed AS BIGINT) > 0
+ON CONFLICT (target) DO UPDATE
+SET count = CASE WHEN known.minute = excluded.minute THEN known.count + 1 ELSE 1 END, minute = excluded.minute
+WHERE CASE WHEN known.minute = excluded.minute THEN known.count ELSE 0 END < CAST(:allowed AS BIGINT)
 
 -- name: incident_put
 INSERT INTO incident (id, episode, phase, updated_at, body) VALUES (?, ?, ?, ?, ?)

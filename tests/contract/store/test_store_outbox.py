@@ -213,7 +213,7 @@ async def test_an_action_past_its_time_is_expired(backend: Backend) -> None:
         assert await store.confirm(claim, NOW + 6, 100) is Go.EXPIRED
 
 
-async def test_changes_of_one_minute_are_counted_store_wide(backend: Backend) -> None:
+async def test_changes_of_one_minute_are_counted_by_all_who_share_the_store(backend: Backend) -> None:
     one, two = await backend.store(), await backend.store()
     await with_actions(one, *(retry(f"r{n}", not_after=NOW + 9 * MINUTE) for n in range(5)), log("l"))
     minute = NOW - NOW % MINUTE
@@ -225,6 +225,15 @@ async def test_changes_of_one_minute_are_counted_store_wide(backend: Backend) ->
     assert await two.confirm(claims["r3"], minute + MINUTE, 3) is Go.YES
     assert await one.confirm(claims["r4"], minute + MINUTE, 1) is Go.RATE
     assert await one.confirm(claims["r4"], minute + 2 * MINUTE, 0) is Go.RATE
+
+
+async def test_a_deployment_that_uses_up_its_minute_leaves_the_others_theirs(backend: Backend) -> None:
+    store = await backend.store()
+    away = [msgspec.structs.replace(retry(f"a{n}"), target="away") for n in range(3)]
+    await with_actions(store, *away, retry("here"))
+    claims = await claimed(store)
+    assert [await store.confirm(claims[f"a{n}"], NOW, 2) for n in range(3)] == [Go.YES, Go.YES, Go.RATE]
+    assert await store.confirm(claims["here"], NOW, 2) is Go.YES
 
 
 async def test_what_is_refused_does_not_count(backend: Backend) -> None:

@@ -1,0 +1,3 @@
+-- Changes are counted for each deployment: one that is away must not use up what the others may.
+DROP TABLE rate;
+CREATE TABLE rate (target TEXT PRIMARY KEY, minute BIGINT NOT NULL, count BIGINT NOT NULL);
