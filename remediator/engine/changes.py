@@ -32,7 +32,7 @@ from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.inputs import Performed
 from remediator.model.outcome import WANTED_AGAIN, Delivered, Refused
 from remediator.model.reasons import Reason
-from remediator.model.time import format_duration, parse_instant
+from remediator.model.time import Instant, format_duration, parse_instant
 from remediator.rules.scene import Scene
 from remediator.rules.spec import Step
 
@@ -53,7 +53,7 @@ def issue(context: Context, state: DagState, run: DagRunState, case: Case, step:
     context.act(action)
     _note_pause(context, state, action)
     if step.undo_after and isinstance(action.params, Pause | Pool | Scale):
-        plan = Undo(step.undo_after, action.target, action.params, case.incident, action.id)
+        plan = Undo(step.undo_after, action.target, action.params, case.incident, action.id, since=context.now)
         state.undo_plans[action.id] = plan
     brakes.spend(context, state, run, [case])
     ledger.begin(context, action.target, action.id, step.verify + context.policy.action_expiry)
@@ -233,8 +233,8 @@ def end_pause(context: Context, state: DagState, performed: Performed) -> None:
     done = performed.outcome if isinstance(performed.outcome, Delivered) else None
     if place and pauses:
         ledger.note_pause(context, place, True if done is not None and done.before == "unpaused" else None)
-    elif place and done is not None:
-        ledger.note_pause(context, place, None)
+    elif place and (done is not None or (isinstance(performed.outcome, Refused) and performed.outcome.theirs)):
+        ledger.note_pause(context, place, None)  # it goes on, or is paused by a person by now
 
 
 def plan_undo(context: Context, state: DagState, performed: Performed) -> None:
@@ -247,7 +247,7 @@ def plan_undo(context: Context, state: DagState, performed: Performed) -> None:
     if not before:
         _say_not_undone(context, plan)
         return
-    back = _back(plan.params, before)
+    back = _back(plan.params, before, plan.since)
     if back is None:
         return
     if len(state.undos) >= MAX_UNDOS:
@@ -265,10 +265,10 @@ def _say_not_undone(context: Context, plan: Undo) -> None:
     context.effects.alerts.append(Alert("undo_failed", f"{plan.target} {target_of(plan.params)}", text))
 
 
-def _back(params: Change, before: str) -> Pause | Pool | Scale | None:
+def _back(params: Change, before: str, since: Instant) -> Pause | Pool | Scale | None:
     match params:
         case Pause(dag_id=dag_id, paused=paused) if before == ("unpaused" if paused else "paused"):
-            return Pause(dag_id, not paused, "undone")
+            return Pause(dag_id, not paused, "undone", since)
         case Pool(pool=pool, slots=slots) if before.isdigit() and int(before) != slots:
             return Pool(pool, int(before), slots, "undone")
         case Scale(namespace=namespace, kind=kind, name=name, replicas=replicas) if before.isdigit():

@@ -195,6 +195,8 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
     action_id: str
     held: bool = False
     """It is due, and waits for a thaw."""
+    since: Instant = 0
+    """When the change was issued."""
 
 
 class DagState(msgspec.Struct, omit_defaults=True):

@@ -129,11 +129,15 @@ class CancelBackfill(msgspec.Struct, frozen=True, tag="airflow.cancel_backfill",
 
 
 class Pause(msgspec.Struct, frozen=True, tag="airflow.pause", omit_defaults=True):
-    """Stop the DAG from being scheduled, or let it go on."""
+    """Stop the DAG from being scheduled, or let it go on.
+
+    since: of an undo, when the change that it takes back was issued: nothing is done if somebody changed it again.
+    """
 
     dag_id: str
     paused: bool = True
     why: str = ""
+    since: Instant | None = None
 
 
 class Pool(msgspec.Struct, frozen=True, tag="airflow.pool", omit_defaults=True):

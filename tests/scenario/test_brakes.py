@@ -236,7 +236,7 @@ class FrozenOnTheWay(Timeline):
     """The freeze is pressed after the undo was issued, before it is performed."""
 
     def outcome_of(self, action: Action) -> FinalOutcome | None:
-        if action.kind != "airflow.pause" or action.params != Pause("sales", False, "undone"):
+        if not isinstance(action.params, Pause) or action.params.why != "undone":
             return super().outcome_of(action)
         if self.core.world.now > self.began + 31 * MINUTE:
             return Delivered()

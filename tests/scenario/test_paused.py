@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from remediator.model.outcome import Delivered
+from remediator.model.action import Pause
+from remediator.model.outcome import Delivered, Refused
 from remediator.model.policy import DeploymentPolicy, Destination, Mode, Policy, Route
 from remediator.model.reasons import Reason
 from remediator.model.time import HOUR, MINUTE, SECOND
@@ -70,6 +71,18 @@ def test_what_we_paused_ourselves_holds_nothing() -> None:
 def test_what_was_paused_before_our_pause_is_a_persons() -> None:
     line = story(PAUSE, RERUN).answer_with("airflow.pause", Delivered(before="paused")).paused().fails("load")
     line.at("1m").expect_change("airflow.pause").expect_page().expect_nothing().expect_reason(Reason.PAUSED)
+
+
+def test_an_undo_that_a_person_forestalled_is_told_and_the_pause_is_theirs() -> None:
+    once = Step("airflow.pause", undo_after=HOUR)
+    line = story(once).answer_with("airflow.pause", Delivered(before="unpaused")).fails("load").at("10s")
+    line.expect_change("airflow.pause", paused=True)
+    line.answer_with("airflow.pause", Refused("ann paused or resumed the DAG after us", theirs=True)).at("70m")
+    (undo,) = (one for one in line.actions if isinstance(one.params, Pause) and not one.params.paused)
+    assert isinstance(undo.params, Pause)
+    assert undo.params.since == line.began + 2 * SECOND
+    assert any(one.rule == "self.undo_failed" for one in line.incidents.values())
+    assert line.core.ledger.paused == {}
 
 
 def test_our_own_pause_is_forgotten_once_it_is_undone() -> None:

@@ -36,7 +36,22 @@ def was_asked(lines: Lines, owner: str, wanted: dict[str, Any]) -> bool | None:
     """
     if lines is None:
         return None
-    return any(owner in ("", line.owner) and wanted.items() <= asked_for(line).items() for line in lines)
+    return any(owner in ("", line.owner) and _asks_for(line, wanted) for line in lines)
+
+
+def changed_since(lines: Lines, owner: str, wanted: dict[str, Any]) -> LogRow | None:
+    """The newest line after the oldest one that is ours and asks for just this. lines: newest first, or None.
+
+    Raises LookupError if that one is not there: then nobody can know.
+    """
+    mine = [n for n, line in enumerate(lines or ()) if owner in ("", line.owner) and _asks_for(line, wanted)]
+    if not lines or not mine:
+        raise LookupError
+    return lines[0] if mine[-1] else None
+
+
+def _asks_for(line: LogRow, wanted: dict[str, Any]) -> bool:
+    return wanted.items() <= asked_for(line).items()
 
 
 def may_have_cleared(run: DagRunRow, lines: Lines, action: Action) -> bool:

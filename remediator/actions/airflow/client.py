@@ -10,7 +10,6 @@ import msgspec
 from remediator.actions.airflow import routes
 from remediator.actions.airflow.changes import Changes
 from remediator.actions.airflow.errors import Answered
-from remediator.actions.airflow.marked import EVENTS as MARKINGS
 from remediator.actions.airflow.resources import (
     BackfillPage,
     BackfillPlan,
@@ -170,12 +169,12 @@ class AirflowClient:
                 return None
             raise
 
-    async def markings(self, dag_id: str, since: Instant) -> tuple[LogRow, ...] | None:
-        """Who asked since then for a state to be set by hand, of the DAG's tasks and dagruns, newest first.
+    async def logged(self, events: Sequence[str], dag_id: str, since: Instant) -> tuple[LogRow, ...] | None:
+        """Who asked since then for these kinds of change of the DAG, in whatever way, newest first.
 
         None if our user may not read the event log, or if this Airflow cannot be asked for several kinds of lines.
         """
-        params = [("included_events", event) for event in MARKINGS]
+        params = [("included_events", event) for event in events]
         params += [("dag_id", dag_id), ("after", format_instant(since)), ("order_by", "-event_log_id")]
         try:
             page = await self._read("GET", routes.EVENT_LOG, LogPage, params=[*params, ("limit", str(LOG_READ))])

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from remediator.actions.airflow.asked import since, was_asked
+from remediator.actions.airflow.asked import CLOCKS_DIFFER, Lines, changed_since, since, was_asked
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
 from remediator.actions.airflow.once import Send
@@ -15,16 +15,21 @@ from remediator.actions.airflow.verdict import LookAgain
 from remediator.actions.port import Preview
 from remediator.model.action import Action, Guarantee, Pause
 from remediator.model.outcome import Delivered, Outcome, Refused, Unknown
+from remediator.model.time import Instant
 
 ASKED_AS = "patch_dag"
 """Airflow's name of the call in its event log."""
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """The DAG, and whether an earlier call of this action is in the event log (None: nobody can know)."""
+    """The DAG, and whether an earlier call of this action is in the event log (None: nobody can know).
+
+    kept: why an undo is not made.
+    """
 
     dag: DagRow | None
     asked: bool | None = False
+    kept: Refused | None = None
 
 
 class Pausing:
@@ -41,7 +46,8 @@ class Pausing:
 
     async def look(self) -> Seen:
         dag = await self._client.dag(self._pause.dag_id)
-        return Seen(dag, await self._asked() if self._uncertain else False)
+        asked = await self._asked() if self._uncertain else False
+        return Seen(dag, asked, None if self._pause.since is None else await self._kept(self._pause.since))
 
     def decide(self, seen: Seen) -> Send[None] | Outcome:
         if seen.dag is None:
@@ -50,7 +56,7 @@ class Pausing:
             return self._already(seen.asked)
         if seen.asked is not False:
             return Unknown(f"an earlier call may have done it, and the DAG is {word(seen.dag.is_paused)}")
-        return Send(None)
+        return seen.kept or Send(None)
 
     async def send(self, call: None) -> DagRow:
         return await self._client.changes.pause(self._pause)
@@ -75,6 +81,11 @@ class Pausing:
         wanted: dict[str, Any] = {"is_paused": self._pause.paused}
         return was_asked(rows, self._client.settings.username, wanted)
 
+    async def _kept(self, issued: Instant) -> Refused | None:
+        earliest = max(0, issued - CLOCKS_DIFFER)
+        lines = await self._client.logged((ASKED_AS,), self._pause.dag_id, earliest)
+        return kept(lines, self._client.settings.username, undone=self._pause.paused)
+
     def _already(self, was_ours: bool | None) -> Outcome:
         if was_ours:
             return self._delivered()
@@ -84,6 +95,20 @@ class Pausing:
     def _delivered(self) -> Delivered:
         now, before = word(self._pause.paused), word(not self._pause.paused)
         return Delivered(ref=self._pause.dag_id, detail=now, before=before)
+
+
+def kept(lines: Lines, owner: str, *, undone: bool) -> Refused | None:
+    """Why an undo is not made: somebody changed it after us, or nobody can know. undone: as what it would be."""
+    now = word(not undone)
+    try:
+        theirs = changed_since(lines, owner, {"is_paused": not undone})
+    except LookupError:
+        why = "nobody can know whether somebody changed it since" if lines is None else "the event log lacks our change"
+        return Refused(f"{why}: the DAG is left {now}")
+    if theirs is None:
+        return None
+    did = f"{theirs.owner or 'somebody'} paused or resumed the DAG after us, last at {theirs.when}"
+    return Refused(f"{did}: it is left {now}", theirs=True)
 
 
 def word(paused: bool) -> str:

@@ -10,7 +10,7 @@ from remediator.actions.airflow import verdict
 from remediator.actions.airflow.asked import CLEARED_AS, may_have_cleared, since
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
-from remediator.actions.airflow.marked import FAILED, Wish, of_dagrun
+from remediator.actions.airflow.marked import EVENTS, FAILED, Wish, of_dagrun
 from remediator.actions.airflow.note import is_ours, merged
 from remediator.actions.airflow.once import Send
 from remediator.actions.airflow.preview import of_clear
@@ -114,7 +114,7 @@ class Rerunning:
     async def _theirs(self, run: DagRunRow) -> Wish | None:
         if run.state != FAILED:
             return None
-        return of_dagrun(run, await self._client.markings(run.dag_id, instant_of(run.queued_at) or 0))
+        return of_dagrun(run, await self._client.logged(EVENTS, run.dag_id, instant_of(run.queued_at) or 0))
 
     async def _affects(self) -> tuple[TaskInstanceRow, ...]:
         return (await self._client.would_rerun(self._rerun.dag_id, self._rerun.run_id)).task_instances

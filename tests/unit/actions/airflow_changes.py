@@ -106,8 +106,8 @@ def fresh() -> FleetState:
 
 
 @asynccontextmanager
-async def standing() -> AsyncIterator[Place]:
-    api = FleetApi(fresh(), clock=lambda: NOW + MINUTE, clear_takes_s=0.0)
+async def standing(version: str = "v2") -> AsyncIterator[Place]:
+    api = FleetApi(fresh(), clock=lambda: NOW + MINUTE, clear_takes_s=0.0, api=version)
     async with serving(api) as url:
         place = Place(api, url)
         yield place

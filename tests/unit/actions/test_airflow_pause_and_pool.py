@@ -11,14 +11,30 @@ from remediator.model.action import (
     Pause,
     Pool,
 )
-from remediator.model.outcome import Delivered, Refused, Unknown
-from remediator.model.time import HOUR
+from remediator.model.outcome import Delivered, Outcome, Refused, Unknown
+from remediator.model.time import HOUR, MINUTE
 from tests.unit.actions.airflow_changes import (
     NOW,
     Place,
     action,
     standing,
 )
+
+UNDO = Pause("job", False, "undone", NOW)
+
+
+async def perform(place: Place, pause: Pause) -> Outcome:
+    return await place.perform(action(pause), api_version=place.api.api)
+
+
+def logged(api: str) -> str:
+    return "patch_dag" if api == "v2" else "api.patch_dag"
+
+
+@pytest.fixture(params=["v2", "v1"])
+async def either(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+    async with standing(request.param) as made:
+        yield made
 
 
 @pytest.fixture
@@ -69,6 +85,33 @@ class TestPause:
 
     async def test_an_unknown_dag_is_refused(self, place: Place) -> None:
         assert await place.perform(action(Pause("nope"))) == Refused("the scheduler does not know the DAG nope")
+
+    async def test_an_undo_is_made_if_nobody_changed_it_since(self, either: Place) -> None:
+        either.state.record(NOW, logged(either.api.api), "anna", "job", None, '{"is_paused": false}')
+        await perform(either, Pause("job"))
+        outcome = await perform(either, UNDO)
+        assert outcome == Delivered(ref="job", detail="unpaused", before="paused")
+
+    @pytest.mark.parametrize("owner", ["anna", "admin"])
+    async def test_an_undo_leaves_what_a_person_paused_after_us(self, either: Place, owner: str) -> None:
+        await perform(either, Pause("job"))
+        name = "paused" if either.api.api == "v1" else "patch_dag"
+        for paused in ("false", "true"):
+            either.state.record(NOW + MINUTE, name, owner, "job", None, f'{{"is_paused": {paused}}}')
+        outcome = await perform(either, UNDO)
+        assert isinstance(outcome, Refused)
+        assert outcome.theirs
+        assert outcome.reason.startswith(f"{owner} paused or resumed the DAG after us")
+        assert either.state.paused == {"job"}
+
+    async def test_an_undo_that_nobody_can_check_is_not_made(self, place: Place) -> None:
+        await place.perform(action(Pause("job")))
+        place.fails_with(Kind.STATUS, "event_log", status=403)
+        outcome = await place.perform(action(UNDO))
+        assert outcome == Refused("nobody can know whether somebody changed it since: the DAG is left paused")
+        place.state.log.clear()
+        assert await place.perform(action(UNDO)) == Refused("the event log lacks our change: the DAG is left paused")
+        assert place.state.paused == {"job"}
 
     async def test_previews(self, place: Place) -> None:
         texts = [(await place.preview(action(Pause("job", paused)))).text for paused in (True, False)]
