@@ -58,6 +58,7 @@ def change_brake(context: Context, state: DagState, run: DagRunState, case: Case
         not_permitted(context, rule, deployment, step.action)
         or _spent(context, state, run, case, rule, step.max_attempts)
         or asks(context, rule, deployment, case, step.action)
+        or unknown_tags(context, state, case, step.action)
         or behind_breaker(context, case)
         or ((Reason.FROZEN, "the freeze is on") if context.world.frozen else None)
     )
@@ -129,6 +130,15 @@ def asks(context: Context, rule: Rule, deployment: DeploymentPolicy, case: Case,
     return None
 
 
+def unknown_tags(context: Context, state: DagState, case: Case, action: str) -> Brake | None:
+    """Nobody says whether the DAG has a tag that forbids the change: a person must, unless that was done."""
+    known = case.event.tags or state.tags is not None or action not in ON_TASKS
+    if known or not context.policy.never_retry_tags or approval_of(context, case) in case.approved:
+        return None
+    text = f"the scheduler does not tell the tags of {state.dag_id}, so that nobody knows whether it may be run again"
+    return Reason.APPROVAL_NEEDED, text
+
+
 def behind_breaker(context: Context, case: Case) -> Brake | None:
     """The rule does not help against this error lately. Who said yes to this very change knows better."""
     why = "" if approval_of(context, case) in case.approved else breakers.open_for(context, case)
@@ -143,7 +153,7 @@ def _fits(allow: Allow, rule: Rule, deployment: str, action: str) -> bool:
 
 def never_retry(context: Context, state: DagState, event: Event) -> str:
     for tag in context.policy.never_retry_tags:
-        if tag in (event.tags or state.tags):
+        if tag in (*event.tags, *(state.tags or ())):
             return f"the DAG carries the tag {tag!r}"
     name = f"{event.deployment}/{event.dag_id}/{event.task_id}"
     for pattern in context.policy.never_retry:

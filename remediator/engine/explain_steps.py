@@ -21,6 +21,7 @@ from remediator.engine.brakes import (
     not_permitted,
     over_budget,
     targets_of,
+    unknown_tags,
 )
 from remediator.engine.context import Context
 from remediator.engine.explain_views import (
@@ -189,6 +190,7 @@ def _persons(context: Context, rule: Rule, deployment: DeploymentPolicy, ground:
     """What only a person can lift."""
     who = ground.case.approved.get(approval_of(context, ground.case))
     brake = asks(context, rule, deployment, ground.case, step.action)
+    brake = brake or unknown_tags(context, ground.state, ground.case, step.action)
     if who is not None:
         yield Check("approval", YES, f"{who} said yes")
     elif brake is not None and brake[0] is Reason.APPROVAL_NEEDED:

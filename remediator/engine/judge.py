@@ -47,6 +47,8 @@ def judge(context: Context, state: DagState, run_id: str, run: DagRunState, trut
     if not truth.state:
         _gone(context, state, run)
         return
+    if any(task.state == "failed" for task in truth.tasks):
+        state.tags = truth.tags if truth.tags is not None else state.tags or None
     if truth.state in DAGRUN_OVER and truth.ended_at is not None and truth.ended_at > (run.ended or 0):
         run.ended, run.looks_in_vain = truth.ended_at, 0
     tasks = {task_key(task.task_id, task.map_index): task for task in truth.tasks}

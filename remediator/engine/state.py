@@ -219,8 +219,8 @@ class DagState(msgspec.Struct, omit_defaults=True):
     undos: list[Undo] = []
     undoing: dict[str, Undo] = {}
     forget_at: Instant = 0
-    tags: tuple[str, ...] = ()
-    """The DAG's tags as an event last told them: what a look finds carries none."""
+    tags: tuple[str, ...] | None = ()
+    """The DAG's tags as an event or a look of a failure last told them; None: the scheduler would not say."""
     pausing: dict[str, tuple[str, bool]] = {}
     """Pauses of ours that are under way, by action: 'deployment/dag', and whether it is paused or let go on."""
     undo_plans: dict[str, Undo] = {}

@@ -30,8 +30,9 @@ class DagRunTruth(msgspec.Struct, frozen=True, omit_defaults=True):
     state: 'queued', 'running', 'success', 'failed', or '' if the scheduler does not know the dagrun.
     tasks: every task instance that is neither success, skipped nor removed; one that is missing here is done.
     complete: False if there were more task instances than the look may read. paused: its DAG is, so that nothing of it
-    would run; asked for only where a task instance has failed. proved: of the task instances that the look was to prove
-    those that are success or skipped; one that is in neither list is gone, or could not be read.
+    would run. tags: its DAG's; None: the scheduler would not say. Both are asked for only where a task instance failed.
+    proved: of the task instances that the look was to prove those that are success or skipped; one that is in neither list
+    is gone, or could not be read.
     """
 
     deployment: str
@@ -43,6 +44,7 @@ class DagRunTruth(msgspec.Struct, frozen=True, omit_defaults=True):
     complete: bool = True
     paused: bool = False
     proved: tuple[TaskTruth, ...] = ()
+    tags: tuple[str, ...] | None = ()
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -30,6 +30,8 @@ class Scheduler:
         self._held: dict[Place, Scheduled] = {}
         self.paused: set[tuple[str, str]] = set()
         """(deployment, dag_id)."""
+        self.tags: dict[tuple[str, str], tuple[str, ...] | None] = {}
+        """Of the DAGs that have some; None: it does not say."""
 
     def says(
         self, place: Place, task_id: str, state: str, try_number: int, now: Instant, *,
@@ -68,7 +70,7 @@ class Scheduler:
         held = self._held.setdefault(place, Scheduled())
         done = (task for key, task in held.done.items() if key not in held.tasks)
         return DagRunTruth(*place, state=held.state, tasks=tuple(held.tasks.values()), ended_at=held.ended,
-                           paused=place[:2] in self.paused,
+                           paused=place[:2] in self.paused, tags=self.tags.get(place[:2], ()),
                            proved=tuple(task for task in done if _name(task) in proving))  # fmt: skip
 
     @staticmethod

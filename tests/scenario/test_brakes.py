@@ -79,6 +79,33 @@ def test_a_yes_is_for_what_was_shown_though_the_firing_has_gone_on() -> None:
     assert sum(one.kind == "airflow.trigger" for one in line.actions) == 1
 
 
+def test_a_tag_that_no_event_told_forbids_what_only_a_look_found() -> None:
+    line = story(RETRY)
+    line.scheduler.tags["prod", "sales"] = ("remediator:never",)
+    line.look_says("load", "failed", 1).dagrun("failed").at("30m").expect_page().expect_reason(Reason.NEVER_RETRY)
+    assert not [one for one in line.actions if one.kind == "airflow.retry"]
+
+
+def test_tags_that_were_added_since_the_event_forbid_too() -> None:
+    line = story(RETRY)
+    line.scheduler.tags["prod", "sales"] = ("crm", "remediator:never")
+    line.fails("load", tags=("crm",)).at("1m").expect_page().expect_reason(Reason.NEVER_RETRY)
+
+
+def test_where_the_scheduler_does_not_tell_the_tags_a_person_is_asked() -> None:
+    line = story(RETRY)
+    line.scheduler.tags["prod", "sales"] = None
+    line.fails("load").at("1m").expect_page().expect_reason(Reason.PROPOSED)
+    assert not [one for one in line.actions if one.kind == "airflow.retry"]
+    answer(line, "approve").at("2m").expect_retry("load")
+
+
+def test_tags_that_the_event_told_are_enough() -> None:
+    line = story(RETRY)
+    line.scheduler.tags["prod", "sales"] = None
+    line.fails("load", tags=("crm",)).at("1m").expect_retry("load")
+
+
 def test_a_rejected_change_is_not_made() -> None:
     line = answer(asked(), "reject", "careful").at("5m")
     line.expect_page().expect_reason(Reason.REJECTED).expect_open(1)

@@ -28,6 +28,14 @@ class Instances(msgspec.Struct, frozen=True):
     complete: bool = True
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What a look tells of a DAG. tags: None if the scheduler would not say."""
+
+    paused: bool = False
+    tags: tuple[str, ...] | None = ()
+
+
+NOT_ASKED = Standing()
 Heads = dict[DagRunKey, DagRunRow | Fault | None]
 Bodies = dict[DagRunKey, Instances | Fault]
 
@@ -60,9 +68,9 @@ class LookExecutor:
         for batch in _batches(known, client.settings.batch_size):
             bodies |= await _bodies(client, batch)
             proofs |= await proofs_of(client, {key: wanted[key] - _unfinished(bodies[key]) for key in batch})
-        pauses = await _pauses(client, {key[0] for key, body in bodies.items() if _has_failed(body)})
+        dags = await _dags(client, {key[0] for key, body in bodies.items() if _has_failed(body)})
         return {
-            key: _truth(name, key, heads[key], bodies.get(key), pauses.get(key[0], False), proofs.get(key, ()))
+            key: _truth(name, key, heads[key], bodies.get(key), dags.get(key[0], NOT_ASKED), proofs.get(key, ()))
             for key in keys
         }
 
@@ -128,17 +136,19 @@ def _unfinished(body: Instances | Fault) -> set[str]:
     return {name_of(row) for row in body.rows} if isinstance(body, Instances) else set()
 
 
-async def _pauses(client: AirflowClient, dags: Collection[str]) -> dict[str, bool | Fault]:
-    """Is each DAG paused? What the scheduler refuses to say counts as no: it keeps nothing from being healed."""
+async def _dags(client: AirflowClient, dags: Collection[str]) -> dict[str, Standing | Fault]:
     names = sorted(dags)
     found = await asyncio.gather(*(tried(client.dag(name)) for name in names))
-    return {name: _is_paused(answer) for name, answer in zip(names, found, strict=True)}
+    return {name: _standing(answer) for name, answer in zip(names, found, strict=True)}
 
 
-def _is_paused(answer: DagRow | Fault | None) -> bool | Fault:
+def _standing(answer: DagRow | Fault | None) -> Standing | Fault:
+    """What the scheduler refuses to say counts as not paused, and its tags as unknown."""
     if isinstance(answer, Fault):
-        return answer if is_about_deployment(answer) else False
-    return answer is not None and answer.is_paused
+        return answer if is_about_deployment(answer) else Standing(tags=None)
+    if answer is None:
+        return Standing(tags=None)
+    return Standing(answer.is_paused, tuple(sorted(tag.name for tag in answer.tags or ())))
 
 
 def _by_dagrun(keys: Sequence[DagRunKey], rows: Sequence[TaskInstanceRow]) -> Bodies:
@@ -156,7 +166,7 @@ def _truth(
     key: DagRunKey,
     head: DagRunRow | Fault | None,
     body: Instances | Fault | None,
-    paused: bool | Fault,
+    dag: Standing | Fault,
     proofs: Sequence[TaskInstanceRow] | Fault,
 ) -> DagRunTruth | str:
     dag_id, run_id = key
@@ -166,8 +176,8 @@ def _truth(
         return DagRunTruth(deployment=deployment, dag_id=dag_id, run_id=run_id, state="")
     if isinstance(body, Fault):
         return str(body)
-    if isinstance(paused, Fault):
-        return str(paused)
+    if isinstance(dag, Fault):
+        return str(dag)
     if isinstance(proofs, Fault):
         return str(proofs)
     tasks = sorted((task_truth(row) for row in body.rows), key=lambda task: (task.task_id, task.map_index))
@@ -179,7 +189,8 @@ def _truth(
         tasks=tuple(tasks),
         ended_at=instant_of(head.end_date),
         complete=body.complete,
-        paused=paused,
+        paused=dag.paused,
+        tags=dag.tags,
         proved=tuple(task_truth(row) for row in proofs),
     )
 

@@ -5,6 +5,12 @@ from __future__ import annotations
 import msgspec
 
 
+class TagRow(msgspec.Struct, frozen=True):
+    """A tag of a DAG."""
+
+    name: str
+
+
 class DagRow(msgspec.Struct, frozen=True):
     """A DAG as the API has it.
 
@@ -15,6 +21,7 @@ class DagRow(msgspec.Struct, frozen=True):
     is_paused: bool = False
     has_import_errors: bool = False
     is_stale: bool = False
+    tags: tuple[TagRow, ...] | None = ()
     next_dagrun_data_interval_start: str | None = None
     next_dagrun_data_interval_end: str | None = None
 

@@ -404,7 +404,7 @@ class TestLook:
         assert airflow.state.calls["dag"] == 1
         airflow.fails_with(Kind.STATUS, "dag", status=403, detail="Forbidden")
         (answer,) = await airflow.look(("crm_sync", "one"))
-        assert [one.truth.paused for one in [answer] if one.truth] == [False]
+        assert [(one.truth.paused, one.truth.tags) for one in [answer] if one.truth] == [(False, None)]
 
     async def test_an_unknown_dagrun_has_no_state_and_spoils_nothing(self, airflow: StandIn) -> None:
         failed_run(airflow.state)
