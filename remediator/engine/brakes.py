@@ -118,6 +118,19 @@ def not_permitted(context: Context, rule: Rule, deployment: DeploymentPolicy, ac
     return None
 
 
+def forbidden(context: Context, state: DagState, case: Case) -> str:
+    """Why the change that was issued for the case may not be made any more, by ceilings, modes and `allow`; or ''."""
+    deployment = context.deployment(state.deployment or case.event.deployment)
+    if deployment is None:
+        return "its deployment was removed from the configuration"
+    step = next_step(context, case)
+    if step is None or step.action not in CHANGE_STEPS:
+        return f"rule {case.rule!r} was changed or removed and asks for no change any more"
+    brake = not_permitted(context, rule_of(context, case.rule), deployment, step.action)
+    brake = brake or asks(context, rule_of(context, case.rule), deployment, case, step.action)
+    return brake[1] if brake is not None else ""
+
+
 def asks(context: Context, rule: Rule, deployment: DeploymentPolicy, case: Case, action: str) -> Brake | None:
     """What a person must say yes to, unless that was done."""
     if approval_of(context, case) in case.approved:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine import dag, detector, feeds, keys, reports, restore, routing, surveys, waking, world
+from remediator.engine import dag, detector, feeds, keys, ledger, reports, restore, routing, surveys, waking, world
 from remediator.engine.context import Context, Effects
 from remediator.engine.ledger_state import LedgerState
 from remediator.engine.routing import Message
@@ -215,6 +215,7 @@ class Core:
         if isinstance(given, Activated):
             self._rules = self._rule_set(given.rule_set)
             self._step_world(world.on_activated, given)
+            self._queue.extend(Message(key, dag.on_activated) for key in ledger.keys_under_way(self.ledger))
         elif self._rules is not None:  # nothing can be decided before the first activation
             self._dispatch(given)
 

@@ -202,6 +202,11 @@ def on_tailed(context: Context, state: DagState, tailed: Tailed) -> None:
     tails.on_tailed(context, state, tailed)
 
 
+def on_activated(context: Context, state: DagState) -> None:
+    """Another rule set decides: changes that it does not permit and that are not made yet are taken back."""
+    retries.withdraw_forbidden(context, state)
+
+
 def on_pressed(context: Context, state: DagState, pressed: Pressed) -> None:
     """A person has answered a proposal."""
     response.answer(context, state, pressed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from remediator.engine import breakers
 from remediator.engine.context import Alert, Context
 from remediator.engine.doublings import is_power_of_two
-from remediator.engine.ledger_state import Digest, UnderWay
+from remediator.engine.ledger_state import Digest, LedgerState, UnderWay
 from remediator.model.globs import any_covers
 from remediator.model.ids import LEDGER_KEY
 from remediator.model.policy import Maintenance
@@ -64,6 +64,11 @@ def end_others(context: Context, deployment: str, active: set[str]) -> None:
         del context.ledger.under_way[deployment]
     if over:
         context.touch(LEDGER_KEY)
+
+
+def keys_under_way(ledger: LedgerState) -> list[str]:
+    """The keys that have changes under way, in order."""
+    return sorted({one.key for busy in ledger.under_way.values() for one in busy.values()})
 
 
 # -- what no event said -------------------------------------------------------------------------------------------

@@ -105,6 +105,16 @@ def _group(case: Case) -> str:
     return group if isinstance(group, str) else ""
 
 
+def withdraw_forbidden(context: Context, state: DagState) -> None:
+    """Take back what is issued and not permitted any more; what is being done already goes on."""
+    for run in state.dagruns.values():
+        for case in run.cases.values():
+            if case.phase is CasePhase.ISSUED:
+                forbidden = brakes.forbidden(context, state, case)
+                if forbidden:
+                    context.effects.cancels.append((case.action_id, forbidden))
+
+
 def on_outcome(context: Context, state: DagState, performed: Performed) -> None:
     """A clear has ended: its proof is awaited, or a look tells what is left to do."""
     for run_id, run in list(state.dagruns.items()):

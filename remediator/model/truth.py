@@ -31,8 +31,8 @@ class DagRunTruth(msgspec.Struct, frozen=True, omit_defaults=True):
     tasks: every task instance that is neither success, skipped nor removed; one that is missing here is done.
     complete: False if there were more task instances than the look may read. paused: its DAG is, so that nothing of it
     would run. tags: its DAG's; None: the scheduler would not say. Both are asked for only where a task instance failed.
-    proved: of the task instances that the look was to prove those that are success or skipped; one that is in neither list
-    is gone, or could not be read.
+    proved: of the task instances that the look was to prove those that are success or skipped; one that is in neither
+    list is gone, or could not be read.
     """
 
     deployment: str
