@@ -281,11 +281,13 @@ def issue_undos(context: Context, state: DagState) -> None:
     if context.world.frozen:
         state.undos = [_held(context, undo) for undo in state.undos]
         return
+    state.undos = [_put_off(context, undo) for undo in state.undos]
     due = [undo for undo in state.undos if undo.due <= context.now]
     for undo in due:
         state.undos.remove(undo)
         action_id = stable_id("undo", undo.action_id, undo.due)
         action = _action(context, action_id, undo.target, undo.params, undo.incident)
+        action = msgspec.structs.replace(action, not_after=brakes.not_after(context, undo.target))
         context.act(action)
         _note_pause(context, state, action)
         text = f"{target_of(undo.params)} goes back to what it was"
@@ -300,13 +302,24 @@ def _held(context: Context, undo: Undo) -> Undo:
     return msgspec.structs.replace(undo, held=True)
 
 
+def _put_off(context: Context, undo: Undo) -> Undo:
+    """Nothing is changed under maintenance, back neither: what is due then waits for its end."""
+    put_off = brakes.under_maintenance(context, undo.target) if undo.due <= context.now else None
+    if put_off is None:
+        return undo
+    (reason, text), until = put_off
+    context.decide(reason, f"{target_of(undo.params)} goes back after that: {text}", incident=undo.incident)
+    return msgspec.structs.replace(undo, due=until)
+
+
 def on_undone(context: Context, state: DagState, performed: Performed) -> None:
-    """An undo has ended: one that the freeze stopped is wanted again."""
+    """An undo has ended: one that the freeze or maintenance stopped is wanted again."""
     undo = state.undoing.pop(performed.action_id, None)
     if undo is None:
         return
     outcome = performed.outcome
-    if isinstance(outcome, Refused) and outcome.reason in WANTED_AGAIN:
+    is_maintained = brakes.under_maintenance(context, undo.target) is not None
+    if isinstance(outcome, Refused) and (outcome.reason in WANTED_AGAIN or is_maintained):
         again = max(context.now, undo.due + 1)  # an instant of its own: the action's id must be another one
         state.undos.append(msgspec.structs.replace(undo, due=again))
         return

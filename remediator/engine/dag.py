@@ -120,7 +120,9 @@ def _on_task_success(context: Context, state: DagState, event: Event, run_id: st
         if other_id != run_id and not lineages.proves(event, run_id, case, other_id):
             continue
         if other_id == run_id and (case is not None or suspect is not None) and has_api:
-            looks.want_fresh(run, context.now)
+            # of many that are awaited others succeed in the same moment: one look tells of them all
+            awaited = sum(one.phase is CasePhase.VERIFYING for one in run.cases.values())
+            looks.want_fresh_by(run, context.now + (context.policy.look_delay if awaited > 1 else 0))
             continue
         if other_id == run_id and suspect is not None and event.time > suspect.time:
             del run.suspects[name]

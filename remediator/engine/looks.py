@@ -21,6 +21,12 @@ def want_fresh(run: DagRunState, at: Instant) -> None:
     run.look_due = at
 
 
+def want_fresh_by(run: DagRunState, at: Instant) -> None:
+    """As fresh, and not later than `at`: one that is due before is fresh enough."""
+    run.look = ""
+    want(run, at)
+
+
 def want_again(context: Context, run: DagRunState) -> None:
     """The last look settled nothing: wait longer each time."""
     run.looks_in_vain += 1

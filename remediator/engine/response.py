@@ -194,7 +194,8 @@ def refuse_step(context: Context, case: Case, reason: Reason, text: str) -> None
 def _is_unproved(state: DagState, case: Case) -> bool:
     """Was the failure answered by nothing but changes whose delivery says little, and nobody told?"""
     is_other = bool(case.change) and not case.proves
-    return case.stage == DO and is_other and bool(case.event.run_id) and not state.incidents[case.incident].told
+    held = state.incidents[case.incident]
+    return case.stage == DO and is_other and bool(case.event.run_id) and not (held.told or held.digested)
 
 
 def _awaits_proof(context: Context, case: Case) -> bool:

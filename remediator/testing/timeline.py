@@ -148,9 +148,11 @@ class Timeline:
         return self._event("task.failed", happened, place, task_id=task_id, try_number=try_number, error=info,
                            map_index=map_index, retries=retries, tags=tags, log_url=log_url)  # fmt: skip
 
-    def task_success(self, task_id: str, try_number: int = 1, *, happened: str = "", **place: str) -> Self:
+    def task_success(
+        self, task_id: str, try_number: int = 1, *, map_index: int = UNMAPPED_INDEX, happened: str = "", **place: str
+    ) -> Self:
         """An event says that a try succeeded."""
-        return self._event("task.success", happened, place, task_id=task_id, try_number=try_number)
+        return self._event("task.success", happened, place, task_id=task_id, try_number=try_number, map_index=map_index)
 
     def dagrun(self, state: str, *, happened: str = "", **place: str) -> Self:
         """An event says that the dagrun ended: 'success' or 'failed'."""
