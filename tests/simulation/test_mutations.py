@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from remediator.engine import brakes, budget, looks, proofs, response, retries, tell, waits
+from remediator.engine import approvals, brakes, budget, changes, ledger, looks, proofs, response, retries, tell, waits
 from remediator.testing.simulation.layout import Parts
 from remediator.testing.simulation.run import run_seed
-from tests.simulation import faults
+from tests.simulation import faults, faults_people
 
 MOST_SEEDS = 400
 
@@ -23,6 +24,7 @@ PARTS: dict[str, tuple[Parts, str]] = {
     "stale tokens": (Parts(store=faults.StaleTokens), "P2 "),
     "uncertainty lost": (Parts(store=faults.NeverUncertain), "P2 "),
     "freeze not asked": (Parts(store=faults.NoFreeze), "P5 "),
+    "old outbox sent after a restore": (Parts(restoring=faults_people.SendsTheOldOutbox), "P2 "),
 }
 
 
@@ -65,14 +67,30 @@ def _credit(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(proofs, "doubt", faults.never_doubted)
 
 
+def _replaced(owner: Any, name: str, fault: Any) -> Callable[[pytest.MonkeyPatch], None]:
+    return lambda patch: patch.setattr(owner, name, fault)
+
+
+def _no_maintenance(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ledger, "window_end", faults_people.nothing)
+    patch.setattr(ledger, "window_begin", faults_people.nothing)
+
+
 ENGINE: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = {
     "budgets not counted": (_budgets, "P5 ", 0),
     "ceiling ignored": (_ceiling, "P5 ", 0),
     "random action ids": (_random_ids, "P4 ", 0),
     "credited whoever it was": (_credit, "P6 ", 0),
     "no hold while catching up": (_no_hold, "P3 ", 450),
+    "a breaker never lets go": (_replaced(waits, "leave_breaker", faults_people.never_let_go), "nobody ", 0),
+    "approval of another thing": (_replaced(approvals, "find", faults_people.find_any), "P5 ", 0),
+    "pauses ignored": (_replaced(ledger, "paused_by_person", faults_people.nobody_pauses), "P5 ", 0),
+    "undone twice": (_replaced(changes, "issue_undos", faults_people.undo_again(changes.issue_undos)), "P2 ", 0),
+    "pages not counted": (_replaced(ledger, "page_allowed", faults_people.yes), "P5 ", 0),
+    "maintenance ignored": (_no_maintenance, "P5 ", 0),
+    "never-retry ignored": (_replaced(brakes, "never_retry", faults_people.no_text), "P5 ", 0),
 }
-"""What is broken, the promise that it breaks, and where to begin: the last one shows in one of a few hundred seeds."""
+"""What is broken, the promise that it breaks, and where to begin: some show in one of a few hundred seeds."""
 
 
 @pytest.mark.parametrize("name", ENGINE)

@@ -6,22 +6,21 @@ from collections import Counter
 from random import Random
 from typing import NamedTuple
 
-from remediator.actions.airflow.verdict import LOOK_VALID
 from remediator.engine.core import Changes, Core
 from remediator.engine.incident import incident_id
 from remediator.model.action import QUESTIONS, Action, Message, Retry
 from remediator.model.event import TERMINAL, Event
 from remediator.model.incident import Phase
-from remediator.model.inputs import Entry, Fact, Gap, Input, Looked, Performed, Surveyed, Swept, Tailed
-from remediator.model.policy import Mode
+from remediator.model.inputs import Entry, Fact, Gap, Input, Looked, Performed, Surveyed, Swept
 from remediator.model.reasons import Reason
-from remediator.model.time import MINUTE, SECOND, Duration, Instant
-from remediator.runtime.dispatcher import GO_VALID
+from remediator.model.time import SECOND, Duration, Instant
 from remediator.store.chunks import entries_after
+from remediator.testing.simulation.checks_brakes import brakes_held
+from remediator.testing.simulation.checks_people import check_people, ever_wanted, in_digest, is_left_behind
 from remediator.testing.simulation.checks_truth import tells_the_truth
-from remediator.testing.simulation.layout import CHANGES_PER_MINUTE, FEED, MAX_ATTEMPTS, PER_HOUR, TOPIC, WATCHED
+from remediator.testing.simulation.layout import FEED, TOPIC, WATCHED
+from remediator.testing.simulation.outside import name_of
 from remediator.testing.simulation.plant import Plant
-from remediator.testing.simulation.scheduler import Scheduler
 
 CAUGHT_UP: Duration = 60 * SECOND
 """A feed that counts as caught up has read all that was appended so long ago: `behind_after`, lateness, and slack."""
@@ -42,11 +41,13 @@ def check(plant: Plant) -> list[str]:
     found += nothing_left(plant)
     found += replays(plant, entries)
     found += brakes_held(plant)
+    found += check_people(plant)
     return found
 
 
 def _identity(event: Event) -> tuple[object, ...]:
-    return (event.type, event.namespace, event.dag_id, event.run_id, event.task_id, event.try_number, event.time)
+    return (event.type, event.namespace, event.dag_id, event.run_id, event.task_id, event.map_index, event.try_number,
+            event.time)  # fmt: skip
 
 
 def nothing_lost(plant: Plant, entries: list[Entry]) -> list[str]:
@@ -87,22 +88,23 @@ def _facts_are_complete(plant: Plant, entries: list[Entry]) -> list[str]:
 
 
 def _answered(given: Input) -> str:
-    return given.action_id if isinstance(given, Looked | Swept | Surveyed | Tailed | Performed) else ""
+    """A log is read again when people are told again."""
+    return given.action_id if isinstance(given, Looked | Swept | Surveyed | Performed) else ""
 
 
 def effects_once(plant: Plant, entries: list[Entry]) -> list[str]:
     """P2: a clear touches the attempt that was meant, once; a message is posted once."""
     found = []
-    retries = {row.action.id: row.action.params for row in plant.data.outbox.values()
-               if isinstance(row.action.params, Retry)}  # fmt: skip
+    wanted = ever_wanted(plant)
+    retries = {action.id: action.params for action in wanted.values() if isinstance(action.params, Retry)}
     for name, scheduler in plant.schedulers.items():
         seen: Counter[tuple[str, ...]] = Counter()
         for _, _, run_id, task_id, tried, who in scheduler.clears:
             if who == "person":
                 continue
             seen[who, run_id, task_id] += 1
-            meant = {task.task_id: task.try_number for task in retries[who].tasks} if who in retries else {}
-            if who not in retries:
+            meant = {name_of(task): task.try_number for task in retries[who].tasks} if who in retries else {}
+            if who not in wanted:
                 found.append(f"P2 {name}: a clear by the unknown action {who}")
             elif task_id in meant and meant[task_id] != tried:
                 found.append(f"P2 {name}: {who} meant try {meant[task_id]} of {run_id}/{task_id}, cleared {tried}")
@@ -112,8 +114,12 @@ def effects_once(plant: Plant, entries: list[Entry]) -> list[str]:
         f"P2 {action_id} has {count} outcomes" for action_id, count in outcomes.items() if action_id and count > 1
     ]
     posts = Counter(action_id for action_id, _ in plant.chat.messages)
-    found += _messages_show_the_latest(plant)
-    found += [f"P2 message {action_id} was posted {count} times" for action_id, count in posts.items() if count > 1]
+    found += [] if plant.crowd.forgotten else _messages_show_the_latest(plant)
+    found += [
+        f"P2 message {action_id} was posted {count} times"
+        for action_id, count in posts.items()
+        if count > 1 + len(plant.crowd.forgotten)
+    ]
     found += [f"P2 {key} was resolved but never triggered" for key in plant.pager.resolved
               if key not in plant.pager.triggered and not _cancelled(plant, key)]  # fmt: skip
     return found
@@ -150,7 +156,8 @@ def _cancelled(plant: Plant, dedup_key: str) -> bool:
     """A page that was taken back before it was sent is resolved all the same, which is harmless."""
     return any(
         getattr(row.action.params, "dedup_key", "") == dedup_key and row.state in ("refused", "unknown")
-        for row in plant.data.outbox.values()
+        for data in (plant.data, *plant.crowd.forgotten)
+        for row in data.outbox.values()
     )
 
 
@@ -168,11 +175,13 @@ def only_what_failed_is_told(plant: Plant) -> list[str]:
 
 
 def _own(plant: Plant) -> set[str]:
-    return {incident.id for incident in plant.data.incidents.values() if incident.rule.startswith("self.")}
+    kept = (plant.data, *plant.crowd.forgotten)
+    return {one.id for data in kept for one in data.incidents.values() if one.rule.startswith("self.")}
 
 
 def _unverified(plant: Plant) -> set[str]:
-    return {one.incident for one in plant.data.decisions if one.reason is Reason.UNVERIFIED or "unverified" in one.text}
+    decided = (one for data in (plant.data, *plant.crowd.forgotten) for one in data.decisions)
+    return {one.incident for one in decided if one.reason is Reason.UNVERIFIED or "unverified" in one.text}
 
 
 def told_in_time(plant: Plant) -> list[str]:
@@ -252,17 +261,22 @@ def nothing_left(plant: Plant) -> list[str]:
         for dag_id, run_id, task_id, tried in scheduler.left():
             if name == WATCHED and not _was_announced(plant, dag_id, run_id, task_id, tried):
                 continue
-            identity = incident_id(name, dag_id, task_id)
+            identity = incident_id(name, dag_id, task_id.partition("[")[0])
             left.add(identity)
             incident = open_now.get(identity)
             if incident is None:
                 if scheduler.succeeded_later(dag_id, run_id, task_id):
                     continue  # a later success of the same task ends its incident
                 found.append(f"nobody knows of {name}/{dag_id}/{run_id}/{task_id} try {tried}")
-            elif f"{identity}-{incident.episode}" not in plant.pager.triggered:
+            elif f"{identity}-{incident.episode}" not in plant.pager.triggered and not in_digest(plant, incident):
                 found.append(f"nobody was paged for {name}/{dag_id}/{run_id}/{task_id} try {tried}")
     for identity, incident in open_now.items():
-        if identity not in left and not incident.rule.startswith("self.") and incident.deployment != WATCHED:
+        if (
+            identity not in left
+            and not is_left_behind(plant, incident)
+            and not incident.rule.startswith("self.")
+            and incident.deployment != WATCHED
+        ):
             found.append(f"incident {incident.title} is open, but nothing is failed: {incident.status}")
     return found
 
@@ -301,41 +315,3 @@ def replays(plant: Plant, entries: list[Entry]) -> list[str]:
     if {key: body for key, body in states.items() if body is not None} != plant.data.states:
         found.append("P4 the states of a replay differ")
     return found
-
-
-def brakes_held(plant: Plant) -> list[str]:
-    """P5: ceilings, attempts, budgets and the freeze hold to the unit."""
-    found = []
-    for name, scheduler in plant.schedulers.items():
-        ours = [clear for clear in scheduler.clears if clear[5] != "person"]
-        if ours and (name == WATCHED or plant.ceilings[name] is not Mode.ACT):
-            found.append(f"P5 {name} allows no changes, and {len(ours)} were made")
-        found += _frozen_clears(plant, name, scheduler)
-        issued = sorted(row.action.not_before for row in plant.data.outbox.values()
-                        if isinstance(row.action.params, Retry) and row.action.target == name)  # fmt: skip
-        crowded = [at for at, later in zip(issued, issued[CHANGES_PER_MINUTE:], strict=False) if later < at + MINUTE]
-        found += [f"P5 {name}: more than {CHANGES_PER_MINUTE} changes in the minute from {at}" for at in crowded]
-        by_task = Counter(
-            (dag_id, task_id) for _, dag_id, _, task_id, _, who in ours if _is_target(plant, who, task_id)
-        )
-        found += [f"P5 {key} was cleared {n} times within an hour" for key, n in by_task.items() if n > PER_HOUR]
-        by_run = Counter((run_id, task_id) for _, _, run_id, task_id, _, who in ours if _is_target(plant, who, task_id))
-        found += [f"P5 {key} was cleared {n} times" for key, n in by_run.items() if n > MAX_ATTEMPTS]
-    return found
-
-
-def _frozen_clears(plant: Plant, name: str, scheduler: Scheduler) -> list[str]:
-    """No call begins under a freeze; only a process that stood still within one can end it a little later."""
-    grace = GO_VALID + LOOK_VALID if plant.stall_rate else 0
-    return [
-        f"P5 {name}: {who} cleared {run_id}/{task_id} {(at - begin) / SECOND:.1f} s after the freeze"
-        for at, _, run_id, task_id, _, who in scheduler.clears
-        for begin, end in plant.froze
-        if who != "person" and begin + grace < at < end
-    ]
-
-
-def _is_target(plant: Plant, action_id: str, task_id: str) -> bool:
-    row = plant.data.outbox.get(action_id)
-    params = row.action.params if row is not None else None
-    return isinstance(params, Retry) and any(task.task_id == task_id for task in params.tasks)

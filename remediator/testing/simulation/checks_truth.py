@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from remediator.engine.state import task_key
 from remediator.model.action import Retry, RetryTarget
 from remediator.model.inputs import Entry, Fact
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import Instant
+from remediator.testing.simulation.outside import name_of
 from remediator.testing.simulation.plant import Plant
-from remediator.testing.simulation.scheduler import Instance
+from remediator.testing.simulation.runs import Instance
 
 
 def tells_the_truth(plant: Plant, entries: list[Entry]) -> list[str]:
@@ -21,7 +23,7 @@ def tells_the_truth(plant: Plant, entries: list[Entry]) -> list[str]:
             found.append(f"P6 {one.action_id} is said to have helped: {one.text}")
         if one.reason is Reason.HELPED and _any_target(plant, one, _was_marked) and _known(plant, one, failed):
             found.append(f"P6 {one.action_id} is said to have helped, but a person set it so: {one.text}")
-        if one.reason is Reason.DID_NOT_HELP and not _any_target(plant, one, _had_failed):
+        if one.reason is Reason.DID_NOT_HELP and one.action_id and not _any_target(plant, one, _had_failed):
             found.append(f"P6 {one.action_id} is said not to have helped: {one.text}")
         if one.reason is Reason.RULE_RESPONDS and one.rule == "observer":
             found.append(f"P5 the observing rule responds to {one.incident}")
@@ -32,11 +34,13 @@ def tells_the_truth(plant: Plant, entries: list[Entry]) -> list[str]:
 
 def _any_target(plant: Plant, one: Decision, holds: Callable[[Instance, RetryTarget, Instant], bool]) -> bool:
     row = plant.data.outbox.get(one.action_id)
-    if row is None or not isinstance(row.action.params, Retry):
+    if row is None:
         return False
+    if not isinstance(row.action.params, Retry):
+        return holds is not _was_marked  # a rerun's proof is in no single attempt
     retry, scheduler = row.action.params, plant.schedulers[row.action.target]
-    targets = [target for target in retry.tasks if one.text.startswith(f"{target.task_id} ")]
-    instances = [scheduler.instance(retry.dag_id, retry.run_id, target.task_id) for target in targets]
+    targets = [target for target in retry.tasks if one.text.startswith(f"{name_of(target)} ")]
+    instances = [scheduler.instance(retry.dag_id, retry.run_id, name_of(target)) for target in targets]
     return any(
         instance is not None and holds(instance, target, one.at)
         for instance, target in zip(instances, targets, strict=True)
@@ -62,7 +66,8 @@ def _failures_read(entries: list[Entry]) -> dict[tuple[object, ...], int]:
     found: dict[tuple[object, ...], int] = {}
     for position, event in events:
         if event.type == "task.failed":
-            place = event.deployment, event.dag_id, event.run_id, event.task_id, event.try_number
+            name = task_key(event.task_id or "", event.map_index)
+            place = event.deployment, event.dag_id, event.run_id, name, event.try_number
             found.setdefault(place, position)
     return found
 
@@ -70,9 +75,10 @@ def _failures_read(entries: list[Entry]) -> dict[tuple[object, ...], int]:
 def _known(plant: Plant, one: Decision, failed: dict[tuple[object, ...], int]) -> bool:
     """Had the journal said by then that the try which was set to success had failed?"""
     action = plant.data.outbox[one.action_id].action
-    assert isinstance(action.params, Retry)  # noqa: S101
+    if not isinstance(action.params, Retry):
+        return False
     place = action.target, action.params.dag_id, action.params.run_id
-    for task_id in {target.task_id for target in action.params.tasks if one.text.startswith(f"{target.task_id} ")}:
+    for task_id in {name_of(target) for target in action.params.tasks if one.text.startswith(f"{name_of(target)} ")}:
         instance = plant.schedulers[action.target].instance(*place[1:], task_id)
         last = instance.story[-1][2] if instance is not None else 0
         if failed.get((*place, task_id, last), one.position) < one.position:

@@ -27,6 +27,8 @@ TOPIC = "events"
 WATCHED = "gamma"
 """The deployment without an API."""
 FEED = "feed"
+REPAIR = "repair"
+"""A DAG that is only triggered."""
 MAX_ATTEMPTS = 2
 PER_HOUR = 3
 CHANGES_PER_MINUTE = 5
@@ -113,6 +115,7 @@ class Parts(msgspec.Struct, frozen=True):
     store: type[MemoryStore] = MemoryStore
     controller: type[Controller] = Controller
     retries: type[SimulatedRetries] = SimulatedRetries
+    restoring: type[MemoryStore] = MemoryStore
 
 
 def plant_intake(names: list[str]) -> Intake:

@@ -5,6 +5,7 @@ They fail as the network does: before acting, after acting, or for a while. Retr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -12,12 +13,18 @@ from remediator.actions.airflow import verdict
 from remediator.actions.airflow.errors import Lost, NotSent
 from remediator.actions.airflow.rows import TaskInstancePage
 from remediator.actions.airflow.verdict import Clear, Found, LookAgain
-from remediator.model.action import Action, Guarantee, LogTail, Look, Message, Page, Retry, Sweep
+from remediator.engine.state import task_key
+from remediator.model.action import Action, Guarantee, LogTail, Look, Message, Page, Retry, RetryTarget, Sweep
 from remediator.model.inputs import Answer, Looked, Swept, Tailed
-from remediator.model.outcome import Delivered, Outcome, RetryAfter
-from remediator.model.time import SECOND, Instant
+from remediator.model.outcome import NOT_DONE, Delivered, Outcome, Refused, RetryAfter, Unknown
+from remediator.model.time import MINUTE, SECOND, Instant
 from remediator.testing.simulation.driver import switch
 from remediator.testing.simulation.scheduler import Scheduler
+
+
+def name_of(target: RetryTarget) -> str:
+    """'t1', or 't1[3]'."""
+    return task_key(target.task_id, target.map_index)
 
 
 class Network:
@@ -36,9 +43,13 @@ class Network:
 class SimulatedLooks:
     """Questioner of 'airflow.look', 'airflow.sweep' and 'airflow.log'."""
 
-    def __init__(self, schedulers: dict[str, Scheduler], network: Network) -> None:
+    def __init__(
+        self, schedulers: dict[str, Scheduler], network: Network, looks: Counter[tuple[str, str, str, int]]
+    ) -> None:
+        """looks: how many were made, by deployment, dagrun and minute."""
         self._schedulers = schedulers
         self._network = network
+        self._looks = looks
 
     async def ask(self, actions: Sequence[Action], now: Instant) -> list[Answer]:
         await switch("look.asked")
@@ -51,6 +62,7 @@ class SimulatedLooks:
         error = "no answer" if failed else ""
         if isinstance(action.params, Look):
             dag_id, run_id = action.params.dag_id, action.params.run_id
+            self._looks[action.target, dag_id, run_id, now // MINUTE] += 1
             truth = None if failed else scheduler.truth(dag_id, run_id, action.params.proving)
             return Looked(action.id, action.key, run_id, truth, error)
         if isinstance(action.params, LogTail):
@@ -91,6 +103,16 @@ class SimulatedRetries:
         again = await self.look(action, retry)
         return verdict.after(again, sent, action.id, retry)
 
+    async def prove(self, action: Action) -> Outcome:
+        """What became of it; nothing is sent."""
+        retry = action.params
+        assert isinstance(retry, Retry)  # noqa: S101
+        found = await self.look(action, retry)
+        if isinstance(found, NotSent):
+            return verdict.look_failed(found, uncertain=True)
+        decided = verdict.before(found, action.id, retry, uncertain=True)
+        return Refused(NOT_DONE) if isinstance(decided, Clear) else decided
+
     def judge(self, found: list[Found], action: Action, retry: Retry, *, uncertain: bool) -> Clear | Outcome:
         """Decides whether to clear; a deliberate fault replaces it."""
         return verdict.before(found, action.id, retry, uncertain=uncertain)
@@ -100,13 +122,13 @@ class SimulatedRetries:
         if self._network.fails(action.target):
             return NotSent("no answer")
         scheduler = self._schedulers[action.target]
-        return [(target, scheduler.row(retry.dag_id, retry.run_id, target.task_id)) for target in retry.tasks]
+        return [(target, scheduler.row(retry.dag_id, retry.run_id, name_of(target))) for target in retry.tasks]
 
     def _send(self, action: Action, retry: Retry, clear: Clear, uncertain: bool) -> Outcome | LookAgain:
         if self._network.fails(action.target):
             return verdict.refused(NotSent("no answer"), uncertain=uncertain)
         scheduler = self._schedulers[action.target]
-        tasks = [target.task_id for target in clear.tasks]
+        tasks = [name_of(target) for target in clear.tasks]
         rows = scheduler.clear(retry.dag_id, retry.run_id, tasks, clear.note, action.id)
         if self._network.fails(action.target):
             return verdict.refused(Lost("timed out"), uncertain=uncertain)
@@ -121,6 +143,10 @@ class People:
         self.triggered: dict[str, list[Instant]] = {}
         """dedup key -> when it was received; the pager makes one page of each key."""
         self.resolved: dict[str, Instant] = {}
+        self.rang: dict[str, set[str]] = {}
+        """receiver -> dedup keys that it was triggered with."""
+        self.texts: dict[str, str] = {}
+        """incident -> what was last said of it."""
         self.messages: list[tuple[str, str]] = []
         """(action id, incident id) of each posted message."""
         self.shown: dict[str, str] = {}
@@ -139,12 +165,31 @@ class People:
             return RetryAfter(5 * SECOND, "timed out", uncertain=True)
         return outcome
 
+    async def prove(self, action: Action) -> Outcome:
+        """As the real ones do: what ends or edits is sent, what wakes people is not."""
+        params = action.params
+        if isinstance(params, Page):
+            if params.event_action == "resolve":
+                return await self.perform(action, uncertain=True)
+            return Unknown("nobody can tell whether this was sent")
+        assert isinstance(params, Message)  # noqa: S101
+        if params.ref:
+            return await self.perform(action, uncertain=True)
+        await switch("tell.proved")
+        if self._network.fails(action.target or "people"):
+            return RetryAfter(5 * SECOND, "no answer", uncertain=True)
+        posted = any(action_id == action.id for action_id, _ in self.messages)
+        return Delivered(action.id) if posted else Refused(NOT_DONE)
+
     def _take(self, action: Action, uncertain: bool) -> Outcome:
         params = action.params
+        if isinstance(params, Page | Message):
+            self.texts[params.incident.id] = params.incident.status
         if isinstance(params, Page):
             known = self.triggered if params.event_action == "trigger" else None
             if known is not None:
                 known.setdefault(params.dedup_key, []).append(self._clock())
+                self.rang.setdefault(action.target, set()).add(params.dedup_key)
             else:
                 self.resolved[params.dedup_key] = self._clock()
             return Delivered(params.dedup_key)

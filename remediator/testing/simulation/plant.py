@@ -5,15 +5,15 @@ Owns the wiring and the course of time. What must hold is in checks.py.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 
 import msgspec
 
-from remediator.model.action import QUESTIONS, Action, Guarantee, Retry
+from remediator.model.action import QUESTIONS, Guarantee, Retry
 from remediator.model.event import Event
 from remediator.model.inputs import Activated, Input, Pressed
-from remediator.model.outcome import Outcome
 from remediator.model.policy import Mode
 from remediator.model.time import SECOND, Instant
 from remediator.rules.index import RuleSet
@@ -23,9 +23,12 @@ from remediator.runtime.dispatcher import Dispatcher, Job
 from remediator.runtime.matcher import Matcher
 from remediator.sources.memory import MemorySource, MemoryTopic
 from remediator.store.memory import MemoryStore
-from remediator.store.memory_data import MemoryData
+from remediator.store.memory_data import MemoryData, OutboxRow
 from remediator.store.port import StoreError
+from remediator.testing.simulation.changing import SimulatedChanges, SimulatedDagruns
+from remediator.testing.simulation.crowd import Crowd, at_once, meddle
 from remediator.testing.simulation.driver import BUSY, IDLE, BrokenStore, Clock, Driver, Process, switch
+from remediator.testing.simulation.features import NEVER_TAG, choose, policy_of, rules_of
 from remediator.testing.simulation.layout import (
     DETECTING,
     FEED,
@@ -45,33 +48,11 @@ from remediator.testing.simulation.layout import (
     observing_rule,
     plant_intake,
     plant_policy,
-    transient_rule,
 )
-from remediator.testing.simulation.outside import Network, People, SimulatedLooks, SimulatedRetries
+from remediator.testing.simulation.outside import Network, People, SimulatedLooks
 from remediator.testing.simulation.scheduler import Scheduler
 from remediator.testing.simulation.trouble import plan_trouble
-
-
-class LaneWatch:
-    """Wraps an executor; notes when two actions of one lane are in flight under claims that are alive."""
-
-    def __init__(self, inner: SimulatedRetries | People, plant: Plant) -> None:
-        self.guarantee = inner.guarantee
-        self._inner = inner
-        self._plant = plant
-
-    async def perform(self, action: Action, *, uncertain: bool) -> Outcome:
-        plant = self._plant
-        flying = plant.flying.setdefault(action.lane, {})
-        for other, until in flying.values():
-            if plant.clock.now < until:
-                plant.violations.append(f"P2 lane {action.lane}: {action.id} while {other} is in flight")
-        flight = plant.flights = plant.flights + 1
-        flying[flight] = action.id, plant.data.outbox[action.id].until
-        try:
-            return await self._inner.perform(action, uncertain=uncertain)
-        finally:
-            del flying[flight]
+from remediator.testing.simulation.watch import LaneWatch
 
 
 class Plant:
@@ -80,6 +61,7 @@ class Plant:
     def __init__(self, seed: int, parts: Parts | None = None) -> None:
         self.seed = seed
         self.parts = parts or Parts()
+        self.features = choose(seed)
         self.random = Random(seed)  # noqa: S311  (repeatable, not secret)
         self.meddling = Random(seed + 1)  # noqa: S311  (its own, so that it changes no other choice)
         self.clock = Clock(START)
@@ -99,9 +81,13 @@ class Plant:
         self.froze: list[tuple[Instant, Instant]] = []
         """[from, to) of every freeze, as the person saw it."""
         self.ceilings = {"alpha": Mode.ACT, "beta": self.random.choice([Mode.ACT, Mode.OBSERVE]), WATCHED: Mode.ACT}
+        if self.features.approves == "beta":
+            self.ceilings["beta"] = Mode.APPROVE
         policy = plant_policy(self.ceilings)
         over_time = detectors() if seed % DETECTING == 0 else ()
-        self.spec = RuleSetSpec((transient_rule(), observing_rule(), *over_time), policy)
+        self.spec = RuleSetSpec(
+            (*rules_of(self.features), observing_rule(), *over_time), policy_of(self.features, policy)
+        )
         self.rules = RuleSet(self.spec)
         self.network = Network(self.random, self.random.choice([0.0, 0.02, 0.15]))
         self.schedulers = {name: self._scheduler(name) for name in self.ceilings}
@@ -120,6 +106,8 @@ class Plant:
         self.owners: dict[int, set[str]] = {0: {"one"}, 1: {"two"}}
         self.sources: dict[str, MemorySource] = {}
         self.agenda: list[tuple[Instant, Callable[[], None]]] = []
+        self.looks: Counter[tuple[str, str, str, int]] = Counter()
+        self.crowd = Crowd(self)
         self.offers = 0
         """Grows whenever a lane may have become free; the outbox's own sequence tells of new rows."""
 
@@ -128,7 +116,9 @@ class Plant:
     def _scheduler(self, name: str) -> Scheduler:
         scheduler = Scheduler(name, self.random, self.clock)
         scheduler.emit = self._emit
-        scheduler.on_failed_again = lambda *place: self.meddle(scheduler, *place)
+        scheduler.on_failed_again = lambda *place: meddle(self, scheduler, *place)
+        if self.features.never:
+            scheduler.tags[self.features.never] = (NEVER_TAG,)
         return scheduler
 
     def _store(self) -> MemoryStore:
@@ -157,13 +147,19 @@ class Plant:
         matcher = Matcher(plant_intake(list(self.ceilings)), source, store, self.clock, lambda: self.rules)
         controller = self.parts.controller(name, store, self.clock)
         reachable = {name: one for name, one in self.schedulers.items() if name != WATCHED}
-        looks = SimulatedLooks(reachable, self.network)
+        looks = SimulatedLooks(reachable, self.network, self.looks)
+        changes = LaneWatch(SimulatedChanges(reachable, self.network, self.clock), self)
+        dagruns = LaneWatch(SimulatedDagruns(reachable, self.network), self)
         dispatcher = Dispatcher(
             name,
             store,
             self.clock,
             {
                 "airflow.retry": LaneWatch(self.parts.retries(reachable, self.network, self.clock), self),
+                "airflow.pause": changes,
+                "airflow.pool": changes,
+                "airflow.rerun": dagruns,
+                "airflow.trigger": dagruns,
                 "pagerduty.page": LaneWatch(self.pager, self),
                 "slack.message": LaneWatch(self.chat, self),
             },
@@ -224,7 +220,8 @@ class Plant:
             self.press("freeze")
             self.at(self.clock.now + self.random.randrange(SECOND, 60 * SECOND), lambda: self.press("thaw"))
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """For the story."""
         self.happened.append((self.clock.now, f"    {text}"))
 
     # -- faults ---------------------------------------------------------------------------------------------------
@@ -233,10 +230,10 @@ class Plant:
         if not self.troubled or point in (IDLE, BUSY):
             return
         if self.random.random() < self.crash_rate:
-            self._note(f"{process.name} is killed at {point}")
+            self.note(f"{process.name} is killed at {point}")
             process.kill(self.clock.now + self.random.randrange(0, 40 * SECOND))
         elif self.random.random() < self.stall_rate and all(each.point != NO_STALL for each in process.threads):
-            self._note(f"{process.name} stands still at {point}")
+            self.note(f"{process.name} stands still at {point}")
             process.stalled_until = self.clock.now + self.random.randrange(SECOND, 200 * SECOND)
 
     def _emit(self, event: Event) -> None:
@@ -266,7 +263,7 @@ class Plant:
             return  # what was never begun has no gap
         self.dropped |= {(partition, offset) for offset in range(max(read, self.topic.beginning(partition)), begin)}
         self.topic.drop_before(begin, partition=partition)
-        self._note(f"retention drops partition {partition} before {begin}; {read} was committed")
+        self.note(f"retention drops partition {partition} before {begin}; {read} was committed")
 
     def at(self, at: Instant, happen: Callable[[], None]) -> None:
         if at <= self.clock.now:
@@ -285,36 +282,23 @@ class Plant:
         else:
             scheduler.mark_success(dag_id, run_id, task_id)
 
-    def meddle(self, scheduler: Scheduler, dag_id: str, run_id: str, task_id: str) -> None:
-        """Who watches a retry fail is sometimes there before the next look, and has taken the cause away."""
-        if not self.troubled or self.meddling.random() < 0.5:
-            return
-
-        def act() -> None:
-            instance = scheduler.instance(dag_id, run_id, task_id)
-            if instance is None or instance.state != "failed":
-                return
-            if self.meddling.random() < 0.3:
-                scheduler.mark_success(dag_id, run_id, task_id)
-                return
-            instance.plan = msgspec.structs.replace(instance.plan, fails=instance.try_number)
-            scheduler.clear(dag_id, run_id, [task_id], "by hand", "person")
-
-        self.at(self.clock.now + self.meddling.randrange(2 * SECOND), act)
-
     def press(self, command: str) -> None:
         """The freeze, as the HTTP API presses it: journalled and set in one transaction."""
-        self._note(f"somebody presses {command}")
+        self.note(f"somebody presses {command}")
         inputs: list[Input] = [Pressed("somebody", command)]
         if command == "freeze" and not self.is_frozen:
             self.froze.append((self.clock.now, FOR_EVER))
         elif command == "thaw" and self.is_frozen:
             self.froze[-1] = (self.froze[-1][0], self.clock.now)
-        coroutine = MemoryStore(self.data, clock=self.clock).append(inputs, self.clock(), frozen=command == "freeze")
-        try:
-            coroutine.send(None)
-        except StopIteration:
-            return
+        at_once(self.store_of_people().append(inputs, self.clock(), frozen=command == "freeze"))
+
+    def store_of_people(self) -> MemoryStore:
+        """What people's commands go through; it never fails."""
+        return self.parts.restoring(self.data, clock=self.clock)
+
+    def is_question(self, row: OutboxRow) -> bool:
+        """Does it change nothing and tell nobody?"""
+        return row.action.kind in QUESTIONS
 
     def rebalance(self) -> None:
         """A partition gets another owner; the old one may not notice for a while."""
@@ -341,6 +325,7 @@ class Plant:
         """Let the seed's story happen, then give everything time to settle: all of REST, or its half if it `is_settled`
         by then and nothing is under way any more."""
         plan_trouble(self)
+        self.crowd.plan()
         for name in ("one", "two"):
             self.driver.add(Process(name, self._boot))
         while self.clock.now < START + TROUBLE + REST:
@@ -348,6 +333,7 @@ class Plant:
                 self._end_trouble()
             self._let_happen()
             self.driver.settle(50_000)
+            self.crowd.look()
             if self.clock.now >= START + TROUBLE + REST // 2 and self._is_quiet() and is_settled():
                 break
             self.clock.now = self._next_moment()

@@ -12,54 +12,12 @@ from random import Random
 
 import msgspec
 
+from remediator.actions.airflow.resources import LogRow
 from remediator.actions.airflow.rows import NO_STATE, TaskInstanceRow
-from remediator.model.event import ErrorInfo, Event
+from remediator.model.event import UNMAPPED_INDEX, ErrorInfo, Event
 from remediator.model.time import MILLISECOND, SECOND, Duration, Instant, format_instant
 from remediator.model.truth import DagRunRef, DagRunTruth, TaskTruth
-
-DONE = frozenset({"success", "skipped", "removed"})
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """How a task behaves. fails: how many of its tries fail in all; error: '' is silent on the last try."""
-
-    fails: int
-    retries: int = 0
-    error: str = "ConnectionError: connection reset by peer"
-    silent: bool = False
-
-
-class Instance(msgspec.Struct):
-    """One task instance."""
-
-    task_id: str
-    plan: Plan
-    state: str = NO_STATE
-    try_number: int = 0
-    max_tries: int = 0
-    number: int = 0
-    note: str = ""
-    ended_at: Instant | None = None
-    updated_at: Instant = 0
-    cleared: dict[int, set[str]] = {}
-    """try -> who cleared it."""
-    marked: set[int] = set()
-    """The tries that a person set to success."""
-    story: list[tuple[Instant, str, int]] = []
-    """(at, state, try) of every change."""
-
-
-class DagRun(msgspec.Struct):
-    """One dagrun: a chain of task instances."""
-
-    deployment: str
-    dag_id: str
-    run_id: str
-    instances: list[Instance]
-    state: str = "running"
-    ended_at: Instant | None = None
-    updated_at: Instant = 0
-    clears: int = 0
+from remediator.testing.simulation.runs import DONE, POOL, POOL_SLOTS, Changed, DagRun, Instance, Plan
 
 
 class Scheduler:
@@ -69,7 +27,14 @@ class Scheduler:
         self.deployment = deployment
         self.dagruns: dict[tuple[str, str], DagRun] = {}
         self.clears: list[tuple[Instant, str, str, str, int, str]] = []
-        """(at, dag_id, run_id, task_id, try, who) of every effective clear of a failed attempt."""
+        """(at, dag_id, run_id, task instance, try, who) of every effective clear of a failed attempt."""
+        self.changes: list[Changed] = []
+        self.event_log: list[LogRow] = []
+        self.pools = {POOL: POOL_SLOTS}
+        self.paused: set[str] = set()
+        self.tags: dict[str, tuple[str, ...]] = {}
+        self._waiting: dict[str, list[Callable[[], None]]] = {}
+        """What goes on when the DAG is resumed."""
         self.failed_finally: set[tuple[str, str, str, int]] = set()
         self.emit: Callable[[Event], None] = lambda event: None
         self._random = random
@@ -101,19 +66,34 @@ class Scheduler:
 
     def trigger(self, dag_id: str, run_id: str, plans: list[Plan], wait: Duration) -> None:
         """Start a dagrun after `wait`."""
-        instances = [Instance(f"t{number}", plan, max_tries=plan.retries) for number, plan in enumerate(plans)]
+        instances = [
+            Instance(f"t{number}", plan, index, max_tries=plan.retries)
+            for number, plan in enumerate(plans)
+            for index in (range(plan.indexes) if plan.indexes else (UNMAPPED_INDEX,))
+        ]
         run = DagRun(self.deployment, dag_id, run_id, instances)
         self.dagruns[dag_id, run_id] = run
         self._later(wait, lambda: self._start_next(run))
 
+    def _unless_paused(self, run: DagRun, happen: Callable[[], None]) -> None:
+        """The scheduler does nothing for the dagruns of a paused DAG; what runs ends."""
+        if run.dag_id in self.paused:
+            self._waiting.setdefault(run.dag_id, []).append(happen)
+        else:
+            happen()
+
     def _start_next(self, run: DagRun) -> None:
-        for instance in run.instances:
-            if instance.state in DONE:
-                continue
+        self._unless_paused(run, lambda: self._start_stage(run))
+
+    def _start_stage(self, run: DagRun) -> None:
+        """What may run of the first task that is not done."""
+        left = [one for one in run.instances if one.state not in DONE]
+        stage = [one for one in left if one.task_id == left[0].task_id]
+        for instance in stage:
             if instance.state == NO_STATE:
                 self._start(run, instance)
-            return
-        self._later(self._between(50 * MILLISECOND, SECOND), lambda: self._end(run))
+        if all(one.state in ("failed", "upstream_failed") for one in stage):
+            self._later(self._between(50 * MILLISECOND, SECOND), lambda: self._end(run))
 
     def _start(self, run: DagRun, instance: Instance) -> None:
         instance.try_number += 1
@@ -145,15 +125,24 @@ class Scheduler:
             return
         self._set(instance, "failed")
         self.failed_finally.add((run.dag_id, run.run_id, instance.task_id, instance.try_number))
-        for other in run.instances[run.instances.index(instance) + 1 :]:
-            self._set(other, "upstream_failed")
+        for other in self._after(run, instance):
+            if other.state == NO_STATE:
+                self._set(other, "upstream_failed")
         if instance.cleared:
-            self.on_failed_again(run.dag_id, run.run_id, instance.task_id)
+            self.on_failed_again(run.dag_id, run.run_id, instance.name)
         self._later(self._between(30 * MILLISECOND, 3 * SECOND), lambda: self._end(run))
+
+    def _after(self, run: DagRun, instance: Instance) -> list[Instance]:
+        """What comes after it in the chain."""
+        last = max(n for n, one in enumerate(run.instances) if one.task_id == instance.task_id)
+        return run.instances[last + 1 :]
 
     def _retry(self, run: DagRun, instance: Instance, number: int) -> None:
         if instance.number == number and instance.state == "up_for_retry":
-            self._start(run, instance)
+            if run.dag_id in self.paused:
+                self._unless_paused(run, lambda: self._retry(run, instance, number))
+            else:
+                self._start(run, instance)
 
     def _set(self, instance: Instance, state: str) -> None:
         instance.state = state
@@ -162,6 +151,9 @@ class Scheduler:
         instance.ended_at = self._clock() if state in ("failed", "success") else None
 
     def _end(self, run: DagRun) -> None:
+        self._unless_paused(run, lambda: self._finish_dagrun(run))
+
+    def _finish_dagrun(self, run: DagRun) -> None:
         states = {instance.state for instance in run.instances}
         over = states <= DONE | {"failed", "upstream_failed"}
         if run.state != "running" or not over:
@@ -179,6 +171,7 @@ class Scheduler:
             run,
             kind,
             task_id=instance.task_id,
+            map_index=instance.map_index,
             try_number=instance.try_number,
             retries=instance.plan.retries,
             error=ErrorInfo(type=kind_of_error, message=message) if failed else None,
@@ -186,7 +179,11 @@ class Scheduler:
 
     def _emit(self, run: DagRun, kind: str, **fields: object) -> None:
         base = Event(kind, self._clock(), source="simulation", namespace=self.deployment)
-        self.emit(msgspec.structs.replace(base, dag_id=run.dag_id, run_id=run.run_id, **fields))
+        self.emit(
+            msgspec.structs.replace(
+                base, dag_id=run.dag_id, run_id=run.run_id, tags=self.tags.get(run.dag_id, ()), **fields
+            )
+        )
 
     # -- for the checks ---------------------------------------------------------------------------------------------
 
@@ -208,13 +205,24 @@ class Scheduler:
         if run is None:
             return DagRunTruth(self.deployment, dag_id, run_id, "")
         tasks = tuple(_task_truth(instance) for instance in run.instances if instance.state not in DONE)
-        done = (one for one in run.instances if one.task_id in proving and one.state in ("success", "skipped"))
+        done = (one for one in run.instances if one.name in proving and one.state in ("success", "skipped"))
         proved = tuple(_task_truth(instance) for instance in done)
-        return DagRunTruth(self.deployment, dag_id, run_id, run.state, tasks, run.ended_at, proved=proved)
+        paused = dag_id in self.paused
+        return DagRunTruth(
+            self.deployment,
+            dag_id,
+            run_id,
+            run.state,
+            tasks,
+            run.ended_at,
+            paused=paused,
+            proved=proved,
+            tags=self.tags.get(dag_id, ()),
+        )
 
-    def row(self, dag_id: str, run_id: str, task_id: str) -> TaskInstanceRow | None:
+    def row(self, dag_id: str, run_id: str, name: str) -> TaskInstanceRow | None:
         """What GET of a task instance answers."""
-        instance = self.instance(dag_id, run_id, task_id)
+        instance = self.instance(dag_id, run_id, name)
         return None if instance is None else _row(dag_id, run_id, instance)
 
     def changed_since(self, since: Instant) -> tuple[DagRunRef, ...]:
@@ -226,56 +234,83 @@ class Scheduler:
                 found.append(DagRunRef(run.dag_id, run.run_id, run.ended_at))
         return tuple(found)
 
-    def clear(self, dag_id: str, run_id: str, task_ids: list[str], note: str, who: str) -> list[TaskInstanceRow]:
+    def clear(self, dag_id: str, run_id: str, names: list[str], note: str, who: str) -> list[TaskInstanceRow]:
         """Clear failed instances and what failed downstream; returns the rows that changed."""
         run = self.dagruns[dag_id, run_id]
-        first = min((n for n, one in enumerate(run.instances) if one.task_id in task_ids), default=len(run.instances))
-        changed = [one for one in run.instances[first:] if one.state in ("failed", "upstream_failed")]
+        meant = [one for one in run.instances if one.name in names]
+        after = self._after(run, meant[0]) if meant else []
+        changed = [one for one in (*meant, *after) if one.state in ("failed", "upstream_failed")]
+        return self._clear(run, changed, note, who)
+
+    def rerun(self, dag_id: str, run_id: str, note: str, who: str) -> list[TaskInstanceRow]:
+        """Clear a whole finished dagrun; its own note tells who did."""
+        run = self.dagruns[dag_id, run_id]
+        run.note = note
+        return self._clear(run, run.instances, "", who)
+
+    def _clear(self, run: DagRun, changed: list[Instance], note: str, who: str) -> list[TaskInstanceRow]:
         for instance in changed:
             if instance.state == "failed":
                 instance.cleared.setdefault(instance.try_number, set()).add(who)
-                self.clears.append((self._clock(), dag_id, run_id, instance.task_id, instance.try_number, who))
+                self.clears.append((self._clock(), run.dag_id, run.run_id, instance.name, instance.try_number, who))
             instance.number += 1
             instance.max_tries = instance.try_number + instance.plan.retries
-            instance.note = note
+            instance.note = note or instance.note
             self._set(instance, NO_STATE)
         if changed:
             run.state, run.ended_at, run.clears = "running", None, run.clears + 1
             self._later(self._between(500 * MILLISECOND, 4 * SECOND), lambda: self._start_next(run))
-        return [_row(dag_id, run_id, instance) for instance in changed]
+        return [_row(run.dag_id, run.run_id, instance) for instance in changed]
 
-    def mark_success(self, dag_id: str, run_id: str, task_id: str) -> None:
+    def pause(self, dag_id: str, who: str, *, paused: bool) -> None:
+        """Stop the DAG from being scheduled, or let it go on."""
+        self.changes.append(Changed(self._clock(), dag_id, dag_id in self.paused, paused, who))
+        if paused:
+            self.paused.add(dag_id)
+            return
+        self.paused.discard(dag_id)
+        for happen in self._waiting.pop(dag_id, []):
+            self._later(self._between(100 * MILLISECOND, 3 * SECOND), happen)
+
+    def resize(self, pool: str, slots: int, who: str) -> None:
+        """Give the pool so many slots."""
+        self.changes.append(Changed(self._clock(), f"pool {pool}", self.pools[pool], slots, who))
+        self.pools[pool] = slots
+
+    def mark_success(self, dag_id: str, run_id: str, name: str) -> None:
         """A person marks a failed task instance as success; its dagrun goes on."""
-        instance = self.instance(dag_id, run_id, task_id)
+        instance = self.instance(dag_id, run_id, name)
         run = self.dagruns[dag_id, run_id]
         if instance is None or instance.state != "failed":
             return
         instance.marked.add(instance.try_number)  # which leaves the identity of the try as it was
         self._set(instance, "success")
+        if any(one.state == "failed" for one in run.instances if one.task_id == instance.task_id):
+            return
         for other in run.instances:
             if other.state == "upstream_failed":
                 self._set(other, NO_STATE)
         run.state, run.ended_at = "running", None
         self._later(SECOND, lambda: self._start_next(run))
 
-    def instance(self, dag_id: str, run_id: str, task_id: str) -> Instance | None:
-        """One task instance, if there is such a dagrun."""
+    def instance(self, dag_id: str, run_id: str, name: str) -> Instance | None:
+        """One task instance by its name, if there is such a dagrun."""
         run = self.dagruns.get((dag_id, run_id))
-        return next((one for one in run.instances if one.task_id == task_id), None) if run is not None else None
+        return next((one for one in run.instances if one.name == name), None) if run is not None else None
 
-    def succeeded_later(self, dag_id: str, run_id: str, task_id: str) -> bool:
+    def succeeded_later(self, dag_id: str, run_id: str, name: str) -> bool:
         """Did the same task succeed in another dagrun after it failed in this one?"""
-        failed = self.instance(dag_id, run_id, task_id)
+        failed = self.instance(dag_id, run_id, name)
         since = failed.ended_at if failed is not None else None
-        others = (self.instance(dag_id, run.run_id, task_id) for run in self.dagruns.values() if run.dag_id == dag_id)
+        others = (self.instance(dag_id, run.run_id, name) for run in self.dagruns.values() if run.dag_id == dag_id)
         return since is not None and any(
             one is not None and one.state == "success" and (one.ended_at or 0) > since - 10 * SECOND for one in others
         )
 
     def left(self) -> list[tuple[str, str, str, int]]:
-        """(dag_id, run_id, task_id, try) of what is failed now."""
+        """(dag_id, run_id, task instance, try) of what is failed now."""
         return [
-            (run.dag_id, run.run_id, instance.task_id, instance.try_number)
+            (run.dag_id, run.run_id, instance.name, instance.try_number)
             for run in self.dagruns.values()
             for instance in run.instances
             if instance.state == "failed"
@@ -293,6 +328,7 @@ def _task_truth(instance: Instance) -> TaskTruth:
         instance.task_id,
         instance.state,
         instance.try_number,
+        instance.map_index,
         instance_id=str(instance.number),
         max_tries=instance.max_tries,
         ended_at=instance.ended_at,
@@ -306,6 +342,7 @@ def _row(dag_id: str, run_id: str, instance: Instance) -> TaskInstanceRow:
         task_id=instance.task_id,
         dag_id=dag_id,
         dag_run_id=run_id,
+        map_index=instance.map_index,
         state=None if instance.state == NO_STATE else instance.state,
         try_number=instance.try_number,
         max_tries=instance.max_tries,

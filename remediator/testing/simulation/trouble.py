@@ -9,8 +9,9 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from remediator.model.time import MINUTE, SECOND
+from remediator.testing.simulation.features import CHANGE_ERRORS
 from remediator.testing.simulation.layout import START, TROUBLE
-from remediator.testing.simulation.scheduler import Plan
+from remediator.testing.simulation.runs import Plan
 
 if TYPE_CHECKING:
     from remediator.testing.simulation.plant import Plant
@@ -21,13 +22,16 @@ def plan_trouble(plant: Plant) -> None:
     random = plant.random
     for number in range(random.randrange(3, 9)):
         scheduler = plant.schedulers[random.choice(sorted(plant.schedulers))]
-        plans = [_plan(random) for _ in range(random.randrange(1, 4))]
+        plans = [_plan(plant) for _ in range(random.randrange(1, 4))]
         dag_id = f"dag{random.randrange(3)}"
         wait = random.randrange(0, 4 * MINUTE)
         scheduler.trigger(dag_id, f"run{number}", plans, wait)
     for number in range(random.choice([0, 0, 0, 3])):
-        plans = [Plan(99), *(_plan(random) for _ in range(random.randrange(2)))]
+        plans = [Plan(99), *(_plan(plant) for _ in range(random.randrange(2)))]
         plant.schedulers["alpha"].trigger("storm", f"storm{number}", plans, random.randrange(0, 4 * MINUTE))
+    if plant.features.mapped:
+        wide = Plan(random.choice([1, 2, 99]), indexes=plant.features.mapped)
+        plant.schedulers["alpha"].trigger("wide", "wide0", [wide, Plan(0)], random.randrange(0, 3 * MINUTE))
     for _ in range(random.randrange(0, 3)):
         _plan_outage(plant, random.choice(["alpha", "beta", "pager", "chat", "people"]))
     for _ in range(random.randrange(0, 4)):
@@ -55,12 +59,19 @@ def _plan_dead_broker(plant: Plant) -> None:
     begin = plant.random.randrange(TROUBLE // 2)
     end = begin + plant.random.randrange(TROUBLE // 2)
     plant.at(START + begin, lambda: plant.reach(False))
-    if plant.random.random() < 0.5:
+    if plant.random.random() < 0.5 and not plant.features.restores:
         plant.at(START + end, plant.drop)
     plant.at(START + end, lambda: plant.reach(True))
 
 
-def _plan(random: Random) -> Plan:
+def _plan(plant: Plant) -> Plan:
+    random = plant.random
+    if plant.features.changes and random.random() < 0.4:
+        return Plan(random.choice([1, 1, 2, 99]), error=random.choice(CHANGE_ERRORS))
+    return _usual_plan(random)
+
+
+def _usual_plan(random: Random) -> Plan:
     shape = random.randrange(7)
     if shape <= 1:
         return Plan(0)
