@@ -223,6 +223,9 @@ def on_performed(context: Context, world: WorldState, performed: Performed) -> N
     if performed.proved:
         restore.proved(context, performed)
     tell.on_outcome(context, world, performed)
+    for held in world.incidents.values() if performed.proved else ():
+        if any(told.action_id == performed.action_id for told in held.told):
+            tell.try_again(context, held)  # no look will ever say that it goes on
 
 
 # -- time ---------------------------------------------------------------------------------------------------------

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from remediator.engine.state import DagState
-from remediator.model.action import Action, Pause
-from remediator.model.inputs import Performed
-from remediator.model.outcome import Delivered, Refused
+from remediator.model.action import Action, Page, Pause
+from remediator.model.inputs import Performed, Pressed
+from remediator.model.outcome import NOT_DONE, Delivered, Refused
 from remediator.model.policy import DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
 from remediator.model.reasons import Reason
 from remediator.model.time import MINUTE, SECOND
@@ -64,12 +64,13 @@ def test_nothing_goes_back_under_maintenance_but_right_after_it() -> None:
 
 
 class Slow(Timeline):
-    """Whatever lets a DAG go on stays in its lane until the story says what became of it."""
+    """Whatever lets a DAG go on, and what is told of us, stays in its lane until the story says what became of it."""
 
     waiting: list[Action]
 
     def _answer(self, action: Action) -> None:
-        if isinstance(action.params, Pause) and not action.params.paused:
+        lets_go_on = isinstance(action.params, Pause) and not action.params.paused
+        if lets_go_on or (isinstance(action.params, Page) and action.params.incident.rule.startswith("self.")):
             self.waiting.append(action)
         else:
             super()._answer(action)
@@ -87,3 +88,15 @@ def test_an_undo_that_maintenance_was_faster_than_is_made_after_it() -> None:
     assert line.waiting == [undo]
     line.at("61m")
     assert [one.params for one in line.waiting] == [undo.params, undo.params]
+
+
+def test_what_a_backup_had_not_told_of_us_yet_is_told_after_it_is_put_back() -> None:
+    line = Slow(spec(Step("page", "default"), pages_per_hour=0))
+    line.waiting = []
+    line.fails("load").at("10s")
+    (digest,) = line.waiting
+    line.give(Pressed("somebody", "restored", actions=1))
+    line.give(Performed(digest.id, digest.key, digest.kind, Refused(NOT_DONE), proved=True)).at("20s")
+    anew = [one for one in line.waiting if one.incident == digest.incident]
+    assert [one.params for one in anew] == [digest.params, digest.params]
+    assert anew[1].id != digest.id
