@@ -20,8 +20,8 @@ from remediator.testing.simulation.plant import Plant
 from remediator.testing.simulation.runs import Changed
 from remediator.testing.simulation.scheduler import Scheduler
 
-LOOKS_PER_MINUTE = 24
-"""Of one dagrun; each of its failures and clears may ask for a fresh one."""
+LOOKS_PER_MINUTE = 31
+"""Of one dagrun: not more than one every `look_delay`, whatever happens in it."""
 READ_LATE: Duration = 250 * SECOND
 """How long after it was said an answer may be read at the latest."""
 SEEN_LATE: Duration = 30 * SECOND
