@@ -35,10 +35,9 @@ def tell(context: Context, held: OpenIncident, route_name: str, *, paged: bool) 
         context.decide(Reason.ALREADY_TOLD, f"route {route_name!r} knows of this episode", incident=incident.id)
     if new and paged and not ledger.page_allowed(context, route_name, route.pages_per_hour):
         _digest(context, held, route_name)
-        new = (
-            [item for item in new if item.kind != PAGERDUTY] if incident.proposals else []
-        )  # it must not expire unseen
-        paged = False
+        paged, waking_nobody = False, [item for item in places if item.kind != PAGERDUTY]
+        unseen = [item for item in waking_nobody if not _knows(held, item, paged=False)]
+        new = unseen if incident.proposals else []  # a question must not expire unseen
     for destination in new:
         again = any(told.destination == destination for told in held.told)
         told = Told(destination, route_name, "", paged, name="tell-page" if again else "tell")

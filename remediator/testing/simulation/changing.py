@@ -5,7 +5,7 @@ They fail as the network does. What is decided about a pause or a pool is the re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,6 +56,11 @@ class SimulatedClient:
         return [one for one in lines if one.event == event and parse_instant(one.when) >= since
                 and dag_id in ("", one.run_id)]  # fmt: skip
 
+    async def logged(self, events: Sequence[str], dag_id: str, since: Instant) -> list[LogRow]:
+        """Newest first."""
+        found = [row for event in events for row in await self.asked(event, since, dag_id)]
+        return sorted(found, key=lambda row: row.when, reverse=True)
+
     async def pause(self, wanted: Pause) -> DagRow:
         await self._go()
         self._log("patch_dag", {"is_paused": wanted.paused}, wanted.dag_id)
@@ -73,7 +78,9 @@ class SimulatedClient:
     def _log(self, event: str, extra: dict[str, Any], dag_id: str) -> None:
         """run_id carries the DAG here: the row of the API says it elsewhere."""
         when = format_instant(self._clock())
-        self._scheduler.event_log.append(LogRow(when, event, dag_id, USER, msgspec.json.encode(extra).decode()))
+        self._scheduler.event_log.append(
+            LogRow(when, event, dag_id, owner=USER, extra=msgspec.json.encode(extra).decode())
+        )
 
     async def _go(self) -> None:
         await switch("change.asked")

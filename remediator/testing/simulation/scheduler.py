@@ -19,6 +19,8 @@ from remediator.model.time import MILLISECOND, SECOND, Duration, Instant, format
 from remediator.model.truth import DagRunRef, DagRunTruth, TaskTruth
 from remediator.testing.simulation.runs import DONE, POOL, POOL_SLOTS, Changed, DagRun, Instance, Plan
 
+PERSON = "person"
+
 
 class Scheduler:
     """All dagruns of one deployment. `emit` is called with each event, as the provider would."""
@@ -265,6 +267,9 @@ class Scheduler:
     def pause(self, dag_id: str, who: str, *, paused: bool) -> None:
         """Stop the DAG from being scheduled, or let it go on."""
         self.changes.append(Changed(self._clock(), dag_id, dag_id in self.paused, paused, who))
+        if who == PERSON:  # whoever comes over the API is logged as a user of it
+            extra = msgspec.json.encode({"is_paused": paused}).decode()
+            self.event_log.append(LogRow(format_instant(self._clock()), "patch_dag", dag_id, owner=who, extra=extra))
         if paused:
             self.paused.add(dag_id)
             return
