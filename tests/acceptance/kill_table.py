@@ -175,6 +175,7 @@ ROWS: dict[str, Row] = {
         Guarantee.PROVABLE,
         {"airflow.retry": (
             f"GET {RUN}/fails/taskInstances/load",
+            f"GET {RUN}/fails",
             f"POST {API}/dags/DAG/clearTaskInstances",
             f"POST {API}/dags/DAG/clearTaskInstances",
         )},

@@ -74,7 +74,7 @@ async def backfills(api: AirflowApi, dag_id: str, _: str) -> int:
 
 ROWS = {
     "retry": Row(
-        'action = "airflow.retry"\nbackoff = { initial = "1s", factor = 1, max = "1s", jitter = 0 }', 3, clears
+        'action = "airflow.retry"\nbackoff = { initial = "1s", factor = 1, max = "1s", jitter = 0 }', 4, clears
     ),
     "trigger": Row('action = "airflow.trigger"\ndag_id = "{event.dag_id}"', 3, created),
     "backfill": Row(

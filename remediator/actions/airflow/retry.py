@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from remediator.actions.airflow import marked, scope, verdict
+from remediator.actions.airflow import ending, marked, scope, verdict
 from remediator.actions.airflow.client import AirflowClient, Position, next_position
 from remediator.actions.airflow.errors import Fault, TooLarge
 from remediator.actions.airflow.once import Watch, tried
@@ -103,6 +103,11 @@ async def _if_wanted(
 
 
 async def _planned(client: AirflowClient, action: Action, clear: Clear, watch: Watch, uncertain: bool) -> Outcome:
+    is_ending = await tried(_is_ending(client, _retry(action), clear))
+    if isinstance(is_ending, Fault):
+        return verdict.look_failed(is_ending, uncertain=uncertain)
+    if is_ending:
+        return ending.wait(uncertain=uncertain)
     plan = await _plan(client, action, clear)
     if isinstance(plan, TooLarge):
         return Refused(f"the scheduler's dry run lists more than can be read: {plan}")
@@ -124,6 +129,13 @@ async def _plan(client: AirflowClient, action: Action, clear: Clear) -> Plan | R
         return asked
     what, page = asked
     return scope.planned(what, page.task_instances, retry, action.id, action.target)
+
+
+async def _is_ending(client: AirflowClient, retry: Retry, clear: Clear) -> bool:
+    run = await client.dagrun(retry.dag_id, retry.run_id)
+    if not ending.may_be_ending(run, clear.failed_at):
+        return False
+    return not await client.count_in(retry.dag_id, retry.run_id, ending.IN_FLIGHT)
 
 
 async def _dry_run(

@@ -65,6 +65,7 @@ class DagRunRow(msgspec.Struct, frozen=True):
     queued_at: str | None = None
     run_type: str = ""
     note: str | None = None
+    last_scheduling_decision: str | None = None
 
 
 class TaskInstancePage(msgspec.Struct, frozen=True):

@@ -30,10 +30,11 @@ Found = tuple[RetryTarget, TaskInstanceRow | None]
 
 
 class Clear(msgspec.Struct, frozen=True):
-    """The targets that are still the expected attempts, and the note to leave on them."""
+    """The targets that are still the expected attempts, the note to leave on them, and when they failed."""
 
     tasks: tuple[RetryTarget, ...]
     note: str
+    failed_at: tuple[str | None, ...] = ()
 
 
 class LookAgain(msgspec.Struct, frozen=True):
@@ -58,8 +59,9 @@ def before(found: Sequence[Found], action_id: str, retry: Retry, *, uncertain: b
     same = [(target, row) for target, row in found if is_expected(target, row)]
     if not same:
         return moved_on(found, may_be_ours=uncertain)
-    notes = [row.note for _, row in same if row is not None]
-    return Clear(tuple(target for target, _ in same), merged(notes, action_id, retry.why))
+    rows = [row for _, row in same if row is not None]
+    note = merged([row.note for row in rows], action_id, retry.why)
+    return Clear(tuple(target for target, _ in same), note, tuple(row.end_date for row in rows))
 
 
 def spared(

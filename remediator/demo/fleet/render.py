@@ -151,7 +151,7 @@ def dag_run(state: FleetState, run: DagRun) -> Json:
         "data_interval_start": at(start),
         "data_interval_end": at(end),
         "run_after": at(run.run_after),
-        "last_scheduling_decision": at(run.start_date),
+        "last_scheduling_decision": at(run.examined_at or run.start_date),
         "run_type": run.run_type,
         "state": run.state,
         "triggered_by": _TRIGGERED_BY.get(run.run_type, "rest_api"),

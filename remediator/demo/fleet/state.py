@@ -73,6 +73,7 @@ class DagRun:
     queued_at: Instant | None = None
     start_date: Instant | None = None
     end_date: Instant | None = None
+    examined_at: Instant | None = None
     note: str | None = None
     conf: dict[str, object] = field(default_factory=dict)
     clear_number: int = 0

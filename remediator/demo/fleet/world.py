@@ -42,6 +42,7 @@ class World:
     """Drives one FleetState. plan_for: the life of each task instance; emit: where events go.
 
     loses: is the event of this number lost on the way? Airflow sends each at most once.
+    ending: how long the scheduler takes to end a dagrun. What is cleared meanwhile stays cleared, and nobody runs it.
     """
 
     def __init__(
@@ -50,11 +51,14 @@ class World:
         plan_for: PlanFor = lambda run, task: SUCCEEDS,
         emit: Emit = lambda key, value: None,
         loses: Callable[[int], bool] = lambda number: False,
+        ending: Duration = 0,
     ) -> None:
         self.state = state
         self._plan_for = plan_for
         self._emit = emit
         self._loses = loses
+        self._ending = ending
+        self._in_pass: set[tuple[str, str]] = set()
         self._due: list[_Due] = []
         self._serial = 0
         self._now: Instant = 0
@@ -105,7 +109,10 @@ class World:
     def _open_runs(self) -> list[DagRun]:
         """What the scheduler works on: nothing of a paused DAG, no more of a backfill than it allows."""
         state = self.state
-        return [run for run in state.runs.values() if run.state not in FINISHED and run.dag_id not in state.paused]
+        return [run for run in state.runs.values() if run.state not in FINISHED and self._is_free(run)]
+
+    def _is_free(self, run: DagRun) -> bool:
+        return run.dag_id not in self.state.paused and (run.dag_id, run.run_id) not in self._in_pass
 
     def _schedule(self, run: DagRun, now: Instant) -> None:
         if not backfills.may_begin(self.state, run):
@@ -116,7 +123,9 @@ class World:
         for instance in run.tasks.values():
             self._schedule_one(run, instance, now)
         if all(instance.state in FINISHED for instance in run.tasks.values()):
-            self._end_run(run, now)
+            self._begin_end(run, now)
+        else:
+            run.examined_at = now
 
     def _schedule_one(self, run: DagRun, instance: TaskInstance, now: Instant) -> None:
         if instance.state == "restarting" and instance.not_before <= now:
@@ -184,8 +193,18 @@ class World:
         if instance.id == seen and instance.state == "restarting":
             instance.state, instance.updated_at, instance.not_before = None, now, 0
 
-    def _end_run(self, run: DagRun, now: Instant) -> None:
+    def _begin_end(self, run: DagRun, now: Instant) -> None:
+        """A pass decides by what it has read, and writes it down at its end, whatever has become of it meanwhile."""
         bad = any(instance.state in _UPSTREAM_BAD for instance in run.tasks.values())
+        if not self._ending:
+            self._end_run(run, now, bad=bad)
+            return
+        self._in_pass.add((run.dag_id, run.run_id))
+        self.at(now + self._ending, lambda then: self._end_run(run, then, bad=bad))
+
+    def _end_run(self, run: DagRun, now: Instant, *, bad: bool) -> None:
+        self._in_pass.discard((run.dag_id, run.run_id))
+        run.examined_at = now
         self.state.set_run_state(run, "failed" if bad else "success", now)
         self._tell_dag(run, "FAIL" if bad else "COMPLETE", now)
 

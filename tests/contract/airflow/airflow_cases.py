@@ -40,6 +40,7 @@ PREPARED = os.environ.get("AIRFLOW_FAILED", "").split()
 BACKENDS = ("stand-in", *(REAL if REAL_API == "v2" else ()))
 DAILY_BACKENDS = BACKENDS if DAILY_DAG_ID else ("stand-in",)
 STAND_IN_DAILY = "daily"
+ENDING = 150 * MILLISECOND
 _FAILS = Failure("ConnectionError", "connection reset by peer")
 _DAGS = (
     DagSpec(
@@ -153,7 +154,7 @@ async def stand_in(api: str = "v2") -> AsyncIterator[Airflow]:
     state = FleetState()
     for dag in _DAGS:
         state.add_dag(dag)
-    world = World(state, _plan)
+    world = World(state, _plan, ending=ENDING)
     async with (
         serving(FleetApi(state, clock, api=api)) as url,
         driving([world], clock),

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from airflow_cases import BACKENDS, DAG_ID, LONG_DAG_ID, REAL, REAL_API, Airflow, clock
 
+from remediator.actions.airflow.ending import FAILED, IN_FLIGHT
 from remediator.actions.airflow.look import LookExecutor
 from remediator.actions.airflow.retry import RetryExecutor
 from remediator.actions.airflow.routes import Clearing
+from remediator.actions.airflow.rows import instant_of
 from remediator.actions.airflow.sweep import SweepExecutor
 from remediator.model.action import Action, Look, Retry, RetryTarget, Sweep
 from remediator.model.inputs import Looked, Swept
@@ -185,6 +187,30 @@ class TestRetry:
 
         await either.eventually(failed_again)
         assert await retry(either, run_id, pull, "aaaa0003") == Delivered(ref="aaaa0003", detail="found by its note")
+
+    async def test_a_retry_at_the_end_of_a_dagrun_is_not_lost(self, either: Airflow) -> None:
+        """What is cleared while the scheduler ends the dagrun would never run: the retry waits for that."""
+        run_id = await either.trigger(DAG_ID)
+
+        async def has_failed(try_number: int) -> bool:
+            row = await found(lambda: either.client.task_instance(DAG_ID, run_id, "pull", -1), "pull")
+            return row is not None and (row.state, row.try_number) == ("failed", try_number)
+
+        await either.eventually(partial(has_failed, 2))
+        outcome = await retry(either, run_id, await failed_pull(either, run_id), "aaaa0004")
+        assert isinstance(outcome, Delivered)
+        await either.eventually(partial(has_failed, 4))
+
+    async def test_what_is_in_flight_and_when_it_was_looked_at(self, either: Airflow) -> None:
+        client, run_id = either.client, await either.failed_run()
+        assert await found(partial(client.count_in, DAG_ID, run_id, FAILED), "the failed") == 3
+        assert await found(partial(client.count_in, DAG_ID, run_id, IN_FLIGHT), "what is in flight") == 0
+        run = await found(partial(client.dagrun, DAG_ID, run_id), "the dagrun")
+        looked_at = instant_of(run.last_scheduling_decision) if run else None
+        assert looked_at is not None
+        assert abs(clock() - looked_at) < MINUTE
+        long_run = await either.running_task()
+        assert await found(partial(client.count_in, LONG_DAG_ID, long_run, IN_FLIGHT), "what is in flight") == 1
 
     async def test_a_second_clear_of_a_failure_is_empty(self, airflow: Airflow) -> None:
         run_id = await airflow.failed_run()

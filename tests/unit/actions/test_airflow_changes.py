@@ -141,7 +141,8 @@ class TestRerun:
 
     @pytest.mark.parametrize("now", ["queued", "running"])
     async def test_a_dagrun_that_is_on_its_way_is_left_alone(self, place: Place, now: str) -> None:
-        failed_job(place.state).state = now
+        run = failed_job(place.state)
+        run.state, run.tasks["start", -1].state = now, "running"
         wanted = action(Rerun("job", RUN))
         for uncertain in (False, True):
             outcome = await place.perform(wanted, uncertain=uncertain)

@@ -27,7 +27,7 @@ from remediator.model.inputs import Looked
 from remediator.model.outcome import Delivered
 from remediator.model.record import Record
 from remediator.model.secret import Secret
-from remediator.model.time import MILLISECOND, MINUTE, SECOND, Instant
+from remediator.model.time import MILLISECOND, MINUTE, SECOND, Duration, Instant
 
 START: Instant = 1_800_000_000 * SECOND
 RESET = Failure("ConnectionResetError", "connection reset by peer")
@@ -38,11 +38,12 @@ RECORDED = Path(__file__).parents[2] / "data/airflow/lineage_3_3_2.ndjson"
 class Stage:
     """One world with one dagrun of crm_sync, whose events are decoded as they come."""
 
-    def __init__(self, plan: Plan, dag: DagSpec = DAG) -> None:
+    def __init__(self, plan: Plan, dag: DagSpec = DAG, ending: Duration = 0) -> None:
         self.events: list[Event] = []
         self.state = FleetState("ns")
         self.state.add_dag(dag)
-        self.world = World(self.state, lambda run, task: plan if task.task_id == "pull" else Plan(), self.take)
+        plans = lambda run, task: plan if task.task_id == "pull" else Plan()  # noqa: E731
+        self.world = World(self.state, plans, self.take, ending=ending)
         self.world.run_dag(dag.dag_id, "r1", START)
 
     def take(self, key: bytes, value: bytes) -> None:
@@ -115,6 +116,17 @@ class TestWorld:
         assert stage.play(20 * MINUTE).state == "success"
         assert pull_of(run).try_number == 3
         assert stage.events[-1].clear_number == 1
+
+    def test_a_clear_that_meets_the_end_of_its_dagrun_is_lost(self) -> None:
+        stage = Stage(Plan(RESET, heals_after_clears=1), ending=SECOND)
+        told = START
+        while "task.failed" not in [type_ for type_, _, number in stage.story() if number == 2]:
+            told += 100 * MILLISECOND
+            stage.world.advance(told)
+        stage.world.advance(told + 500 * MILLISECOND)
+        stage.clear(told + 500 * MILLISECOND)
+        run = stage.play()
+        assert (run.state, pull_of(run).state, run.clear_number) == ("failed", None, 1)
 
     def test_a_killed_last_try_is_told_by_the_dagrun_alone(self) -> None:
         stage = Stage(Plan(Failure("", "", silent=True)))
