@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -25,8 +24,7 @@ ROOT = Path(__file__).parents[2]
 PACKS = ROOT / "rules"
 TRANSIENT = (PACKS / "airflow-transient",)
 STOP_SECONDS = 20.0
-CRASHING = ("-m", "remediator.testing.crash", "run")
-ORDINARY = ("-m", "remediator", "run")
+COMMAND = ("-m", "remediator", "run")
 
 Row = dict[str, Any]
 
@@ -74,7 +72,7 @@ destinations = [
 [policy]
 look_delay = "2s"
 look_again = "1s"
-sweep_every = "{sweep_every}"
+sweep_every = "5s"
 
 [rules]
 paths = ["rules"]
@@ -85,10 +83,9 @@ port = {port}
 
 
 class Daemon:
-    """One remediator with a store of its own. It can be started again after it was killed.
+    """One remediator with a store of its own.
 
-    only: the DAG whose failures its rules know; empty for all. packs: folders of rules, or rules: their text.
-    first_wait: before a first retry.
+    packs: folders of rules, or rules: their text. first_wait: before a first retry.
     """
 
     def __init__(
@@ -98,7 +95,6 @@ class Daemon:
         airflow: str,
         receiver: str,
         *,
-        only: str = "",
         packs: Sequence[Path] = TRANSIENT,
         first_wait: str = "3s",
         rules: str = "",
@@ -113,7 +109,7 @@ class Daemon:
             (folder / "rules").mkdir()
             (folder / "rules" / "own.toml").write_text(rules)
         else:
-            write_rules(folder / "rules", packs, only, first_wait)
+            write_rules(folder / "rules", packs, first_wait)
         self._config.write_text(
             CONFIG.format(
                 folder=folder,
@@ -126,21 +122,19 @@ class Daemon:
                 username=USERNAME,
                 receiver=receiver,
                 port=self._port,
-                sweep_every="60s" if only else "5s",
             )
         )
 
-    async def start(self, crash_at: str = "") -> None:
-        """Start it and wait until it decides and has read its feed. crash_at: a point of remediator.testing.crash."""
+    async def start(self) -> None:
+        """Start it and wait until it decides and has read its feed."""
         environment = os.environ | {
             "SUITE_AIRFLOW_PASSWORD": PASSWORD,
             "SUITE_SLACK_TOKEN": "xoxb-suite",
             "SUITE_ROUTING_KEY": "suite-routing-key",
-            "REMEDIATOR_CRASH_AT": crash_at,
         }
         with (self.folder / "daemon.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, *(CRASHING if crash_at else ORDINARY), "--config", str(self._config),
+                sys.executable, *COMMAND, "--config", str(self._config),
                 cwd=self.folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         began = datetime.now(UTC)
@@ -160,13 +154,6 @@ class Daemon:
             await process.wait()
             raise AssertionError(f"did not stop within {STOP_SECONDS:g} s: {self.log_tail()}") from None
         assert code == 0, self.log_tail()
-
-    async def crashed(self) -> None:
-        """Wait until it was killed by SIGKILL."""
-        assert self._process is not None
-        process = self._process
-        await eventually(self._returncode, lambda code: code is not None, what="the crash")
-        assert process.returncode == -signal.SIGKILL, self.log_tail()
 
     async def has_read_up_to(self, moment: datetime) -> bool:
         """Has it read its whole feed up to this moment, and decided on all of it?"""
@@ -201,9 +188,6 @@ class Daemon:
     def log_tail(self) -> str:
         return (self.folder / "daemon.log").read_text(errors="replace")[-4000:]
 
-    async def _returncode(self) -> int | None:
-        return None if self._process is None else self._process.returncode
-
     async def _ask(self, path: str) -> Row | None:
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
@@ -214,11 +198,11 @@ class Daemon:
         return found
 
 
-def write_rules(folder: Path, packs: Sequence[Path], only: str, first_wait: str) -> None:
+def write_rules(folder: Path, packs: Sequence[Path], first_wait: str) -> None:
     """The packs as they are, but that a retry that would wait for half a minute or more waits for `first_wait`."""
     for path in (path for pack in packs for path in pack.glob("*.toml") if not path.name.endswith(".test.toml")):
         text, changed = re.subn(r'(initial|max) = "(?:30s|\d+m)"', rf'\1 = "{first_wait}"', path.read_text())
         assert changed or "airflow.retry" not in text or path.parent.parent != PACKS, path
         placed = folder / path.parent.name / path.name
         placed.parent.mkdir(parents=True, exist_ok=True)
-        placed.write_text(text.replace("where = {", f'where = {{ dag_id = "{only}",') if only else text)
+        placed.write_text(text)

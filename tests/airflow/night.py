@@ -80,7 +80,7 @@ async def lived(airflow: RealAirflow, broker: EmbeddedBroker, folder: Path) -> N
         serving(receiver.app()) as people,
     ):
         packs = (*(path for path in sorted(PACKS.iterdir()) if path.is_dir()), OWN_RULES)
-        daemon = Daemon(folder, broker.bootstrap, airflow.url, people.url, packs=packs, first_wait="20s")
+        daemon = Daemon(folder, broker.bootstrap, airflow.url, people.url, packs=packs, first_wait="3s")
         api = AirflowApi(http)
         await api.forget()
         try:

@@ -41,7 +41,7 @@ async def client(real_airflow: RealAirflow) -> AsyncIterator[AirflowClient]:
         username=USERNAME,
         password=Secret(PASSWORD),
         queued_too_long=SECOND,
-        must_run=("crm_intent_*",),
+        must_run=("crm_want*",),
     )
     made = AirflowClient(settings)
     yield made
@@ -71,10 +71,10 @@ async def test_a_pool_without_a_slot_that_a_task_waits_for(api: AirflowApi, clie
 
 
 async def test_a_paused_dag_and_the_dagrun_that_waits_for_it(api: AirflowApi, client: AirflowClient) -> None:
-    path = "/api/v2/dags/crm_intent_after"
+    path = "/api/v2/dags/crm_wanted"
     await patch(api, path, {"is_paused": True})
     try:
-        run_id = await api.trigger("crm_intent_after")
+        run_id = await api.trigger("crm_wanted")
         (queued,) = await HealthClient(client.session).queued_dagruns()
         found = await survey(client)
     finally:
@@ -82,7 +82,7 @@ async def test_a_paused_dag_and_the_dagrun_that_waits_for_it(api: AirflowApi, cl
 
     assert (queued.dag_run_id, queued.queued_at is None) == (run_id, False)
     assert found == [
-        Finding("dag.paused_unexpectedly", "dag/crm_intent_after", dag_id="crm_intent_after"),
+        Finding("dag.paused_unexpectedly", "dag/crm_wanted", dag_id="crm_wanted"),
     ]
 
 

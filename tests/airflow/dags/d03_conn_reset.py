@@ -9,7 +9,7 @@ import os
 import pendulum
 from airflow.sdk import DAG, get_current_context, task
 
-DAG_IDS = ("crm_sync", "crm_intent_before", "crm_intent_after", "crm_call_after", "crm_outcome_before")
+DAG_IDS = ("crm_sync", "crm_wanted")
 
 
 def build(dag_id):
