@@ -169,8 +169,9 @@ class Watch:
 
     async def is_over(self) -> bool:
         runs = await self.dagruns()
-        if any(run["state"] == "success" for run in runs if run["dag_id"] == "heartbeat_etl"):
-            await self.api.pause("heartbeat_etl", paused=True)
+        heartbeats = [run for run in runs if run["dag_id"] == "heartbeat_etl"]
+        if heartbeats and heartbeats[-1]["state"] == "success":
+            await self.api.pause("heartbeat_etl", paused=True)  # what has begun since stays where it is
         still_open = [one for one in await self.daemon.incidents() if one["phase"] != "resolved"]
         ended = [self.has_ended(row, found(row, runs), still_open) for row in ROWS]
         return all(ended)
@@ -225,8 +226,8 @@ class Watch:
 
 
 def found(row: Expected, runs: Sequence[Row]) -> Row | None:
-    """The dagrun that the row is about."""
-    for run in runs:
+    """The dagrun that the row is about: of a schedule's the first. runs: latest first."""
+    for run in reversed(runs):
         is_of_day = not row.date or (run["logical_date"] or "").startswith(row.date)
         if is_of_day and (run["dag_id"], run["run_type"]) == (row.dag, row.run_type):
             return run
