@@ -29,7 +29,7 @@ from tests.airflow.real_airflow import NAMESPACE, PASSWORD, USERNAME, RealAirflo
 
 pytestmark = [pytest.mark.airflow, pytest.mark.subprocesses]
 
-DAGS = tuple(f"kill_{number}" for number in range(12))
+DAGS = tuple(f"kill_{number}" for number in range(14))
 TASK = "work"
 SINCE, UNTIL = "2026-02-01T00:00:00Z", "2026-02-03T00:00:00Z"
 CALLERS = 8
