@@ -43,8 +43,7 @@ from remediator.testing.scripted import Place, Scheduler
 START: Instant = 1_800_000_000 * SECOND
 FEED = "feed"
 MARK_EVERY: Duration = 5 * SECOND
-MOST_ROUNDS = 1_000
-"""Answers and ticks at one instant: more of them mean that the core is spinning."""
+MOST_ROUNDS = 1_000  # at one instant: more of them mean that the core is spinning
 
 
 class TimelineError(AssertionError):
@@ -396,7 +395,6 @@ class Timeline:
 
 
 def _place(given: dict[str, str]) -> Place:
-    unknown = given.keys() - {"deployment", "dag_id", "run_id"}
-    if unknown:
+    if unknown := given.keys() - {"deployment", "dag_id", "run_id"}:
         raise TypeError(f"unknown words: {sorted(unknown)}")
     return given.get("deployment", "prod"), given.get("dag_id", "sales"), given.get("run_id", "r1")

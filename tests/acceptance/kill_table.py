@@ -176,6 +176,7 @@ ROWS: dict[str, Row] = {
         {"airflow.retry": (
             f"GET {RUN}/fails/taskInstances/load",
             f"GET {RUN}/fails",
+            f"GET {API}/eventLogs",
             f"POST {API}/dags/DAG/clearTaskInstances",
             f"POST {API}/dags/DAG/clearTaskInstances",
         )},
@@ -184,7 +185,13 @@ ROWS: dict[str, Row] = {
     "rerun": Row(
         'action = "airflow.rerun"',
         Guarantee.PROVABLE,
-        {"airflow.rerun": (f"GET {RUN}/fails", f"POST {RUN}/fails/clear", f"POST {RUN}/fails/clear")},
+        {"airflow.rerun": (
+            f"GET {RUN}/fails",
+            f"POST {RUN}/fails/clear",
+            f"GET {RUN}/fails/taskInstances/load",
+            f"GET {API}/eventLogs",
+            f"POST {RUN}/fails/clear",
+        )},
         clears, ("fails",), heals=True,
     ),
     "reprocess": Row(
@@ -205,7 +212,12 @@ ROWS: dict[str, Row] = {
     "backfill": Row(
         f'action = "airflow.backfill"\nreprocess = "none"\n{RANGE.format(until=format_instant(TODAY - 2 * DAY))}',
         Guarantee.PROVABLE,
-        {"airflow.backfill": (f"GET {API}/backfills", f"POST {API}/backfills")},
+        {"airflow.backfill": (
+            f"GET {API}/backfills",
+            f"POST {API}/backfills/dry_run",
+            f"GET {API}/dags/DAG/tasks",
+            f"POST {API}/backfills",
+        )},
         backfills, ("backfill",), prepare=schedule,
     ),
     "trigger": Row(
@@ -217,7 +229,7 @@ ROWS: dict[str, Row] = {
     "pause": Row(
         'action = "airflow.pause"\nundo_after = "1s"',
         Guarantee.PROVABLE,
-        {"airflow.pause": PAUSE_CALLS, "airflow.pause undo": PAUSE_CALLS},
+        {"airflow.pause": PAUSE_CALLS, "airflow.pause undo": (PAUSE_CALLS[0], f"GET {API}/eventLogs", PAUSE_CALLS[1])},
         partial(asked, "patch_dag", "{dag} {{", PAUSES), ("paused", "unpaused"),
     ),
     "resume": Row(

@@ -118,7 +118,7 @@ def test_people_get_a_table() -> None:
     assert lines[0].startswith("819 records, 847 events, 0 dead letters; 2026-11-22T06:50:35Z and 25m39s on")
     assert "assumed of the 3 retries: failed" in lines
     row = next(line.split() for line in lines if line.startswith(RETRIED))
-    assert row[1:7] == ["4", ".", "3", ".", "2", "."]
+    assert row[1:7] == ["4", ".", "3", ".", "1", "."]
     assert " ".join(row[7:]) == "budget_spent 3, attempts_spent 1"
     assert any("KeyError: 'customer_id'" in line for line in lines)
 
@@ -150,7 +150,7 @@ def test_a_configuration_says_who_may_be_changed(tmp_path: Path) -> None:
     )
     value = found("--config", config)
     assert value["stopped_by"] == {"ceiling": 4}
-    assert value["pages"] == len(FINAL) + 1, "one task failed, was cleared by somebody, and failed in a later dagrun"
+    assert value["pages"] == len(FINAL), "each task once: its manual dagruns are one incident, which none of them ends"
     assert value["unmapped"] == {}
     assert found("--config", config, "--as-if-act")["stopped"] == 0
 
@@ -168,10 +168,10 @@ def test_against_a_revision(pack: Path) -> None:
     assert {one["rule"] for one in value["new"]} == {RETRIED}
     assert {(one["rule"], one["effect"], one["before"]) for one in value["gone"]} == {
         ("unclassified", "unclassified", 4),
-        ("unclassified", "paged", 2),
+        ("unclassified", "paged", 1),
     }
     assert "crm_sync.pull" in value["new"][0]["title"]
-    assert value["totals"]["paged"] == {"before": 15, "after": 13}
+    assert value["totals"]["paged"] == {"before": 14, "after": 13}
     assert "no difference" in backtest("--against", "HEAD~1", rules=pack).stdout
     assert "+  transient-network" in backtest("--against", "HEAD", rules=pack).stdout
 

@@ -11,7 +11,6 @@ from remediator.model.time import MINUTE, SECOND, Duration
 RUNNING = "running"
 IN_FLIGHT = ("running", "queued", "scheduled", "up_for_retry", "up_for_reschedule", "deferred", "restarting")
 """States of task instances of which one keeps its dagrun from ending; every version of Airflow knows them all."""
-FAILED = ("failed", "upstream_failed")
 PASS: Duration = 3 * SECOND
 """When to look again: a scheduler passes over its dagruns about once a second."""
 SETTLED: Duration = MINUTE
