@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow_cases import BACKENDS, DAG_ID, LONG_DAG_ID, REAL, REAL_API, Airflow, clock
 
-from remediator.actions.airflow.ending import FAILED, IN_FLIGHT
+from remediator.actions.airflow.ending import IN_FLIGHT
 from remediator.actions.airflow.look import LookExecutor
 from remediator.actions.airflow.retry import RetryExecutor
 from remediator.actions.airflow.routes import Clearing
@@ -203,7 +203,7 @@ class TestRetry:
 
     async def test_what_is_in_flight_and_when_it_was_looked_at(self, either: Airflow) -> None:
         client, run_id = either.client, await either.failed_run()
-        assert await found(partial(client.count_in, DAG_ID, run_id, FAILED), "the failed") == 3
+        assert await found(partial(client.count_in, DAG_ID, run_id, ("failed", "upstream_failed")), "the failed") == 3
         assert await found(partial(client.count_in, DAG_ID, run_id, IN_FLIGHT), "what is in flight") == 0
         run = await found(partial(client.dagrun, DAG_ID, run_id), "the dagrun")
         looked_at = instant_of(run.last_scheduling_decision) if run else None
