@@ -4,7 +4,7 @@ import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
-for number in range(14):
+for number in range(17):
     with DAG(
         f"kill_{number}",
         schedule="@daily",
