@@ -142,7 +142,7 @@ class TestLook:
         ):
             params = {"state": "failed", "limit": "100", "order_by": "-id", **bounds}
             tasks = (await airflow.http.get(ALL_TASKS, params=params)).json()["task_instances"]
-            runs = (await airflow.http.get("/api/v2/dags/~/dagRuns", params=params)).json()["dag_runs"]
+            runs = (await airflow.http.get(f"/api/v2/dags/{DAG_ID}/dagRuns", params=params)).json()["dag_runs"]
             assert (run_id in {row["dag_run_id"] for row in tasks}) is expected
             assert (run_id in {row["dag_run_id"] for row in runs}) is expected
 
