@@ -129,7 +129,7 @@ def settings(place: Site, url: str, number: int, plan: Plan) -> dict[str, Any]:
         deployment=[{**own["deployment"][0], "api": {**api, "timeout": "1s"}}],
         receiver=[{**receiver, "timeout": "1s"} for receiver in own["receiver"]],
         routes={
-            "default": {"destinations": [{"kind": "pagerduty", "receiver": "pd"}, chat]},
+            "default": {"destinations": [{"kind": "pagerduty", "receiver": "pd"}, chat], "pages_per_hour": 10_000},
             "chat": {"destinations": [chat]},
             "self": {"destinations": [{"kind": "log"}]},
         },

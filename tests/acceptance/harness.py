@@ -309,7 +309,7 @@ class Site:
             "routes": {"default": {"destinations": [
                 {"kind": "pagerduty", "receiver": "pd"},
                 {"kind": "slack", "receiver": "chat", "channel": "#alerts"},
-            ], "pages_per_hour": 1_000}},
+            ], "pages_per_hour": 10_000}},
             "rules": sections.get("rules") or {"paths": [self.rules()]},
             "policy": QUICK_POLICY,
             "http": {"port": free_port()},
