@@ -86,7 +86,9 @@ async def test_a_mapped_index_that_failed_is_healed_by_one_clear_and_wakes_nobod
     assert load["note"].startswith(f"remediator:{retry['id']}")
     assert retry["state"] == "delivered"
     assert story["incident"]["helped"] is True
-    assert (receiver.pagerduty.triggers, receiver.slack.posts) == (0, 0)
+    # Dagruns that other tests have let fail are found and told too: theirs are other incidents.
+    told = [one.summary for one in receiver.pagerduty.alerts] + [one.text for one in receiver.slack.messages]
+    assert [one for one in told if DAG_ID in one] == []
 
 
 async def ends(http: httpx.AsyncClient, run_id: str, state: str) -> None:
