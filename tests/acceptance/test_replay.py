@@ -41,6 +41,7 @@ async def test_the_journal_replays_on_sqlite(tmp_path: Path, embedded_broker: Em
         await store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 async def test_the_journal_replays_on_postgresql(
     tmp_path: Path, embedded_broker: EmbeddedBroker, postgres_url: str
