@@ -1,4 +1,4 @@
-"""The parts of the store in memory that only ever grow: journal, audit chain, answers, and reading stories by time.
+"""The parts of the store in memory that only ever grow: journal, audit chain and answers.
 
 Each method is one atomic section between two pauses, as everywhere in that store.
 """
@@ -11,7 +11,6 @@ import msgspec
 
 from remediator.model.action import QUESTIONS
 from remediator.model.inputs import Input, Pressed
-from remediator.model.reasons import Decision
 from remediator.model.time import Instant
 from remediator.store.audit import AuditEntry, AuditPage, chain, pruned
 from remediator.store.chunks import encode_chunks, place_chunks
@@ -24,7 +23,7 @@ async def no_pause(point: str) -> None:
 
 
 class MemoryAudit:
-    """Half of `memory.MemoryStore`."""
+    """What every other part of `memory.MemoryStore` stands on: the data, the pauses, and who may append."""
 
     def __init__(self, data: MemoryData, pause: Callable[[str], Awaitable[None]]) -> None:
         self.data = data
@@ -70,14 +69,6 @@ class MemoryAudit:
         found = self.data.answers.get(proposal)
         await self._pause("answered:after")
         return found
-
-    async def decisions_since(self, since: Instant, after: int, limit: int) -> list[tuple[int, Decision]]:
-        await self._pause("decisions_since:before")
-        numbered = enumerate(self.data.decisions, start=1)
-        found = [(number, one) for number, one in numbered if (one.at, number) > (since, after)]
-        found.sort(key=lambda pair: (pair[1].at, pair[0]))
-        await self._pause("decisions_since:after")
-        return found[:limit]
 
     async def audit(self, after: int, limit: int, since: Instant = 0) -> AuditPage:
         await self._pause("audit:before")
