@@ -8,8 +8,9 @@ from remediator.engine.context import Context
 from remediator.engine.state import Case, DagState, OpenIncident, WorldState
 from remediator.model.event import Event
 from remediator.model.ids import stable_id
-from remediator.model.incident import Handling, Incident, Phase
+from remediator.model.incident import Handling, Incident, Phase, Proposal
 from remediator.model.reasons import Reason
+from remediator.model.time import Duration
 from remediator.rules.clauses import key_values
 from remediator.rules.scene import Scene
 from remediator.rules.spec import Rule
@@ -82,6 +83,48 @@ def open_or_join(context: Context, state: DagState, case: Case, rule: Rule, run_
     state.incidents[identity] = held = OpenIncident(incident)
     context.changed(incident)
     context.decide(Reason.INCIDENT_OPENED, f"episode {episode}: {incident.title}", incident=identity, rule=rule.id)
+    return held
+
+
+def open_own(
+    context: Context,
+    world: WorldState,
+    identity: str,
+    reason: Reason,
+    status: str,
+    *,
+    rule: str,
+    title: str,
+    cause: str,
+    severity: str,
+    lasts: Duration,
+    episode: int = 1,
+    error: str = "",
+    text: str = "",
+    proposals: tuple[Proposal, ...] = (),
+) -> OpenIncident:
+    """Open an incident of the daemon about itself, which belongs to no deployment and ends `lasts` from now."""
+    opened = Incident(
+        id=identity,
+        episode=episode,
+        cause=cause,
+        title=f"remediator: {title}",
+        severity=severity,
+        deployment="",
+        phase=Phase.FIRING,
+        handling=Handling.NONE,
+        opened_at=context.now,
+        updated_at=context.now,
+        rule=rule,
+        error=error,
+        status=status,
+        text=text,
+        proposals=proposals,
+    )
+    world.incidents[identity] = held = OpenIncident(opened)
+    world.alert_due[identity] = context.now + lasts
+    context.changed(opened)
+    context.decide(reason, status, incident=identity)
     return held
 
 

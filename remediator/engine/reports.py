@@ -8,12 +8,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from remediator.engine import tell
+from remediator.engine import incident, tell
 from remediator.engine.context import Context
-from remediator.engine.state import OpenIncident, ReportState, WorldState
+from remediator.engine.state import ReportState, WorldState
 from remediator.model.action import Action, Report
 from remediator.model.ids import stable_id
-from remediator.model.incident import REPORT_RULE, Handling, Incident, Phase
+from remediator.model.incident import REPORT_RULE
 from remediator.model.inputs import Reported
 from remediator.model.policy import ReportTimes
 from remediator.model.reasons import Reason
@@ -61,28 +61,19 @@ def on_reported(context: Context, world: WorldState, reported: Reported) -> None
     if reported.error:
         context.decide(Reason.REPORTED, f"there is no report: {reported.error}", action_id=reported.action_id)
         return
-    identity = stable_id("self", "report", reported.action_id)
-    held = OpenIncident(
-        Incident(
-            id=identity,
-            episode=1,
-            cause=reported.action_id,
-            title=f"remediator: report until {format_instant(report.since)[:16].replace('T', ' ')} UTC",
-            severity="info",
-            deployment="",
-            phase=Phase.FIRING,
-            handling=Handling.NONE,
-            opened_at=context.now,
-            updated_at=context.now,
-            rule=REPORT_RULE,
-            status=reported.summary,
-            text=reported.text,
-        )
+    held = incident.open_own(
+        context,
+        world,
+        stable_id("self", "report", reported.action_id),
+        Reason.REPORTED,
+        reported.summary,
+        rule=REPORT_RULE,
+        title=f"report until {format_instant(report.since)[:16].replace('T', ' ')} UTC",
+        cause=reported.action_id,
+        severity="info",
+        lasts=context.policy.action_expiry,
+        text=reported.text,
     )
-    world.incidents[identity] = held
-    world.alert_due[identity] = context.now + context.policy.action_expiry
-    context.changed(held.incident)
-    context.decide(Reason.REPORTED, reported.summary, incident=identity)
     tell.tell(context, held, report.times.to, paged=False)
 
 

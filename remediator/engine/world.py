@@ -10,7 +10,7 @@ from remediator.engine.context import Alert, Context
 from remediator.engine.state import FeedState, OpenIncident, SweepState, WorldState
 from remediator.model.action import Action, Sweep
 from remediator.model.ids import stable_id
-from remediator.model.incident import REPORT_RULE, Handling, Incident, Phase
+from remediator.model.incident import REPORT_RULE
 from remediator.model.inputs import Activated, Gap, Performed, Pressed, Swept, Unmapped, Watermark
 from remediator.model.reasons import Reason
 from remediator.model.time import HOUR, Instant, format_duration
@@ -173,29 +173,21 @@ def _open_alert(context: Context, world: WorldState, identity: str, alert: Alert
     world.episodes[identity] = episode
     if len(world.episodes) > MAX_EPISODES:
         del world.episodes[next(iter(world.episodes))]
-    held = OpenIncident(
-        Incident(
-            id=identity,
-            episode=episode,
-            cause=str(context.now),
-            title=f"remediator: {alert.kind.replace('_', ' ')}: {alert.subject}",
-            severity="warning",
-            deployment="",
-            phase=Phase.FIRING,
-            handling=Handling.NONE,
-            opened_at=context.now,
-            updated_at=context.now,
-            rule=f"self.{alert.kind}",
-            error=alert.text,
-            status=alert.text,
-            proposals=alert.proposals,
-        )
+    held = incident.open_own(
+        context,
+        world,
+        identity,
+        alert.reason,
+        alert.text,
+        rule=f"self.{alert.kind}",
+        title=f"{alert.kind.replace('_', ' ')}: {alert.subject}",
+        cause=str(context.now),
+        severity="warning",
+        lasts=HOUR if alert.kind == DIGEST else context.policy.self_alert_every,
+        episode=episode,
+        error=alert.text,
+        proposals=alert.proposals,
     )
-    world.incidents[identity] = held
-    lasts = HOUR if alert.kind == DIGEST else context.policy.self_alert_every
-    world.alert_due[identity] = context.now + lasts
-    context.changed(held.incident)
-    context.decide(alert.reason, alert.text, incident=identity)
     tell.tell(context, held, alert.route or context.policy.self_route, paged=alert.paged)
 
 
