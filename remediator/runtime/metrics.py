@@ -5,7 +5,7 @@ Owns names and labels. Labels hold configured names and our own words only, neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -15,8 +15,6 @@ from remediator.store.port import Counts
 
 PREFIX = "remediator"
 LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0)
-
-
 DELAY_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0)
 
 
@@ -58,23 +56,19 @@ class Metrics:
         self._loss = self._gauge(
             "event_loss_ratio", "Share of the last hour's final failures that no event announced", "feed", "deployment"
         )
-        self._delay = Histogram(
-            f"{PREFIX}_event_delay_seconds",
+        self._delay = self._histogram(
+            "event_delay_seconds",
             "From what an event says happened to when it was journalled, of events that are facts",
-            ("feed",),
-            buckets=DELAY_BUCKETS,
-            registry=self.registry,
+            DELAY_BUCKETS,
+            "feed",
         )
         self._healthy = self._gauge("feed_healthy", "1 if the feed's source answers", "feed")
         self._outbox = self._gauge("outbox", "Actions in the outbox", "kind", "state")
         self._incidents = self._gauge("incidents_open", "Incidents that are not resolved")
         self._frozen = self._gauge("frozen", "1 while changes are frozen")
         self._lease = self._gauge("lease_held", "1 in the process that decides")
-        self._latency = Histogram(
-            f"{PREFIX}_decision_latency_seconds",
-            "From the journal entry to its decision",
-            buckets=LATENCY_BUCKETS,
-            registry=self.registry,
+        self._latency = self._histogram(
+            "decision_latency_seconds", "From the journal entry to its decision", LATENCY_BUCKETS
         )
         self._gauge("build_info", "Always 1", "version").labels(version=version).set(1)
 
@@ -195,3 +189,6 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}", text, labels, buckets=buckets, registry=self.registry)
