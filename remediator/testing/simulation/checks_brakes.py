@@ -40,7 +40,7 @@ def brakes_held(plant: Plant) -> list[str]:
 
 def _frozen_clears(plant: Plant, name: str, scheduler: Scheduler) -> list[str]:
     """No call begins under a freeze; only a process that stood still within one can end it a little later."""
-    grace = GO_VALID + LOOK_VALID if plant.stall_rate else 0
+    grace = GO_VALID + LOOK_VALID if plant.odds.stall else 0
     return [
         f"P5 {name}: {who} cleared {run_id}/{task_id} {(at - begin) / SECOND:.1f} s after the freeze"
         for at, _, run_id, task_id, _, who in scheduler.clears

@@ -116,7 +116,7 @@ def _needs_yes(plant: Plant, name: str, action: Action) -> bool:
 
 def paused_is_respected(plant: Plant) -> list[str]:
     """P5: what a person has paused is not run again by a change that was decided on after that could be known."""
-    late = READ_LATE if plant.stall_rate else SEEN_LATE
+    late = READ_LATE if plant.odds.stall else SEEN_LATE
     found = []
     for name, at, dag_id, run_id, task, action in _clears(plant):
         paused = _paused_since(plant.schedulers[name], dag_id, at)
@@ -138,7 +138,7 @@ def quiet_in_maintenance(plant: Plant) -> list[str]:
     """P5: nothing is changed in a window of maintenance."""
     if plant.features.maintenance is None:
         return []
-    grace = GO_VALID + LOOK_VALID if plant.stall_rate else 0
+    grace = GO_VALID + LOOK_VALID if plant.odds.stall else 0
     begin, end = (START + one for one in plant.features.maintenance)
     scheduler = plant.schedulers["alpha"]
     ours = [(at, f"{run_id}/{task}") for at, _, run_id, task, _, who in scheduler.clears if who != "person"]

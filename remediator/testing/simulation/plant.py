@@ -49,6 +49,7 @@ from remediator.testing.simulation.layout import (
     plant_intake,
     plant_policy,
 )
+from remediator.testing.simulation.odds import choose_odds
 from remediator.testing.simulation.outside import Network, People, SimulatedLooks
 from remediator.testing.simulation.scheduler import Scheduler
 from remediator.testing.simulation.trouble import plan_trouble
@@ -93,13 +94,7 @@ class Plant:
         self.schedulers = {name: self._scheduler(name) for name in self.ceilings}
         self.pager = People(self.network, self.clock, Guarantee.KEYED)
         self.chat = People(self.network, self.clock, Guarantee.PROVABLE)
-        self.grain = self.random.choice([0.25, 0.5, 1.0])
-        """How often a pause is one: coarse schedules find other faults than fine ones, and sooner."""
-        self.crash_rate = self.random.choice([0.0, 0.002, 0.01]) / self.grain
-        self.stall_rate = self.random.choice([0.0, 0.0005, 0.003]) / self.grain
-        self.store_fault_rate = self.random.choice([0.0, 0.0, 0.01])
-        self.freeze_rate = self.random.choice([0.0, 0.0, 0.3])
-        self.loss_rate = self.random.choice([0.0, 0.1])
+        self.odds = choose_odds(self.random)
         self.troubled = True
         self.reachable = True
         self.driver = Driver(self.random, self.clock, self._fault)
@@ -129,9 +124,9 @@ class Plant:
             self.offers += 1
         elif point == "commit_step:after" and self.troubled:
             self._perhaps_freeze()
-        if self.random.random() < self.grain:
+        if self.random.random() < self.odds.pause:
             await switch(point)
-        if self.troubled and ":" in point and self.random.random() < self.store_fault_rate:
+        if self.troubled and ":" in point and self.random.random() < self.odds.store_fault:
             raise BrokenStore(f"injected at {point}")
 
     def _boot(self, process: Process) -> None:
@@ -213,7 +208,7 @@ class Plant:
 
     def _perhaps_freeze(self) -> None:
         """Somebody sees a retry coming and presses the freeze: the moment in which it must hold."""
-        if self.freeze_rate == 0 or self.is_frozen or self.random.random() >= self.freeze_rate:
+        if self.odds.freeze == 0 or self.is_frozen or self.random.random() >= self.odds.freeze:
             return
         rows = (row for lane in self.data.lanes.values() for row in lane.values())
         if any(row.state == "pending" and isinstance(row.action.params, Retry) for row in rows):
@@ -229,15 +224,15 @@ class Plant:
     def _fault(self, process: Process, point: str) -> None:
         if not self.troubled or point in (IDLE, BUSY):
             return
-        if self.random.random() < self.crash_rate:
+        if self.random.random() < self.odds.crash:
             self.note(f"{process.name} is killed at {point}")
             process.kill(self.clock.now + self.random.randrange(0, 40 * SECOND))
-        elif self.random.random() < self.stall_rate and all(each.point != NO_STALL for each in process.threads):
+        elif self.random.random() < self.odds.stall and all(each.point != NO_STALL for each in process.threads):
             self.note(f"{process.name} stands still at {point}")
             process.stalled_until = self.clock.now + self.random.randrange(SECOND, 200 * SECOND)
 
     def _emit(self, event: Event) -> None:
-        if self.troubled and self.random.random() < self.loss_rate:
+        if self.troubled and self.random.random() < self.odds.loss:
             return
         copies = 2 if self.troubled and self.random.random() < 0.05 else 1
         for _ in range(copies):
