@@ -45,16 +45,7 @@ def pools(call: Call) -> Json:
 
 def pool(call: Call, known: PoolSize) -> Json:
     """A PoolResponse."""
-    use = call.state.ills.pools.get(known.name, PoolUse())
-    occupied = use.running + use.queued
-    return {
-        **render.pool(known),
-        "occupied_slots": occupied,
-        "running_slots": use.running,
-        "queued_slots": use.queued,
-        "scheduled_slots": use.scheduled,
-        "open_slots": -1 if known.slots < 0 else known.slots - occupied,
-    }
+    return render.pool(known, call.state.ills.pools.get(known.name, PoolUse()))
 
 
 def import_errors(call: Call) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid5
 
+from remediator.demo.fleet.ills import PoolUse
 from remediator.demo.fleet.plan import DagSpec
 from remediator.demo.fleet.state import Attempt, BackfillRecord, DagRun, FleetState, LogEntry, PoolSize, TaskInstance
 from remediator.model.event import UNMAPPED_INDEX
@@ -14,6 +15,7 @@ Json = dict[str, Any]
 _NAMESPACE = UUID("5f0f6f0e-3c53-4d3b-9d53-3a3b1f6a7c11")
 _TRIGGERED_BY = {"scheduled": "timetable", "backfill": "backfill"}
 _CREATED = "2026-01-01T00:00:00Z"
+_UNUSED = PoolUse()
 
 
 def at(moment: Instant | None) -> str | None:
@@ -73,18 +75,19 @@ def dag(state: FleetState, spec: DagSpec, now: Instant) -> Json:
     }
 
 
-def pool(known: PoolSize) -> Json:
-    """A PoolResponse of a pool in which nothing runs."""
+def pool(known: PoolSize, use: PoolUse = _UNUSED) -> Json:
+    """A PoolResponse."""
+    occupied = use.running + use.queued
     return {
         "name": known.name,
         "slots": known.slots,
         "description": known.description,
         "include_deferred": known.include_deferred,
-        "occupied_slots": 0,
-        "running_slots": 0,
-        "queued_slots": 0,
-        "scheduled_slots": 0,
-        "open_slots": known.slots,
+        "occupied_slots": occupied,
+        "running_slots": use.running,
+        "queued_slots": use.queued,
+        "scheduled_slots": use.scheduled,
+        "open_slots": -1 if known.slots < 0 else known.slots - occupied,
         "deferred_slots": 0,
         "team_name": None,
     }

@@ -78,16 +78,8 @@ def pool_row(call: Call, known: PoolSize) -> Json:
     """A Pool. Raises Refusal for one without a limit: the check of its own answer finds infinity in it."""
     if known.slots < 0:
         raise Refusal(500, "inf is not of type 'integer'\n\nFailed validating 'type' in schema")
-    use = call.state.ills.pools.get(known.name, PoolUse())
-    occupied = use.running + use.queued
-    return {
-        **{name: value for name, value in render.pool(known).items() if name != "team_name"},
-        "occupied_slots": occupied,
-        "running_slots": use.running,
-        "queued_slots": use.queued,
-        "scheduled_slots": use.scheduled,
-        "open_slots": known.slots - occupied,
-    }
+    row = render.pool(known, call.state.ills.pools.get(known.name, PoolUse()))
+    return {name: value for name, value in row.items() if name != "team_name"}
 
 
 def checked_query(call: Call, *known: str) -> QueryParams:
