@@ -29,10 +29,7 @@ class SlackExecutor:
 
     async def perform(self, action: Action, *, uncertain: bool) -> Outcome:
         """Post or edit. Raises TypeError for an action of another kind."""
-        params = action.params
-        if not isinstance(params, Message):
-            raise TypeError(f"not a Slack message: {action.kind}")
-        client = self._clients.get(action.target)
+        params, client = message_of(action), self._clients.get(action.target)
         if client is None:
             return Refused(f"there is no Slack receiver named {action.target!r}")
         if params.ref:
@@ -45,10 +42,7 @@ class SlackExecutor:
 
     async def prove(self, action: Action) -> Outcome:
         """The action's id is in what was posted. An edit is made: what comes after it edits again."""
-        params = action.params
-        if not isinstance(params, Message):
-            raise TypeError(f"not a Slack message: {action.kind}")
-        client = self._clients.get(action.target)
+        params, client = message_of(action), self._clients.get(action.target)
         if client is None:
             return Unknown(f"there is no Slack receiver named {action.target!r}")
         if params.ref:
@@ -59,6 +53,13 @@ class SlackExecutor:
         """Close all connections. Idempotent."""
         for client in self._clients.values():
             await client.close()
+
+
+def message_of(action: Action) -> Message:
+    """What the action says. Raises TypeError if it is of another kind."""
+    if not isinstance(action.params, Message):
+        raise TypeError(f"not a Slack message: {action.kind}")
+    return action.params
 
 
 async def _edit(client: SlackClient, params: Message) -> Outcome:
