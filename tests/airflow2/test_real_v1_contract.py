@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,15 +22,13 @@ from remediator.model.outcome import Delivered, Outcome, Refused
 from remediator.model.secret import Secret
 from remediator.model.time import DAY, SECOND, Instant, format_instant
 from remediator.model.truth import TaskTruth
+from tests.airflow.contract_run import keeps_the_contract
 from tests.airflow.eventually import eventually
 from tests.airflow.patient import answered, connected, found, performed
 from tests.airflow2.real_airflow2 import PASSWORD, USERNAME, VIEWER, RealAirflow2
 
 pytestmark = pytest.mark.airflow2
 
-ROOT = Path(__file__).parents[2]
-CONTRACT = "tests/contract/airflow"
-BOUND_SECONDS = 400.0
 PREPARED = 8
 """How many failed dagruns that contract asks for."""
 MAPPED, SEVERAL, LOOKED_AT = ("partition_load", "mapped"), ("partitions_load", "several"), ("crm_sync", "looked-at")
@@ -76,33 +70,16 @@ def client(another: Client) -> AirflowClient:
 async def test_the_real_airflow_2_keeps_the_contract_of_the_stand_in(
     real_airflow2: RealAirflow2, http: httpx.AsyncClient
 ) -> None:
-    """In a pytest of its own: the backends of that suite are chosen when it is collected."""
-    run_ids = [await trigger(http, "crm_sync", f"prepared-{number}") for number in range(PREPARED)]
-    for dag_id, run_id in BEGUN:
-        await trigger(http, dag_id, run_id)
-    environment = os.environ | {
+    environment = {
         "AIRFLOW_URL": real_airflow2.url,
         "AIRFLOW_API": "v1",
         "AIRFLOW_USER": USERNAME,
         "AIRFLOW_PASSWORD": PASSWORD,
-        "AIRFLOW_FAILED": " ".join(run_ids),
-        "PYTEST_ADDOPTS": "",
     }
-    command = ["-m", "pytest", "-q", "-m", "airflow2", "-p", "no:cacheprovider", "--durations=5", CONTRACT]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, cwd=ROOT, env=environment,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(BOUND_SECONDS):
-            output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    text = output.decode(errors="replace")
-    assert process.returncode == 0, text[-6000:]
-    assert " skipped" not in text, text[-2000:]
+    failed = [await trigger(http, "crm_sync", f"prepared-{number}") for number in range(PREPARED)]
+    for dag_id, run_id in BEGUN:
+        await trigger(http, dag_id, run_id)
+    await keeps_the_contract("airflow2", failed, environment)
 
 
 async def test_a_mapped_index_that_failed_alone_is_cleared_alone(
