@@ -1,4 +1,7 @@
-"""The stand-in against calls recorded from Airflow 3.3.2: same status, same fields with the same types, same texts."""
+"""The stand-in against calls recorded from Airflow 3.3.2: same status, same fields with the same types, same texts.
+
+One name is not as it was recorded: long_job's task had another.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ LINEAR = (TaskSpec("pull", ("merge",), 1), TaskSpec("merge", ("publish",), 1), T
 DAGS = (
     DagSpec("crm_sync", LINEAR),
     DagSpec("partition_load", (TaskSpec("load", ("total",), indexes=5), TaskSpec("total"))),
-    DagSpec("long_job", (TaskSpec("work"),)),
+    DagSpec("long_job", (TaskSpec("crunch"),)),
     DagSpec("schema_drift", (TaskSpec("parse", ("store",)), TaskSpec("store"))),
     DagSpec("killed_job", (TaskSpec("killed"),)),
     DagSpec("branchy", (TaskSpec("fail_fast"),)),
@@ -74,8 +77,8 @@ def state_for(label: str) -> FleetState:
             instance.state = None
     if label in RUNNING | SUCCEEDED:
         run = state.add_run("long_job", "hs-run-001", NOW, run_type="manual")
-        state.begin_try(run.tasks["work", -1], NOW)
-        run.tasks["work", -1].state = "success" if label in SUCCEEDED else "running"
+        state.begin_try(run.tasks["crunch", -1], NOW)
+        run.tasks["crunch", -1].state = "success" if label in SUCCEEDED else "running"
         state.set_run_state(run, "running", NOW)
     state.pools["crm_pool"] = PoolSize("crm_pool", 2, "d")
     if label == "trig_dup_logical_date":
