@@ -10,7 +10,7 @@ import msgspec
 from remediator.codecs.attributes import bounded
 from remediator.codecs.masking import mask
 from remediator.codecs.names import joined, name, said
-from remediator.codecs.port import MAX_RECORD_BYTES, Undecodable
+from remediator.codecs.port import Undecodable
 from remediator.codecs.reading import JsonReader, instant
 from remediator.model.event import ConditionInfo, Event
 from remediator.model.record import Record
@@ -54,8 +54,8 @@ class AlertmanagerCodec:
     condition holds for longer.
     """
 
-    def __init__(self, max_bytes: int = MAX_RECORD_BYTES) -> None:
-        self._reader = JsonReader(_Message, max_bytes)
+    def __init__(self) -> None:
+        self._reader = JsonReader(_Message)
 
     def decode(self, record: Record) -> list[Event]:
         """See Codec. One undecodable alert makes the whole record so."""

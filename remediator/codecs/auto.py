@@ -9,7 +9,7 @@ from remediator.codecs.cloudevents import CloudEventsCodec
 from remediator.codecs.eventbridge import EventBridgeCodec
 from remediator.codecs.kubernetes import KubernetesCodec
 from remediator.codecs.openlineage import OpenLineageCodec
-from remediator.codecs.port import MAX_RECORD_BYTES, Codec, Undecodable
+from remediator.codecs.port import Codec, Undecodable
 from remediator.codecs.reading import JsonReader
 from remediator.model.event import Event
 from remediator.model.record import Record
@@ -48,14 +48,14 @@ class AutoCodec:
     groupKey; EventBridge by detail-type.
     """
 
-    def __init__(self, max_bytes: int = MAX_RECORD_BYTES) -> None:
-        self._probe = JsonReader(_Probe, max_bytes)
-        self._openlineage = OpenLineageCodec(max_bytes)
-        self._cloudevents = CloudEventsCodec(max_bytes)
-        self._other_probe = JsonReader(_OtherProbe, max_bytes)
-        self._kubernetes = KubernetesCodec(max_bytes)
-        self._alertmanager = AlertmanagerCodec(max_bytes)
-        self._eventbridge = EventBridgeCodec(max_bytes)
+    def __init__(self) -> None:
+        self._probe = JsonReader(_Probe)
+        self._openlineage = OpenLineageCodec()
+        self._cloudevents = CloudEventsCodec()
+        self._other_probe = JsonReader(_OtherProbe)
+        self._kubernetes = KubernetesCodec()
+        self._alertmanager = AlertmanagerCodec()
+        self._eventbridge = EventBridgeCodec()
 
     def decode(self, record: Record) -> list[Event]:
         """See Codec. A record of no known format is undecodable."""

@@ -13,7 +13,7 @@ import msgspec
 from remediator.codecs.attributes import bounded
 from remediator.codecs.masking import mask
 from remediator.codecs.names import event_type
-from remediator.codecs.port import MAX_RECORD_BYTES, Undecodable
+from remediator.codecs.port import Undecodable
 from remediator.codecs.reading import JsonReader, instant
 from remediator.codecs.text import (
     ID_CHARS,
@@ -84,11 +84,11 @@ _FIELDS = frozenset(_Data.__struct_fields__)
 class CloudEventsCodec:
     """`source` is the namespace; an event without `time` has its record's. `data_base64` is not read."""
 
-    def __init__(self, max_bytes: int = MAX_RECORD_BYTES) -> None:
-        self._envelope = JsonReader(_Envelope, max_bytes)
-        self._batch = JsonReader(list[msgspec.Raw], max_bytes)
-        self._data = JsonReader(_Data, max_bytes)
-        self._any = JsonReader[Any](object, max_bytes)
+    def __init__(self) -> None:
+        self._envelope = JsonReader(_Envelope)
+        self._batch = JsonReader(list[msgspec.Raw])
+        self._data = JsonReader(_Data)
+        self._any = JsonReader[Any](object)
 
     def decode(self, record: Record) -> list[Event]:
         """See Codec. One undecodable event of a batch makes the whole record so: a record is read or it is not."""

@@ -11,7 +11,7 @@ from remediator.codecs.attributes import bounded
 from remediator.codecs.eventbridge_details import Told, generic, told_by
 from remediator.codecs.masking import mask
 from remediator.codecs.names import name, said, snake
-from remediator.codecs.port import MAX_RECORD_BYTES, Undecodable
+from remediator.codecs.port import Undecodable
 from remediator.codecs.reading import JsonReader, instant
 from remediator.model.event import Event
 from remediator.model.record import Record
@@ -34,9 +34,9 @@ class _Envelope(msgspec.Struct, gc=False):
 class EventBridgeCodec:
     """Namespace 'aws/<account>/<region>'. Subject and scope: 'instance/<id>', 'ecs_task/<cluster>/<id>', …"""
 
-    def __init__(self, max_bytes: int = MAX_RECORD_BYTES) -> None:
-        self._reader = JsonReader(_Envelope, max_bytes)
-        self._any = JsonReader[Any](object, max_bytes)
+    def __init__(self) -> None:
+        self._reader = JsonReader(_Envelope)
+        self._any = JsonReader[Any](object)
 
     def decode(self, record: Record) -> list[Event]:
         """See Codec. Nobody but AWS can put an event whose source begins with 'aws.': others are read by no table."""

@@ -10,7 +10,7 @@ from remediator.codecs.attributes import bounded
 from remediator.codecs.kubernetes_reasons import Meaning, meaning_of, waiting_for
 from remediator.codecs.kubernetes_wire import EnvelopeReader, KubernetesEvent, Metadata, ObjectReference, Series, Source
 from remediator.codecs.names import joined, name, said
-from remediator.codecs.port import MAX_RECORD_BYTES, Undecodable
+from remediator.codecs.port import Undecodable
 from remediator.codecs.reading import JsonReader, instant
 from remediator.model.event import ConditionInfo, Event
 from remediator.model.record import Record
@@ -27,9 +27,9 @@ _NO_SERIES = Series()
 class KubernetesCodec:
     """The cluster's name is the namespace. Subject and scope: 'node/<name>', 'pod/<namespace>/<name>', …"""
 
-    def __init__(self, max_bytes: int = MAX_RECORD_BYTES) -> None:
-        self._envelopes = EnvelopeReader(max_bytes)
-        self._reader = JsonReader(KubernetesEvent, max_bytes)
+    def __init__(self) -> None:
+        self._envelopes = EnvelopeReader()
+        self._reader = JsonReader(KubernetesEvent)
 
     def decode(self, record: Record) -> list[Event]:
         """See Codec. What a watch says of the end of an event object, and other objects, give no events."""

@@ -112,9 +112,9 @@ class EnvelopeReader:
     line of an exporter's output that Vector, Filebeat or Fluent Bit picked up.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        self._envelope = JsonReader(_Envelope, max_bytes)
-        self._kubewatch = JsonReader(_Kubewatch, max_bytes)
+    def __init__(self) -> None:
+        self._envelope = JsonReader(_Envelope)
+        self._kubewatch = JsonReader(_Kubewatch)
 
     def find(self, value: bytes) -> Found | None:
         """The event; None if the record tells of something else than an event that happened. Raises Undecodable."""

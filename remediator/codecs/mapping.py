@@ -11,7 +11,7 @@ import msgspec
 from remediator.codecs.attributes import bounded
 from remediator.codecs.masking import MASK, is_secret_key
 from remediator.codecs.names import event_type, name
-from remediator.codecs.port import MAX_RECORD_BYTES, Undecodable
+from remediator.codecs.port import Undecodable
 from remediator.codecs.reading import JsonReader, in_range, instant
 from remediator.codecs.text import (
     MAX_DATASETS,
@@ -54,9 +54,9 @@ class MappingSpec(msgspec.Struct, frozen=True):
 class MappingCodec:
     """Records that do not fit `when`, or whose value `types` does not list, give no events."""
 
-    def __init__(self, spec: MappingSpec, max_bytes: int = MAX_RECORD_BYTES) -> None:
+    def __init__(self, spec: MappingSpec) -> None:
         self._spec = spec
-        self._reader = JsonReader[dict[str, Any]](dict[str, Any], max_bytes)
+        self._reader = JsonReader[dict[str, Any]](dict[str, Any])
 
     def decode(self, record: Record) -> list[Event]:
         """See Codec. A declared time that is missing, or a value that its field cannot hold, is undecodable."""

@@ -22,7 +22,7 @@ from remediator.codecs.openlineage_wire import (
     Task,
     TaskInstance,
 )
-from remediator.codecs.port import MAX_RECORD_BYTES, Undecodable
+from remediator.codecs.port import Undecodable
 from remediator.codecs.reading import JsonReader, instant
 from remediator.codecs.stack import error_type
 from remediator.codecs.text import (
@@ -68,8 +68,8 @@ class OpenLineageCodec:
     `lineage_run` is what the event can be joined by.
     """
 
-    def __init__(self, max_bytes: int = MAX_RECORD_BYTES) -> None:
-        self._reader = JsonReader(RunEvent, max_bytes)
+    def __init__(self) -> None:
+        self._reader = JsonReader(RunEvent)
         self._assets = AssetNames()
 
     def decode(self, record: Record) -> list[Event]:

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from remediator.codecs.port import Undecodable
+from remediator.codecs.port import MAX_RECORD_BYTES, Undecodable
 from remediator.codecs.text import without_unsafe_escapes
 from remediator.model.time import Instant
 
@@ -22,14 +22,13 @@ _LATEST: Instant = 253_402_214_400_000_000
 class JsonReader(Generic[T]):
     """Reads JSON of one type. Unknown members are skipped, wrong types are named with their place."""
 
-    def __init__(self, wanted: type[T], max_bytes: int) -> None:
+    def __init__(self, wanted: type[T]) -> None:
         self._decoder = msgspec.json.Decoder(wanted)
-        self._max_bytes = max_bytes
 
     def checked(self, value: bytes) -> bytes:
         """The bytes as valid UTF-8 of a bearable size, without unsafe escapes. Raises Undecodable."""
-        if len(value) > self._max_bytes:
-            raise Undecodable(f"too large: {len(value)} bytes, at most {self._max_bytes} are read")
+        if len(value) > MAX_RECORD_BYTES:
+            raise Undecodable(f"too large: {len(value)} bytes, at most {MAX_RECORD_BYTES} are read")
         if not value.isascii():
             _require_utf8(value)
         return without_unsafe_escapes(value)

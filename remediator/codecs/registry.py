@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 from remediator.codecs.alertmanager import AlertmanagerCodec
 from remediator.codecs.auto import AutoCodec
@@ -10,16 +10,9 @@ from remediator.codecs.cloudevents import CloudEventsCodec
 from remediator.codecs.eventbridge import EventBridgeCodec
 from remediator.codecs.kubernetes import KubernetesCodec
 from remediator.codecs.openlineage import OpenLineageCodec
-from remediator.codecs.port import MAX_RECORD_BYTES, Codec
+from remediator.codecs.port import Codec
 
-
-class CodecFactory(Protocol):
-    """Makes a codec that refuses records of more than `max_bytes`."""
-
-    def __call__(self, max_bytes: int = MAX_RECORD_BYTES) -> Codec: ...
-
-
-CODECS: dict[str, CodecFactory] = {
+CODECS: dict[str, Callable[[], Codec]] = {
     "openlineage": OpenLineageCodec,
     "cloudevents": CloudEventsCodec,
     "kubernetes": KubernetesCodec,
