@@ -149,12 +149,6 @@ async def _told(store: Store, teller: Storyteller, incident: Incident, name: str
 # -- the page -----------------------------------------------------------------------------------------------------
 
 
-def parts_of(page: str) -> dict[str, str]:
-    """Part -> its text, as the page has it now."""
-    pattern = re.compile(r"<!-- begin ([\w-]+) -->\n(.*?)<!-- end \1 -->\n", re.DOTALL)
-    return {found[1]: found[2] for found in pattern.finditer(page)}
-
-
 def with_parts(page: str, parts: dict[str, str]) -> str:
     """The page with these parts. Raises ValueError for one that it has no place for."""
     for name, text in parts.items():

@@ -16,7 +16,7 @@ from remediator.rules.index import Matched, RuleSet
 from remediator.rules.scene import Scene
 from remediator.rules.spec import Rule
 from remediator.rules.testfile_event import event_data, to_event
-from remediator.rules.toml import Document, Table, listing, near, quote_key, show
+from remediator.rules.toml import Table, listing, near, quote_key, show
 
 UNCLASSIFIED = "unclassified"
 MAX_CASES = 10_000
@@ -61,16 +61,6 @@ class Result(msgspec.Struct, frozen=True):
         return f"{self.case.file}:{self.case.line}: {self.case.name}: {self.difference or 'ok'}"
 
 
-def read_cases(document: Document, rule_ids: Iterable[str]) -> list[Case]:
-    """The cases of one file. Raises Faults, also for an `expect` that names no rule."""
-    root = document.root()
-    root.raw("timeline")
-    cases = cases_of(root, rule_ids)
-    root.close()
-    document.check()
-    return cases
-
-
 def cases_of(root: Table, rule_ids: Iterable[str]) -> list[Case]:
     """The cases of a file's top table; faults are kept in its document."""
     allowed = [UNCLASSIFIED, *rule_ids]
@@ -79,11 +69,6 @@ def cases_of(root: Table, rule_ids: Iterable[str]) -> list[Case]:
         root.fault("case", f"{len(tables):,} cases", f"at most {MAX_CASES:,}")
     cases = [_case(table, allowed) for table in tables[:MAX_CASES]]
     return [case for case in cases if case is not None]
-
-
-def run_cases(rule_set: RuleSet, cases: Iterable[Case]) -> list[Result]:
-    """Every case tried on the rules."""
-    return [run_case(rule_set, case) for case in cases]
 
 
 def run_case(rule_set: RuleSet, case: Case) -> Result:

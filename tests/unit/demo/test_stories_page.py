@@ -10,10 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from remediator.demo.pages import DEMO_PARTS, PAGE, all_scripted, parts_of, with_ids, with_parts, with_times
+from remediator.demo.pages import DEMO_PARTS, PAGE, all_scripted, with_ids, with_parts, with_times
 from remediator.model.reasons import Reason
 
 PLACE = Path(__file__).parents[3] / PAGE
+
+
+def parts_of(page: str) -> dict[str, str]:
+    """Part -> its text, as the page has it now."""
+    pattern = re.compile(r"<!-- begin ([\w-]+) -->\n(.*?)<!-- end \1 -->\n", re.DOTALL)
+    return {found[1]: found[2] for found in pattern.finditer(page)}
+
+
 PARTS = parts_of(PLACE.read_text("utf-8"))
 DEMO = [name for name, *_ in DEMO_PARTS]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rule_cases import read_cases
 
 from remediator.engine.detector import MAX_KEPT
 from remediator.model.event import Event
@@ -38,7 +39,7 @@ from remediator.rules.scene import _STEP, TEXT_NAMES
 from remediator.rules.schema import rule_file_schema
 from remediator.rules.shape import STATEFUL
 from remediator.rules.spec import Rule, RuleSetSpec, Selector, Step, Window
-from remediator.rules.testfile import MAX_CASES, read_cases
+from remediator.rules.testfile import MAX_CASES
 from remediator.rules.texts import MAX_TEXT
 from remediator.rules.toml import MAX_BYTES, parse_document
 from remediator.testing.timeline import START, Timeline

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from rule_cases import read_cases, run_cases
 
 from remediator.model.event import ErrorInfo, Event
 from remediator.rules.draft import UndraftableError, draft, pattern_of
@@ -17,7 +18,6 @@ from remediator.rules.lint import lint
 from remediator.rules.load import open_policy, read_rules
 from remediator.rules.signature import signature
 from remediator.rules.spec import RuleSetSpec
-from remediator.rules.testfile import read_cases, run_cases
 from remediator.rules.toml import parse_document
 from remediator.rules.unmatched import CUT, Failure, Group, Groups, error_of
 

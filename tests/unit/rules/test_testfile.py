@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from rule_cases import read_cases, run_cases
 
 from remediator.model.policy import Policy
 from remediator.rules.faults import Faults
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import Rule, RuleSetSpec
-from remediator.rules.testfile import read_cases, run_cases
 from remediator.rules.toml import parse_document
 
 RULES = RuleSet(
