@@ -39,11 +39,11 @@ def load_config(path: Path | str, environ: Mapping[str, str] | None = None, *, r
     return config
 
 
-def load_http(path: Path | str, environ: Mapping[str, str] | None = None) -> HttpSettings:
+def load_http(path: Path | str) -> HttpSettings:
     """[http] alone: enough for a command that talks to the daemon. Raises Faults of that section."""
     path = Path(path)
     document = _open(path)
-    settings = read_http(document.root(), SecretReader(_environ(environ), path.parent))
+    settings = read_http(document.root(), SecretReader(os.environ, path.parent))
     document.check()
     return settings
 

@@ -35,8 +35,8 @@ class EmbeddedBroker:
     `stop` and `start` may be called again: the port stays the same, the records do not.
     """
 
-    def __init__(self, *, port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(self) -> None:
+        self.port = free_port()
         self._process: asyncio.subprocess.Process | None = None
 
     @property

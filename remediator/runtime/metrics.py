@@ -108,9 +108,9 @@ class Metrics:
         """Something was decided, such as 'fired', 'late', 'limit_reached' or 'capped'."""
         self._decisions.labels(reason=reason).inc()
 
-    def budget_refused(self, count: int = 1) -> None:
+    def budget_refused(self) -> None:
         """A budget said no."""
-        self._budget_refusals.inc(count)
+        self._budget_refusals.inc()
 
     def decided(self, latency: Duration) -> None:
         """A journal entry was decided on, so long after it was written."""

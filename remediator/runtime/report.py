@@ -224,11 +224,11 @@ def rates_by_place(ledger: LedgerState) -> dict[tuple[str, str], Rate]:
     return found
 
 
-def rate_views(ledger: LedgerState, most: int = LISTED) -> list[View]:
+def rate_views(ledger: LedgerState) -> list[View]:
     """What each rule's changes came to against each error of each deployment, the most tried first."""
     views: list[View] = []
     ranked = sorted(ledger.rates.items(), key=lambda item: (-item[1].helped - item[1].in_vain, item[0]))
-    for name, rate in ranked[:most]:
+    for name, rate in ranked[:LISTED]:
         rule, signature, deployment = name.rsplit("/", 2)
         views.append({
             "rule": rule, "signature": signature, "deployment": deployment, "helped": rate.helped,

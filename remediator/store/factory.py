@@ -11,16 +11,16 @@ from remediator.store.urls import mask_url
 ALLOWED = "'sqlite:///relative/path', 'sqlite:////absolute/path' or 'postgresql://user:password@host/database'"
 
 
-def open_store(url: str, *, durability: str = "FULL", max_page_count: int | None = None, pool_size: int = 8) -> Store:
+def open_store(url: str, *, durability: str = "FULL", max_page_count: int | None = None) -> Store:
     """A store that is still to be opened. Raises StoreError on a URL that names none.
 
-    durability, max_page_count: SQLite only; pool_size: connections, PostgreSQL only.
+    durability, max_page_count: SQLite only.
     """
     scheme = url.partition("://")[0]
     if scheme == "sqlite":
         return SqliteStore(sqlite_path(url), durability=durability, max_page_count=max_page_count)
     if scheme in ("postgresql", "postgres"):
-        return _postgres(url, pool_size)
+        return _postgres(url)
     raise StoreError(f"{mask_url(url)!r} is not the URL of a store: write {ALLOWED}")
 
 
@@ -32,9 +32,9 @@ def sqlite_path(url: str) -> str:
     return unquote(rest[1:])
 
 
-def _postgres(url: str, pool_size: int) -> Store:
+def _postgres(url: str) -> Store:
     try:
         from remediator.store.postgres import PostgresStore
     except ModuleNotFoundError as error:
         raise StoreError("the PostgreSQL store needs the extra 'postgres': install remediator[postgres]") from error
-    return PostgresStore(url, pool_size=pool_size)
+    return PostgresStore(url)

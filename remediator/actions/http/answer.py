@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from remediator.actions.retry_after import MOST_S, asked_seconds
+from remediator.actions.retry_after import asked_seconds
 from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import SECOND, Duration
 
 RETRY: Duration = 10 * SECOND
-RETRY_MAX: Duration = MOST_S * SECOND
 TEXT_LIMIT = 300
 """Characters of an answer that are kept: enough to recognise it."""
 NOT_DONE = frozenset({425, 429})

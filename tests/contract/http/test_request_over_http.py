@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from remediator.actions.http.answer import RETRY_MAX, Answer, outcome_of
+from remediator.actions.http.answer import Answer, outcome_of
 from remediator.actions.http.executor import MAX_BODY_BYTES, RequestExecutor
 from remediator.actions.http.settings import EndpointAccount
+from remediator.actions.retry_after import MOST_S
 from remediator.demo.endpoint.app import TAKE, Endpoint
 from remediator.demo.receiver import faults
 from remediator.demo.receiver.faults import Fault
@@ -131,7 +132,7 @@ async def test_what_was_not_done_yet_keeps_its_doubt(plain: Rig, status: int, *,
 def test_a_long_pause_is_bounded(asked: str) -> None:
     outcome = outcome_of(Answer(503, "", asked), "tickets", uncertain=False)
     assert isinstance(outcome, RetryAfter)
-    assert outcome.after == RETRY_MAX
+    assert outcome.after == MOST_S * SECOND
 
 
 @pytest.mark.parametrize("asked", ["", "-1", "1.5", "²", "Wed, 21 Oct 2026 07:28:00 GMT"])
