@@ -101,7 +101,7 @@ class _Bridge(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = record.getMessage()
-        except Exception as error:
+        except Exception as error:  # a library's arguments may raise whatever they like; its line is told all the same
             text = f"{record.msg!r} ({type(error).__name__})"
         self._logger.log(record.levelno, Name.LIBRARY, library=record.name, text=text, exc_info=record.exc_info)
 

@@ -44,7 +44,7 @@ def story(seed: int) -> tuple[list[str], list[str]]:
 def _run(plant: Plant) -> list[str]:
     try:
         plant.run((lambda: not nothing_left(plant)) if plant.seed % FULL_REST_EVERY else (lambda: False))
-    except Exception as error:
+    except Exception as error:  # whatever it is, it is what this seed has found
         return [f"{type(error).__name__}: {error}", *check(plant)[:3]]
     finally:
         plant.close()
