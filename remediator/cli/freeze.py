@@ -1,4 +1,4 @@
-"""`remediator freeze on|off`: the kill switch."""
+"""`remediator freeze on|off`: stop every change of a pipeline, or allow them again."""
 
 from __future__ import annotations
 
