@@ -24,7 +24,7 @@ from remediator.model.truth import DagRunTruth
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import encode_rule_set
 from remediator.runtime import loops, wiring
-from remediator.runtime.app import now
+from remediator.runtime.clock import wall as now
 from remediator.runtime.controller import Controller
 from remediator.runtime.dispatcher import Dispatcher
 from remediator.runtime.intake import Prepared

@@ -23,7 +23,7 @@ from remediator.model.record import Record
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import encode_rule_set
 from remediator.runtime import wiring
-from remediator.runtime.app import now
+from remediator.runtime.clock import wall as now
 from remediator.runtime.intake import Intake, prepare
 from remediator.sources.port import SourceBatch
 from remediator.store.port import MatcherBatch

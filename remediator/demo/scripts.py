@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from remediator.engine.feeds import lateness
 from remediator.model.action import Action
 from remediator.model.event import UNMAPPED_INDEX, ConditionInfo, ErrorInfo, Event
 from remediator.model.incident import Incident
-from remediator.model.inputs import Fact, Performed, Pressed, Watermark
+from remediator.model.inputs import Entry, Fact, Input, Performed, Pressed
 from remediator.model.outcome import Delivered, Refused
 from remediator.model.policy import DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
+from remediator.model.record import Origin
 from remediator.model.time import MINUTE, SECOND, Instant
 from remediator.rules.spec import Backoff, Rule, RuleSetSpec, Selector, Step, Window
 from remediator.runtime.story_parts import Ground, RuleWords
@@ -23,6 +23,7 @@ from remediator.runtime.surface_story import beside_of
 from remediator.store.port import ActionRow
 from remediator.testing.timeline import FEED, START, Timeline
 
+FIRST_OFFSET = 1_200
 RUN = "scheduled__2027-01-15T08:00:00+00:00"
 DATA = Destination("slack.message", "chat", "#data")
 POLICY = Policy(
@@ -226,21 +227,26 @@ def ground_of(line: Timeline, incident: Incident) -> Ground:
     decisions = tuple(one for one in line.decisions if one.incident == incident.id)
     active = line.core.world
     rules = line.rule_set(active.rule_set).rules.values()
-    facts = {entry.position: entry for entry in line.journal if isinstance(entry.input, Fact)}
     return Ground(
         now=line.now,
         incident=incident,
         decisions=decisions,
         beside=tuple(beside_of(incident, decisions, [one for one in line.decisions if not one.incident])),
         actions=rows_of(line, incident),
-        inputs={entry.position: entry.input for entry in line.journal},
-        marks={position: Watermark(FEED, "airflow.events", 0, 3, entry.at - lateness(FEED, POLICY), True)
-               for position, entry in facts.items()},
+        inputs={entry.position: _read(entry) for entry in line.journal},
         rules={rule.id: RuleWords(rule.id, rule.summary, rule.mode.value, f"{rule.file}:{rule.line}")
                for rule in rules},
         rule_set=active.rule_set,
         rule_set_since=active.armed_at,
     )  # fmt: skip
+
+
+def _read(entry: Entry) -> Input:
+    """The entry, if it is a fact as though it had been read from a topic."""
+    given = entry.input
+    if not isinstance(given, Fact):
+        return given
+    return msgspec.structs.replace(given, origin=Origin(FEED, "airflow.events", 0, FIRST_OFFSET + entry.position))
 
 
 def rows_of(line: Timeline, incident: Incident) -> tuple[ActionRow, ...]:

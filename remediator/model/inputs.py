@@ -11,16 +11,21 @@ import msgspec
 
 from remediator.model.event import Event
 from remediator.model.outcome import Delivered, Refused, Unknown
+from remediator.model.record import Origin
 from remediator.model.time import Instant
 from remediator.model.truth import DagRunRef, DagRunTruth, Finding
 
 
 class Fact(msgspec.Struct, frozen=True, tag="fact", omit_defaults=True):
-    """An event that the controller needs, with the rules of `rule_set` that it met (a match) or none."""
+    """An event that the controller needs, with the rules of `rule_set` that it met (a match) or none.
+
+    origin: the record that said it, for people only: no decision reads it.
+    """
 
     event: Event
     rules: tuple[str, ...] = ()
     rule_set: str = ""
+    origin: Origin | None = None
 
 
 class Watermark(msgspec.Struct, frozen=True, tag="watermark", omit_defaults=True):

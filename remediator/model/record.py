@@ -18,6 +18,20 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
 
 
+class Origin(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Which record: of a source that knows no offsets, whatever it counts its records by."""
+
+    feed: str
+    topic: str
+    partition: int
+    offset: int
+
+    @property
+    def text(self) -> str:
+        """'main/openlineage[2]@1234', as people write it."""
+        return f"{self.feed}/{self.topic}[{self.partition}]@{self.offset}"
+
+
 class DeadLetter(msgspec.Struct, frozen=True):
     """A record that no codec could read: kept with its reason and position, its bytes cut to a bound."""
 

@@ -11,7 +11,7 @@ import msgspec
 
 from remediator.model.event import TERMINAL, Event, compact
 from remediator.model.inputs import Fact, Gap, Input, Unmapped, Watermark
-from remediator.model.record import DeadLetter, Record
+from remediator.model.record import DeadLetter, Origin, Record
 from remediator.model.time import MINUTE, Duration, Instant
 from remediator.rules.index import NOTHING, Matched, RuleSet
 from remediator.sources.port import SourceBatch
@@ -81,7 +81,8 @@ def prepare(intake: Intake, rules: RuleSet, batch: SourceBatch, now: Instant, *,
             if not mapped:
                 _note_unmapped(unmapped, intake.feed, event.namespace, batch.topic, claimants)
                 continue
-            _take(msgspec.structs.replace(event, deployment=mapped), rules, inputs, history, counts)
+            origin = Origin(intake.feed, batch.topic, batch.partition, record.offset)
+            _take(msgspec.structs.replace(event, deployment=mapped), origin, rules, inputs, history, counts)
     inputs.extend(unmapped.values())
     moved = bool(batch.records) or batch.lost is not None or batch.next_offset != batch.expected
     if mark and (latest or batch.at_head):
@@ -102,7 +103,9 @@ def prepare(intake: Intake, rules: RuleSet, batch: SourceBatch, now: Instant, *,
     return Prepared(committed, len(batch.records), *counts)
 
 
-def _take(event: Event, rules: RuleSet, inputs: list[Input], history: list[HistoryRow], counts: list[int]) -> None:
+def _take(
+    event: Event, origin: Origin, rules: RuleSet, inputs: list[Input], history: list[HistoryRow], counts: list[int]
+) -> None:
     state = HISTORY_STATES.get(event.type)
     if state is not None and event.run_id is not None and event.dag_id is not None:
         history.append(_history_row(event, state))
@@ -113,7 +116,7 @@ def _take(event: Event, rules: RuleSet, inputs: list[Input], history: list[Histo
     if matched or is_condition or event.type in TERMINAL:
         counts[1] += 1
         counts[2] += 1 if matched else 0
-        inputs.append(Fact(event if matched else compact(event), matched, rules.hash if matched else ""))
+        inputs.append(Fact(event if matched else compact(event), matched, rules.hash if matched else "", origin))
 
 
 def met_rules(rules: RuleSet, event: Event) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from remediator.engine.steps import UNCLASSIFIED
 from remediator.model.incident import Incident, Phase
-from remediator.model.reasons import Reason
+from remediator.model.reasons import Decision, Reason
 from remediator.runtime.story_head import OWN, head_of
 from remediator.runtime.story_lines import kept_up, lines_of, record_words
 from remediator.runtime.story_parts import Ground, RuleWords, Story
@@ -25,6 +25,7 @@ def incident_story(ground: Ground) -> Story:
     incident = ground.incident
     assert incident is not None  # noqa: S101
     told = ground.told()
+    first = _first(ground)
     after = [*([CUT] if ground.cut else []), *([] if told else [NOTHING_KEPT])]
     after += [f"Since then {text}." for text in kept_up(ground.actions)]
     return Story(
@@ -34,6 +35,7 @@ def incident_story(ground: Ground) -> Story:
         after=tuple(after),
         log=tuple(incident.log_tail.splitlines()[-LOG_LINES:]),
         began=ground.decisions[0].at if ground.decisions else incident.opened_at,
+        record=ground.origin_at(first.position) if first is not None else None,
     )
 
 
@@ -62,15 +64,29 @@ def _facts(ground: Ground, incident: Incident) -> Iterator[tuple[str, str]]:
 
 
 def _record(ground: Ground) -> Iterator[tuple[str, str]]:
-    """The first record that led here, if it is still kept."""
+    """The first record that led here, or why there is none to name."""
+    first = _first(ground)
+    if first is None:
+        return
+    event = ground.event_at(first.position)
+    if event is not None:
+        yield "began with", f"record {record_words(ground, first, event)}"
+    elif first.reason is Reason.SUSPECTED:
+        yield "began with", "a record that is not kept any more"
+    else:
+        by = "survey of" if ground.is_surveyed(first.position) else "look at"
+        yield "began with", f"no record: a {by} the scheduler found it"
+
+
+def _first(ground: Ground) -> Decision | None:
+    """What began it: the first decision that followed from an event, or from what the scheduler said unasked."""
     for decision in ground.told():
-        event = ground.event_at(decision.position)
-        if event is not None and decision.reason not in (Reason.FROZEN, Reason.THAWED):
-            yield "began with", record_words(ground, decision, event).removeprefix("the record: ")
-            return
-        if decision.reason is Reason.FOUND_BY_LOOK:
-            yield "began with", "no record: a look at the scheduler found it"
-            return
+        if decision.reason in (Reason.FROZEN, Reason.THAWED):
+            continue
+        is_said = decision.reason is Reason.SUSPECTED or ground.event_at(decision.position) is not None
+        if is_said or decision.reason is Reason.FOUND_BY_LOOK or ground.is_surveyed(decision.position):
+            return decision
+    return None
 
 
 def state_words(incident: Incident) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from remediator.model.action import CHANGES_TARGET, QUESTIONS, Mark, Retry
-from remediator.model.incident import Incident
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import Instant
 from remediator.runtime.story import rule_set_words, rule_words
@@ -57,6 +56,7 @@ def action_story(ground: Ground, row: ActionRow) -> Story:
         after=() if issue is not None else (UNDECIDED,),
         log=(),
         began=chosen[0].at if chosen else row.action.not_before,
+        record=ground.origin_at(_claim(ground, lead).position) if lead is not None else None,
     )
 
 
@@ -166,7 +166,7 @@ def _facts(ground: Ground, row: ActionRow, issue: Decision | None, lead: Decisio
     yield from _on_whose_word(ground, row, issue)
     if lead is not None and ground.incident is not None:
         yield "because", f"{ground.short(sentence(lead))} ({clock(lead.at)})"
-        yield from _origin(ground, lead, ground.incident)
+        yield from _origin(ground, lead)
     if action.kind in CHANGES_TARGET and issue is not None:
         yield from _before(ground, row, issue, lead)
     yield from _course(row, issue)
@@ -206,11 +206,15 @@ def _approved(ground: Ground, issue: Decision) -> str:
     return "nobody was asked: the rule and the deployment may act by themselves"
 
 
-def _origin(ground: Ground, lead: Decision, incident: Incident) -> Iterator[tuple[str, str]]:
-    claim = ground.claim_of(lead) or lead
+def _claim(ground: Ground, lead: Decision) -> Decision:
+    return ground.claim_of(lead) or lead
+
+
+def _origin(ground: Ground, lead: Decision) -> Iterator[tuple[str, str]]:
+    claim = _claim(ground, lead)
     event = ground.event_at(claim.position)
     if event is not None:
-        yield "record", record_words(ground, claim, event).removeprefix("the record: ")
+        yield "record", record_words(ground, claim, event)
         if event.try_number is not None:
             again = "" if event.retries is None else f"; Airflow's own retries: {event.retries}"
             yield "attempt", f"try {event.try_number} of {event.task_id} in dagrun {event.run_id}{again}"

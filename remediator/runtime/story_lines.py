@@ -18,7 +18,8 @@ from remediator.store.port import ActionRow
 
 TELLINGS = frozenset({SLACK, PAGERDUTY, LOG})
 SHOWN_BY_LOOK = ENDS | {Reason.FAILED_FINALLY, Reason.FOUND_BY_LOOK, Reason.AIRFLOW_RETRIES}
-SHOWN_BY_EVENT = frozenset({Reason.SUSPECTED, Reason.INCIDENT_OPENED, Reason.INCIDENT_JOINED, Reason.FIRED})
+SHOWN_BY_EVENT = frozenset({Reason.SUSPECTED, Reason.INCIDENT_OPENED, Reason.INCIDENT_JOINED, Reason.FIRED,
+                            Reason.RECOVERED, Reason.ENDED_BY_EVENT})  # fmt: skip
 ALIKE = frozenset(
     {Reason.STILL_RUNNING, Reason.DUPLICATE, Reason.ALREADY_TOLD, Reason.CAPPED, Reason.INCIDENT_JOINED, Reason.FIRED,
      Reason.SUPPRESSED, Reason.LATE, Reason.UNREACHABLE, Reason.DIGESTED}
@@ -56,7 +57,7 @@ def _more(ground: Ground, decision: Decision, row: ActionRow | None) -> Iterator
     """What shows it, and what came of it."""
     looked, event = ground.looked_at(decision.position), ground.event_at(decision.position)
     if event is not None and decision.reason in SHOWN_BY_EVENT:
-        yield record_words(ground, decision, event)
+        yield f"the record: {record_words(ground, decision, event)}"
     if looked is not None and decision.reason in SHOWN_BY_LOOK:
         yield f"the scheduler said: {truth_words(looked.truth, looked.error)}"
     if row is not None and decision.reason in ISSUES:
@@ -66,14 +67,12 @@ def _more(ground: Ground, decision: Decision, row: ActionRow | None) -> Iterator
 
 
 def record_words(ground: Ground, decision: Decision, event: Event) -> str:
-    """'the record: task.failed of 2026-11-22 06:50:35Z, feed main, topic lineage, partition 3, read 0.4s later'"""
-    mark = ground.marks.get(decision.position)
-    feed = ground.feeds.get(event.deployment, "")
-    place = f", feed {feed}" if feed else ""
-    if mark is not None:
-        place = f", feed {mark.feed}, topic {mark.topic}, partition {mark.partition}"
+    """'main/openlineage[2]@1234, task.failed of 2026-11-22 06:50:35Z, read 0.4s later'"""
+    origin, feed = ground.origin_at(decision.position), ground.feeds.get(event.deployment, "")
+    place = f"{origin.text}, " if origin is not None else ""
+    of_feed = f", feed {feed}" if feed and origin is None else ""
     late = f", read {length(decision.at - event.time)} later" if decision.at > event.time else ""
-    return f"the record: {event.type} of {clock(event.time)}{place}{late}"
+    return f"{place}{event.type} of {clock(event.time)}{of_feed}{late}"
 
 
 # -- folding ------------------------------------------------------------------------------------------------------

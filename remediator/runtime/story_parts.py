@@ -9,8 +9,9 @@ import msgspec
 from remediator.model.action import CHANGES_TARGET, Action, Pause, Pool, Scale
 from remediator.model.event import Event
 from remediator.model.incident import Incident
-from remediator.model.inputs import Fact, Input, Looked, Watermark
+from remediator.model.inputs import Fact, Input, Looked, Surveyed
 from remediator.model.reasons import Decision, Reason
+from remediator.model.record import Origin
 from remediator.model.time import Instant
 from remediator.runtime.story_words import run_of, task_and_try
 from remediator.store.audit import AuditEntry
@@ -37,8 +38,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one incident, as far as it is still kept.
 
     decisions: the incident's, in order. beside: those of no incident that belong to it: its rule over time, the freeze.
-    inputs: journal position -> entry; marks: position of a fact -> the mark that its batch ended with, if it has one.
-    feeds: deployment -> its feed.
+    inputs: journal position -> entry. feeds: deployment -> its feed.
     rule_set: what decides now, since `rule_set_since`. cut: is the beginning of the decisions left off?
     word: of a story of one action: what the audit says of who wanted it.
     """
@@ -49,7 +49,6 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     beside: tuple[Decision, ...] = ()
     actions: tuple[ActionRow, ...] = ()
     inputs: dict[int, Input] = {}
-    marks: dict[int, Watermark] = {}
     feeds: dict[str, str] = {}
     rules: dict[str, RuleWords] = {}
     rule_set: str = ""
@@ -78,6 +77,15 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         """The event that was journalled there."""
         found = self.inputs.get(position)
         return found.event if isinstance(found, Fact) else None
+
+    def origin_at(self, position: int) -> Origin | None:
+        """The record that said the event; None of none, and of one that was journalled before that was noted."""
+        found = self.inputs.get(position)
+        return found.origin if isinstance(found, Fact) else None
+
+    def is_surveyed(self, position: int) -> bool:
+        """Was it a survey of the scheduler that was journalled there?"""
+        return isinstance(self.inputs.get(position), Surveyed)
 
     def looked_at(self, position: int) -> Looked | None:
         """The scheduler's answer that was journalled there."""
@@ -158,7 +166,10 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Story(msgspec.Struct, frozen=True):
-    """A story, ready to be read. facts: (name, text). log: its last lines. began: where its times begin to count."""
+    """A story, ready to be read. facts: (name, text). log: its last lines. began: where its times begin to count.
+
+    record: what began it; None if no record did, or it is not known any more; the facts say which.
+    """
 
     head: Head
     facts: tuple[tuple[str, str], ...]
@@ -166,3 +177,4 @@ class Story(msgspec.Struct, frozen=True):
     after: tuple[str, ...]
     log: tuple[str, ...]
     began: Instant
+    record: Origin | None = None

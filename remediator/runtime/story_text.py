@@ -18,10 +18,14 @@ SINCE_WIDTH = 9
 
 
 def story_json(story: Story) -> dict[str, Any]:
-    """The story with its times as texts. lines: {'at', 'since_s', 'reason', 'text', …}, folded ones with 'count'."""
+    """The story with its times as texts. lines: {'at', 'since_s', 'reason', 'text', …}, folded ones with 'count'.
+
+    record: {'feed', 'topic', 'partition', 'offset'} of what began it, or None.
+    """
     found: dict[str, Any] = msgspec.to_builtins(story)
     found["facts"] = [{"name": name, "text": text} for name, text in story.facts]
     found["began"] = format_instant(story.began)
+    found["record"] = None if story.record is None else msgspec.structs.asdict(story.record)
     for given, line in zip(found["lines"], story.lines, strict=True):
         given["at"] = format_instant(line.at)
         given["until"] = format_instant(line.until)

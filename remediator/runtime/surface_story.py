@@ -12,7 +12,7 @@ from remediator.engine.saved import decode_world_state
 from remediator.model.action import Retry
 from remediator.model.ids import WORLD_KEY
 from remediator.model.incident import Incident
-from remediator.model.inputs import Entry, Fact, Input, Looked, Watermark
+from remediator.model.inputs import Input
 from remediator.model.reasons import Decision, Reason
 from remediator.model.time import DAY, MINUTE, Instant
 from remediator.rules.spec import decode_rule_set
@@ -36,7 +36,8 @@ SEARCHED = 10_000
 SEVERAL_SHOWN = 20
 SHOWN_BY_ENTRY = frozenset(
     {Reason.SUSPECTED, Reason.FAILED_FINALLY, Reason.FOUND_BY_LOOK, Reason.HELPED, Reason.DID_NOT_HELP,
-     Reason.RECOVERED, Reason.LEFT_ALONE, Reason.GONE, Reason.INCIDENT_OPENED, Reason.INCIDENT_JOINED, Reason.FIRED}
+     Reason.RECOVERED, Reason.LEFT_ALONE, Reason.GONE, Reason.INCIDENT_OPENED, Reason.INCIDENT_JOINED, Reason.FIRED,
+     Reason.ENDED_BY_EVENT}
 )  # fmt: skip
 OF_THE_WORLD = frozenset({Reason.FROZEN, Reason.THAWED, Reason.RESTORED})
 OF_DETECTORS = frozenset({Reason.FIRED, Reason.HOLDING, Reason.HOLD_ENDED, Reason.SUPPRESSED, Reason.LATE,
@@ -113,12 +114,12 @@ class Storyteller:
         decisions = await self._with_claims(incident, decisions, actions)
         beside = beside_of(incident, decisions, await self._unattached(incident, decisions))
         told = [*decisions, *beside]
-        inputs, marks = await self._entries(_positions(told))
+        inputs = await self._entries(_positions(told))
         rules, feeds, rule_set, since = await self._rules({one.rule for one in told} | {incident.rule})
         return Ground(
             now=self._clock(), incident=incident, decisions=tuple(decisions), beside=tuple(beside),
             actions=tuple(row for row in actions if whole or row.at >= incident.opened_at), inputs=inputs,
-            marks=marks, feeds=feeds, rules=rules, rule_set=rule_set, rule_set_since=since,
+            feeds=feeds, rules=rules, rule_set=rule_set, rule_set_since=since,
             cut=len(decisions) >= STORY_LIMIT,
         )  # fmt: skip
 
@@ -169,17 +170,13 @@ class Storyteller:
         claimed = [one for one in claimed if one.position >= first or one.at >= begun]
         return sorted([*claimed, *decisions], key=lambda one: one.position) if claimed else decisions
 
-    async def _entries(self, positions: Iterable[int]) -> tuple[dict[int, Input], dict[int, Watermark]]:
+    async def _entries(self, positions: Iterable[int]) -> dict[int, Input]:
         inputs: dict[int, Input] = {}
-        marks: dict[int, Watermark] = {}
         for position in positions:
             entries = await self._store.read_journal(position - 1, 1)
             if entries and entries[0].position == position:
                 inputs[position] = entries[0].input
-                mark = _mark_of(entries)
-                if mark is not None:
-                    marks[position] = mark
-        return inputs, marks
+        return inputs
 
     async def _rules(self, wanted: set[str]) -> tuple[dict[str, RuleWords], dict[str, str], str, Instant]:
         """The wanted rules as they are now, the feed of each deployment, the rule set, and since when it decides."""
@@ -243,16 +240,3 @@ def _positions(told: Iterable[Decision]) -> list[int]:
     found = sorted({one.position for one in told if one.reason in SHOWN_BY_ENTRY and one.position > 0})
     half = ENTRIES_LIMIT // 2
     return found if len(found) <= ENTRIES_LIMIT else [*found[:half], *found[-half:]]
-
-
-def _mark_of(entries: Sequence[Entry]) -> Watermark | None:
-    """The mark that the batch of the first entry ended with: it names where the batch was read."""
-    first = entries[0]
-    if not isinstance(first.input, Fact):
-        return None
-    for entry in entries[1:]:
-        if entry.at != first.at or isinstance(entry.input, Looked):
-            return None
-        if isinstance(entry.input, Watermark):
-            return entry.input
-    return None

@@ -9,7 +9,7 @@ from remediator.codecs.deployments import DeploymentBinding, DeploymentMap
 from remediator.model.event import ErrorInfo, Event
 from remediator.model.inputs import Fact, Gap, Unmapped, Watermark
 from remediator.model.policy import Policy
-from remediator.model.record import Record
+from remediator.model.record import Origin, Record
 from remediator.model.time import SECOND
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import Rule, RuleSetSpec, Step
@@ -53,6 +53,7 @@ def test_a_failure_is_a_fact_with_its_error_and_a_history_row() -> None:
     (row,) = found.batch.history
     assert (row.state, row.try_number, row.error) == ("failed", 1, "'id'")
     assert (found.batch.expected, found.batch.next_offset) == (10, 11)
+    assert fact.origin == Origin("main", "t", 0, 10)
 
 
 def test_a_success_is_a_compact_fact_and_a_start_is_history_only() -> None:

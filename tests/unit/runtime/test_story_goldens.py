@@ -112,7 +112,7 @@ def test_what_held_it_and_what_was_found_is_told(name: str, words: str) -> None:
 
 def test_an_action_names_record_attempt_rule_brakes_and_proof() -> None:
     known = facts(action_of(ground("healed"), "airflow.retry"))
-    assert known["record"] == "task.failed of 2027-01-15 08:00:10Z, feed feed, topic airflow.events, partition 0"
+    assert known["record"] == "feed/airflow.events[0]@1205, task.failed of 2027-01-15 08:00:10Z"
     assert known["attempt"].startswith("try 1 of load in dagrun scheduled__2027-01-15T08:00:00+00:00")
     assert known["rule"] == "lost-connection: Retry what lost its connection (mode act, network.toml:3)"
     assert "active since 2027-01-15 08:00:00Z" in known["rule set"]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from remediator.demo.scripts import RETRY, fails, healed, line_of, node_ends, told_incident
+from remediator.demo.scripts import PAGE, POLICY, RETRY, RUN, fails, healed, line_of, node_ends, told_incident
+from remediator.model.event import Event
 from remediator.model.incident import Incident
-from remediator.rules.spec import encode_rule_set
+from remediator.model.inputs import Fact, decode_inputs, encode_inputs
+from remediator.model.policy import Mode
+from remediator.model.record import Origin
+from remediator.model.truth import Finding
+from remediator.rules.spec import Rule, RuleSetSpec, encode_rule_set
 from remediator.runtime.surface_story import Storyteller
 from remediator.store.memory import MemoryStore
 from remediator.store.port import StepCommit
 from remediator.testing.timeline import Timeline
-from remediator.web.port import NotThere, Several
+from remediator.web.port import NotThere, Several, View
 
 
 async def stored(line: Timeline) -> Storyteller:
@@ -112,3 +118,66 @@ async def test_an_action_of_an_earlier_episode_is_told_with_its_own_decisions() 
     assert "Proved: it helped." in {one["name"]: one["text"] for one in found["story"]["facts"]}["proof"]
     whole = await teller.incident(told_incident(line).id)
     assert {one.get("action_id") for one in whole["story"]["lines"]} & {first.id, second.id} == {second.id}
+
+
+def facts(view: View) -> dict[str, str]:
+    return {one["name"]: one["text"] for one in view["story"]["facts"]}
+
+
+def read_from(line: Timeline, origin: Origin) -> Timeline:
+    """The story as though its facts had been read there."""
+    for number, entry in enumerate(line.journal):
+        if isinstance(entry.input, Fact):
+            given = msgspec.structs.replace(entry.input, origin=origin)
+            line.journal[number] = msgspec.structs.replace(entry, input=given)
+    return line
+
+
+async def test_a_story_names_the_record_that_began_it() -> None:
+    line = read_from(healed(), Origin("main", "openlineage", 2, 1234))
+    teller = await stored(line)
+    (retry,) = (one for one in line.actions if one.kind == "airflow.retry")
+    incident, action = await teller.incident(told_incident(line).id), await teller.action(retry.id)
+    assert facts(incident)["began with"].startswith("record main/openlineage[2]@1234, task.failed of 2027-01-15")
+    assert facts(action)["record"].startswith("main/openlineage[2]@1234, task.failed of 2027-01-15")
+    record = {"feed": "main", "topic": "openlineage", "partition": 2, "offset": 1234}
+    assert incident["story"]["record"] == action["story"]["record"] == record
+
+
+async def test_the_success_that_ended_it_is_shown_by_its_record() -> None:
+    line = (
+        fails(line_of(PAGE).at("10s")).at("1m").task_success("load", 1, run_id="scheduled__2027-01-16T08:00:00+00:00")
+    )
+    found = await (await stored(read_from(line.at("2m"), Origin("main", "t", 0, 7)))).incident(told_incident(line).id)
+    (end,) = (one for one in found["story"]["lines"] if one["reason"] == "recovered")
+    assert end["more"][0].startswith("the record: main/t[0]@7, task.success of ")
+
+
+async def test_what_a_look_found_has_no_record() -> None:
+    line = line_of(RETRY).at("10s").look_says("audit", "failed", 1, run_id=RUN)
+    fails(line).at("10m")
+    found = next(one for one in line.incidents.values() if one.task_id == "audit")
+    told = await (await stored(line)).incident(found.id)
+    assert facts(told)["began with"] == "no record: a look at the scheduler found it"
+    assert told["story"]["record"] is None
+
+
+async def test_what_a_survey_found_has_no_record() -> None:
+    line = Timeline(RuleSetSpec((Rule("full", on=("pool.full",), mode=Mode.ACT, do=(PAGE,)),), POLICY))
+    line.findings["prod"] = (Finding("pool.full", "pool/etl", "pool.free"),)
+    incident = told_incident(line.at("10m"), "full")
+    told = await (await stored(line)).incident(incident.id)
+    assert facts(told)["began with"] == "no record: a survey of the scheduler found it"
+
+
+async def test_a_record_whose_place_was_not_noted_is_told_by_its_feed() -> None:
+    told = await (await stored(healed())).incident(told_incident(healed()).id)
+    assert facts(told)["began with"] == "record task.failed of 2027-01-15 08:00:10Z, feed feed"
+    assert told["story"]["record"] is None
+
+
+def test_what_was_journalled_without_a_place_is_still_read() -> None:
+    fact = Fact(Event("task.failed", 1, deployment="prod"))
+    with_place = msgspec.structs.replace(fact, origin=Origin("main", "t", 0, 7))
+    assert b"origin" not in encode_inputs([fact])
+    assert decode_inputs(encode_inputs([fact, with_place])) == [fact, with_place]
