@@ -9,7 +9,7 @@ import typer
 from remediator.cli.daemon import ConfigOption, JsonOption, UrlOption, find_daemon
 from remediator.cli.output import columns, safe, say, say_json
 
-HEAD = ("ID", "SEVERITY", "STATE", "DEPLOYMENT", "DAG / TASK", "FAILURES", "UPDATED", "TITLE")
+HEAD = ("ID", "EPISODE", "SEVERITY", "STATE", "DEPLOYMENT", "DAG / TASK", "FAILURES", "UPDATED", "TITLE")
 TITLE_LIMIT = 60
 
 
@@ -38,6 +38,7 @@ def incident_row(view: dict[str, Any]) -> tuple[str, ...]:
     title = safe(view["title"])
     return (
         safe(view["id"])[:12],
+        str(view["episode"]),
         safe(view["severity"]),
         state_text(view),
         safe(view["deployment"]),

@@ -56,7 +56,8 @@ def test_incidents(served: Served) -> None:
     result = served.run("incidents", "--all", "--limit", "3")
     head, line = result.stdout.splitlines()
     assert head.startswith("ID ")
-    assert line.startswith("5f0c1d2e3a4b  error")
+    assert head.split()[:3] == ["ID", "EPISODE", "SEVERITY"]
+    assert line.split()[:3] == ["5f0c1d2e3a4b", "1", "error"]
     assert "orders/load" in line
     assert served.daemon.asked == [(False, 3)]
     assert json.loads(served.run("incidents", "--json").stdout)[0]["id"] == OPEN.id
