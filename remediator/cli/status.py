@@ -7,6 +7,7 @@ from typing import Any
 
 from remediator.cli.daemon import ConfigOption, JsonOption, UrlOption, find_daemon
 from remediator.cli.output import safe, say, say_json
+from remediator.model.time import SECOND, format_duration
 
 KNOWN = {
     "time",
@@ -21,6 +22,8 @@ KNOWN = {
     "deployments",
     "store_failing",
     "rules_rejected",
+    "approvals",
+    "breakers",
 }
 
 FROZEN = "FROZEN: no change is made until `remediator freeze off`; `remediator audit export` says who froze it, and why"
@@ -43,6 +46,8 @@ def status_lines(view: dict[str, Any]) -> Iterator[str]:
     if found := view.get("restored"):
         yield f"restored         {'looking; so far' if found['looking'] else 'found'}: {safe(found['found'])}"
     yield f"incidents open   {view.get('incidents_open', 0)}"
+    yield f"approvals        {approvals_text(view.get('approvals', {}))}"
+    yield from breaker_lines(view.get("breakers", {}))
     yield (
         f"journal          decided {journal.get('decided', 0):,} of {journal.get('head', 0):,}"
         f" ({journal.get('lag_s', 0):.1f} s behind)"
@@ -60,6 +65,45 @@ def status_lines(view: dict[str, Any]) -> Iterator[str]:
     for name, value in view.items():
         if name not in KNOWN:
             yield f"{safe(name):<16} {safe(value)}"
+
+
+def approvals_text(approvals: dict[str, Any]) -> str:
+    """'2 wait for a person, the oldest for 12m, the next expires in 48m; see remediator approvals list'"""
+    waiting = approvals.get("waiting", 0)
+    if not waiting:
+        return "none waits"
+    oldest, expiry = approvals.get("oldest_s"), approvals.get("next_expiry_s")
+    since = f", the oldest for {_length(oldest)}" if oldest is not None else ""
+    until = f", the next expires in {_length(expiry)}" if expiry is not None else ""
+    return f"{waiting} {'wait' if waiting > 1 else 'waits'} for a person{since}{until}; see remediator approvals list"
+
+
+def breaker_lines(breakers: dict[str, Any]) -> Iterator[str]:
+    """One line for each open breaker, so that the rule that does not help is named."""
+    listed = breakers.get("listed", ())
+    for one in listed:
+        name = safe(f"{one['rule']}/{one['signature']}")
+        yield f"BREAKER OPEN     {name}: {breaker_text(one)} [incident {safe(one['incident'])[:12]}]"
+    if (left := breakers.get("open", 0) - len(listed)) > 0:
+        yield f"BREAKER OPEN     and {left} more"
+
+
+def breaker_text(breaker: dict[str, Any]) -> str:
+    """'for 12m, 5 failures have waited; the next probe in 3m'"""
+    since = f"for {_length(breaker['open_s'])}, " if breaker.get("open_s") is not None else ""
+    waited = breaker.get("waiting", 0)
+    many = f"{waited} failure{'s' * (waited != 1)} {'have' if waited != 1 else 'has'} waited"
+    if breaker.get("probing"):
+        return f"{since}{many}; a probe is under way"
+    probe = breaker.get("next_probe_s")
+    left = f"in {_length(probe)}" if probe else "with the next failure"
+    refused = "; a person said no to going on" if breaker.get("given_up") else ""
+    return f"{since}{many}; the next probe {left}{refused}"
+
+
+def _length(seconds: float) -> str:
+    """'1h12m', '48s': whole seconds."""
+    return format_duration(int(seconds) * SECOND)
 
 
 def feed_text(feed: dict[str, Any]) -> str:

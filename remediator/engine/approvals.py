@@ -30,7 +30,8 @@ def propose(context: Context, state: DagState, case: Case, step: Step, text: str
     cause = (case.incident, held.incident.cause, task_of(case), case.event.run_id, step_name(case), context.position)
     expires = context.now + context.policy.proposal_expiry
     subject = f"{case.event.dag_id or case.event.deployment} {task_of(case)} {case.event.run_id or ''}".strip()
-    proposal = Proposal(stable_id("proposal", *cause), context.key, step.action, f"{subject}: {text}", expires)
+    question = f"{subject}: {text}"
+    proposal = Proposal(stable_id("proposal", *cause), context.key, step.action, question, expires, context.now)
     case.asked, case.affects = approval_of(context, case), 0
     case.phase, case.proposal, case.due = CasePhase.PROPOSED, proposal.id, expires
     case.feed_due, case.thaw = None, False

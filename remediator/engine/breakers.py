@@ -13,6 +13,7 @@ from remediator.engine.state import Case
 from remediator.model.ids import LEDGER_KEY, WORLD_KEY, stable_id
 from remediator.model.incident import Proposal
 from remediator.model.inputs import Pressed
+from remediator.model.policy import Policy
 from remediator.model.reasons import Reason
 from remediator.model.time import MINUTE, Duration, Instant, format_duration
 
@@ -44,7 +45,7 @@ def _of(context: Context, case: Case) -> Breaker | None:
 def open_for(context: Context, case: Case) -> str:
     """'' if the rule may try for this error, else why not. After a rest one probe is let through."""
     breaker = _of(context, case)
-    if breaker is None or (not breaker.probe and context.now >= _rests_until(context, breaker)):
+    if breaker is None or (not breaker.probe and context.now >= rests_until(context.policy, breaker)):
         return ""
     helped, tried = sum(breaker.results), len(breaker.results)
     return f"rule {case.rule!r} helped in {helped} of its last {tried} changes for this error"
@@ -55,7 +56,7 @@ def next_turn(context: Context, case: Case) -> Instant:
     breaker = _of(context, case)
     if breaker is None:
         return context.now
-    soonest = max(_rests_until(context, breaker), breaker.turn_until)
+    soonest = max(rests_until(context.policy, breaker), breaker.turn_until)
     return max(soonest, context.now + TURN) if breaker.probe else soonest
 
 
@@ -85,15 +86,15 @@ def begin_waiting(context: Context, case: Case, route: str, *, paged: bool) -> N
         _raise_alert(context, case, breaker, route if is_first else "", paged=paged and is_first)
 
 
-def _rests_until(context: Context, breaker: Breaker) -> Instant:
+def rests_until(policy: Policy, breaker: Breaker) -> Instant:
     """After a no nothing is probed for long: then what was wrong may have been mended."""
-    lasts = context.policy.self_alert_every if breaker.given_up else rest(context, breaker.in_vain)
+    lasts = policy.self_alert_every if breaker.given_up else rest(policy, breaker.in_vain)
     return (breaker.opened_at or 0) + lasts
 
 
-def rest(context: Context, in_vain: int) -> Duration:
+def rest(policy: Policy, in_vain: int) -> Duration:
     """How long an open breaker lets nothing through, doubled with each probe in vain."""
-    return min(context.policy.breaker_rest << min(in_vain, MAX_DOUBLINGS), context.policy.breaker_rest_max)
+    return min(policy.breaker_rest << min(in_vain, MAX_DOUBLINGS), policy.breaker_rest_max)
 
 
 # -- the probe ----------------------------------------------------------------------------------------------------
@@ -179,7 +180,7 @@ def _open_if_in_vain(context: Context, case: Case, breaker: Breaker) -> None:
     helped, tried = sum(breaker.results), len(breaker.results)
     if tried < context.policy.breaker_sample or helped >= context.policy.breaker_rate * tried:
         return
-    breaker.opened_at, breaker.waiting, breaker.given_up = context.now, 0, False
+    breaker.opened_at, breaker.since, breaker.waiting, breaker.given_up = context.now, context.now, 0, False
     breaker.proposal = stable_id("proposal", ALERT, name_of(case), context.position)
     text = _story(context, case, breaker)
     context.decide(Reason.BREAKER_OPEN, text, incident=case.incident, rule=case.rule)
@@ -188,7 +189,7 @@ def _open_if_in_vain(context: Context, case: Case, breaker: Breaker) -> None:
 
 def _close(context: Context, name: str, breaker: Breaker, results: list[bool], text: str) -> None:
     breaker.results, breaker.opened_at, breaker.probe, breaker.turn_until = results, None, "", 0
-    breaker.in_vain, breaker.proposal, breaker.given_up = 0, "", False
+    breaker.in_vain, breaker.proposal, breaker.given_up, breaker.since = 0, "", False, 0
     context.touch(LEDGER_KEY)
     context.effects.wakes.append(CLOCK)
     context.effects.alerts.append(Alert(ALERT, name, text, Reason.RECOVERED, is_over=True))
@@ -199,7 +200,7 @@ def _close(context: Context, name: str, breaker: Breaker, results: list[bool], t
 
 def _story(context: Context, case: Case, breaker: Breaker) -> str:
     helped, tried = sum(breaker.results), len(breaker.results)
-    again = format_duration(_rests_until(context, breaker) - context.now)
+    again = format_duration(rests_until(context.policy, breaker) - context.now)
     until = "people are told, and it" if breaker.given_up else "it waits from now on, and"
     rate = f"rule {case.rule!r} helped in {helped} of its last {tried} changes for one error"
     return f"{rate}; {until} tries again in {again}"
@@ -215,7 +216,7 @@ def _raise_alert(context: Context, case: Case, breaker: Breaker, route: str, *, 
     proposals: tuple[Proposal, ...] = ()
     if breaker.proposal:
         until = context.now + context.policy.incident_expiry
-        proposals = (Proposal(breaker.proposal, WORLD_KEY, "breaker.close", ask, until),)
+        proposals = (Proposal(breaker.proposal, WORLD_KEY, "breaker.close", ask, until, breaker.since),)
     alert = Alert(ALERT, name_of(case), text, route=route, paged=paged, proposals=proposals)
     context.effects.alerts.append(alert)
 

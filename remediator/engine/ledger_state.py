@@ -21,7 +21,7 @@ class Breaker(msgspec.Struct, omit_defaults=True):
     opened_at: since when cases wait, of the last probe in vain if there was one. in_vain: probes that did not help.
     probe: the change that was let through meanwhile. turn_until: till then the one whose turn it is may issue it.
     waiting: cases that have begun to wait since it opened. proposal: the question to people whether to go on.
-    given_up: a person said no to it: people are told instead of waiting.
+    given_up: a person said no to it: people are told instead of waiting. since: when it opened, whatever was probed.
     """
 
     results: list[bool] = []
@@ -33,6 +33,7 @@ class Breaker(msgspec.Struct, omit_defaults=True):
     waiting: int = 0
     proposal: str = ""
     given_up: bool = False
+    since: Instant = 0
 
 
 class Rate(msgspec.Struct):

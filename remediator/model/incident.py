@@ -25,13 +25,14 @@ class Handling(StrEnum):
 
 
 class Proposal(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A change that a person may approve. key: the state key that must hear of it."""
+    """A change that a person may approve. key: the state key that must hear of it. asked_at: 0 if it is not known."""
 
     id: str
     key: str
     action: str
     text: str
     expires_at: Instant
+    asked_at: Instant = 0
 
 
 class Incident(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -18,11 +18,14 @@ from remediator.runtime.logs import Name
 from remediator.runtime.loops import Wakes
 from remediator.runtime.metrics import Metrics
 from remediator.runtime.report import rates_by_place
-from remediator.runtime.surface_accounts import losses
+from remediator.runtime.standing import breakers_by_rule, oldest_wait, open_proposals
+from remediator.runtime.surface_accounts import MOST_INCIDENTS, losses
 from remediator.runtime.wiring import WatchedSource
 from remediator.store.port import Fenced, Store, StoreError
 
 EVERY_S = 2.0
+STANDING_EVERY: Duration = 10 * SECOND
+"""Open incidents are read for it, which may be thousands."""
 PRUNE_EVERY: Duration = HOUR
 PRUNE_LIMIT = 1_000
 """Rows of one pruning transaction: small, so that matcher and controller hardly wait for it."""
@@ -52,6 +55,7 @@ class Housekeeper:
         self._log = log
         self._snapshot_at: int | None = None
         self._pruned: Instant = 0
+        self._stood: Instant = 0
         self._problems: dict[str, str] = {}
 
     async def run(self, wakes: Wakes) -> None:
@@ -59,7 +63,7 @@ class Housekeeper:
         while not wakes.stopping.is_set():
             self._report_feeds()
             try:
-                await self._measure()
+                await self.measure()
                 if self._controller.lease is not None:
                     await self._keep_small(wakes)
             except Fenced:
@@ -81,7 +85,8 @@ class Housekeeper:
             else:
                 self._log.info(Name.FEED_CONNECTED, feed=name)
 
-    async def _measure(self) -> None:
+    async def measure(self) -> None:
+        """Bring the gauges up to date; those of what waits every STANDING_EVERY only."""
         counts = await self._store.counts()
         now = self._clock()
         self._metrics.sizes(counts)
@@ -89,7 +94,10 @@ class Housekeeper:
         oldest = counts.oldest_unprocessed_at
         self._metrics.controller_lag(now - oldest if oldest is not None else 0)
         states = await self._store.load_states([WORLD_KEY, LEDGER_KEY])
-        self._report_losses(states.get(LEDGER_KEY), now)
+        body = states.get(LEDGER_KEY)
+        ledger = decode_ledger_state(body) if body is not None else LedgerState()
+        self._report_losses(ledger, now)
+        await self._report_standing(ledger, now)
         body = states.get(WORLD_KEY)
         if body is None:
             return
@@ -100,8 +108,14 @@ class Housekeeper:
             if mark:
                 self._metrics.watermark_age(name, now - mark)
 
-    def _report_losses(self, body: bytes | None, now: Instant) -> None:
-        ledger = decode_ledger_state(body) if body is not None else LedgerState()
+    async def _report_standing(self, ledger: LedgerState, now: Instant) -> None:
+        if now - self._stood < STANDING_EVERY:
+            return
+        self._stood = now
+        found = open_proposals(await self._store.incidents(open_only=True, limit=MOST_INCIDENTS), now)
+        self._metrics.standing(len(found), oldest_wait(found, now) or 0, breakers_by_rule(ledger))
+
+    def _report_losses(self, ledger: LedgerState, now: Instant) -> None:
         rates = {}
         for name, deployment in self._policy().deployments.items():
             found = losses(ledger, name, now)

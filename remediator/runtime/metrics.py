@@ -65,6 +65,9 @@ class Metrics:
         self._healthy = self._gauge("feed_healthy", "1 if the feed's source answers", "feed")
         self._outbox = self._gauge("outbox", "Actions in the outbox", "kind", "state")
         self._incidents = self._gauge("incidents_open", "Incidents that are not resolved")
+        self._approvals = self._gauge("approvals_waiting", "Changes that wait for a person's yes or no")
+        self._oldest = self._gauge("approvals_oldest_seconds", "How long the oldest of them waits; 0 if none does")
+        self._breakers = self._gauge("breakers_open", "Errors for which the rule waits because it did not help", "rule")
         self._frozen = self._gauge("frozen", "1 while changes are frozen")
         self._lease = self._gauge("lease_held", "1 in the process that decides")
         self._latency = self._histogram(
@@ -172,6 +175,14 @@ class Metrics:
         self._incidents.set(counts.incidents_open)
         self._frozen.set(counts.frozen)
         self.outbox(counts.outbox)
+
+    def standing(self, waiting: int, oldest: Duration, breakers: Mapping[str, int]) -> None:
+        """Questions to people and how long the oldest waits; rule -> its open breakers, those without any go away."""
+        self._approvals.set(waiting)
+        self._oldest.set(max(0, oldest) / SECOND)
+        self._breakers.clear()
+        for rule, count in breakers.items():
+            self._breakers.labels(rule=rule).set(count)
 
     def outbox(self, counts: Mapping[str, Mapping[str, int]]) -> None:
         """kind -> state -> how many; what is not there any more goes away."""

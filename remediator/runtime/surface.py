@@ -17,6 +17,7 @@ from remediator.model.time import MINUTE, SECOND, Duration, Instant, format_inst
 from remediator.runtime import audit
 from remediator.runtime.foresight import Foresight
 from remediator.runtime.health import Health
+from remediator.runtime.standing import approvals_view, breakers_view, open_proposals
 from remediator.runtime.surface_accounts import AccountsSurface, losses, restored_view
 from remediator.runtime.surface_rules import Assign, Explainer, unmatched_view
 from remediator.runtime.surface_story import Storyteller
@@ -80,6 +81,8 @@ class DaemonSurface(AccountsSurface):
             rule_set=world.rule_set,
             rules_rejected=self._health.rules_rejected,
             store_failing=self._health.problems(),
+            approvals=approvals_view(open_proposals(await self._open_incidents(), now), now),
+            breakers=breakers_view(ledger, self._policy(), now),
             **restored_view(ledger),
             deployments={
                 name: {

@@ -18,6 +18,7 @@ from remediator.model.time import HOUR, SECOND, Duration, Instant, format_instan
 from remediator.runtime import audit
 from remediator.runtime.foresight import Foresight
 from remediator.runtime.report import Tally
+from remediator.runtime.standing import open_proposals
 from remediator.runtime.surface_rules import unmatched_view
 from remediator.store.audit import AuditHead, AuditRow
 from remediator.store.port import Answer, Store
@@ -53,8 +54,7 @@ class AccountsSurface:
 
     async def proposals(self) -> list[View]:
         now = self._clock()
-        found = [pair for pair in await self._proposed() if pair[1].expires_at > now]
-        found.sort(key=lambda pair: (pair[1].expires_at, pair[1].id))
+        found = open_proposals(await self._open_incidents(), now)
         return [proposal_view(incident, proposal, now) for incident, proposal in found]
 
     async def proposal(self, proposal: str) -> View:
@@ -64,8 +64,11 @@ class AccountsSurface:
         return {**proposal_view(incident, found, self._clock()), **more, **seen}
 
     async def _proposed(self) -> list[tuple[Incident, Proposal]]:
-        incidents = await self._store.incidents(open_only=True, limit=MOST_INCIDENTS)
+        incidents = await self._open_incidents()
         return [(incident, proposal) for incident in incidents for proposal in incident.proposals]
+
+    async def _open_incidents(self) -> list[Incident]:
+        return await self._store.incidents(open_only=True, limit=MOST_INCIDENTS)
 
     async def answer(self, proposal: str, command: str, actor: str, reason: str) -> View:
         given = await self._store.answered(proposal)
@@ -141,6 +144,7 @@ def proposal_view(incident: Incident, proposal: Proposal, now: Instant) -> View:
         "severity": incident.severity,
         "rule": incident.rule,
         "owner": incident.owner,
+        "asked_at": format_instant(proposal.asked_at) if proposal.asked_at else None,
         "expires_at": format_instant(proposal.expires_at),
         "expires_in_s": (proposal.expires_at - now) / SECOND,
     }

@@ -38,6 +38,9 @@ NAMES = [
     "failures_unannounced_last_hour",
     "feed_healthy",
     "outbox",
+    "approvals_waiting",
+    "approvals_oldest_seconds",
+    "breakers_open",
     "lease_held",
     "store_failures_total",
     "rules_rejected",
@@ -68,6 +71,7 @@ def filled() -> Metrics:
     metrics.healthy("main", True)
     metrics.losses({("main", "prod"): (20, 5), ("main", "quiet"): (0, 0)})
     metrics.delay("main", 2 * SECOND)
+    metrics.standing(2, 90 * SECOND, {"reset": 1})
     metrics.lease(True)
     metrics.store_failed("matcher")
     metrics.sizes(COUNTS)
@@ -106,6 +110,14 @@ def test_a_deployment_that_is_gone_is_gone_from_the_losses() -> None:
     metrics = filled()
     metrics.losses({("main", "quiet"): (1, 0)})
     assert value(metrics, "event_loss_ratio", feed="main", deployment="prod") is None
+
+
+def test_a_breaker_that_is_closed_is_gone() -> None:
+    metrics = filled()
+    assert value(metrics, "breakers_open", rule="reset") == 1
+    metrics.standing(0, 0, {})
+    assert value(metrics, "breakers_open", rule="reset") is None
+    assert (value(metrics, "approvals_waiting"), value(metrics, "approvals_oldest_seconds")) == (0, 0)
 
 
 def test_two_daemons_share_nothing() -> None:
