@@ -17,14 +17,15 @@ import typer
 from remediator.cli.daemon import JsonOption, address_of, error_text, needs_tls
 from remediator.cli.doctor_check import FAIL, Check, fail, ok, warn
 from remediator.cli.output import FINDINGS, columns, safe, say, say_json
+from remediator.cli.status import loss_text
 from remediator.config.load import load_config
 from remediator.config.settings import Config
+from remediator.model.shares import Loss
 from remediator.rules.faults import Faults
 from remediator.store.inspect import Schema, schema_of
 from remediator.store.port import Store, StoreError
 
 DAEMON_TIMEOUT_S = 5.0
-LOSS_NOTED = 0.2
 LOSS_LEAST = 5
 """Unannounced failures of an hour that say something: killed tasks announce nothing, whatever the feed does."""
 
@@ -175,11 +176,11 @@ def status_checks(status: dict[str, Any]) -> Iterator[Check]:
 
 
 def _loss(name: str, deployment: dict[str, Any]) -> Iterator[Check]:
-    lost, failures = deployment.get("unannounced_last_hour"), deployment.get("failures_last_hour")
-    if lost is None or failures is None or not max(lost, failures):
+    loss = Loss(deployment.get("failures_last_hour", 0), deployment.get("unannounced_last_hour", 0))
+    if loss.share is None:
         return
-    text = f"{lost} of {max(lost, failures)} final failures of the last hour were announced by no event"
-    if lost >= LOSS_LEAST and lost >= LOSS_NOTED * failures:
+    text = loss_text(loss)
+    if loss.is_much(LOSS_LEAST):
         todo = "killed tasks announce nothing; if these were not killed, the feed loses events: check the producer"
         yield warn(f"daemon: events of {name}", text, todo)
     else:

@@ -9,6 +9,7 @@ import typer
 
 from remediator.cli.daemon import ConfigOption, JsonOption, UrlOption, find_daemon
 from remediator.cli.output import columns, fail, safe, say, say_json
+from remediator.model.shares import percent
 
 View = dict[str, Any]
 SHOWN = 20
@@ -119,11 +120,6 @@ def _observed(one: View) -> tuple[str, ...]:
 
 def _asked(one: View) -> tuple[str, ...]:
     return _clock(one["at"]), safe(one["rule"]), safe(one["answer"]), safe(one["by"]) or "-", _short(one["text"])
-
-
-def percent(share: float | None) -> str:
-    """'83 %', or '-' of nothing."""
-    return "-" if share is None else f"{share * 100:.0f} %"
 
 
 def _clock(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from remediator.cli.daemon import ConfigOption, JsonOption, UrlOption, find_daemon
 from remediator.cli.output import safe, say, say_json
+from remediator.model.shares import Loss, percent
 from remediator.model.time import SECOND, format_duration
 
 KNOWN = {
@@ -120,11 +121,15 @@ def deployment_text(deployment: dict[str, Any]) -> str:
     """'act, feed main; 5 of 20 failures of the last hour were announced by no event (25 %)'"""
     text = f"{safe(deployment.get('ceiling', ''))}, feed {safe(deployment.get('feed', ''))}"
     text += "" if deployment.get("has_api", True) else ", no API"
-    lost, rate = deployment.get("unannounced_last_hour", 0), deployment.get("loss_rate")
-    failures = max(lost, deployment.get("failures_last_hour", 0))
-    if rate is None:
+    loss = Loss(deployment.get("failures_last_hour", 0), deployment.get("unannounced_last_hour", 0))
+    if loss.share is None:
         return text
-    return f"{text}; {lost} of {failures} failures of the last hour were announced by no event ({rate * 100:.0f} %)"
+    return f"{text}; {loss_text(loss)} ({percent(loss.share)})"
+
+
+def loss_text(loss: Loss) -> str:
+    """'5 of 20 failures of the last hour were announced by no event'"""
+    return f"{loss.unannounced} of {loss.expected} failures of the last hour were announced by no event"
 
 
 def outbox_text(outbox: dict[str, dict[str, int]]) -> str:

@@ -22,6 +22,7 @@ from remediator.demo.summary import actions, clears_by
 from remediator.engine import feeds
 from remediator.engine.state import WorldState
 from remediator.model.reasons import Reason
+from remediator.model.shares import percent, share
 from remediator.model.time import SECOND, Instant, format_instant
 from remediator.store.port import Counts
 
@@ -108,7 +109,7 @@ def _fleet(fleet: Iterable[Running], view: View) -> Table:
 def _numbers(view: View) -> RenderableType:
     tally, now = view.plant.tally, view.now
     helped, not_helped = tally.reasons[Reason.HELPED], tally.reasons[Reason.DID_NOT_HELP]
-    rate = f"{100 * helped / (helped + not_helped):.0f} %" if helped + not_helped else "-"
+    rate = percent(share(helped, not_helped))
     seconds = max(1, (now - view.plant.started_at) / SECOND)
     frozen = Text("FROZEN: nothing is changed", style="bold red") if view.counts.frozen else Text("not frozen")
     grid = Table.grid(padding=(0, 2))

@@ -12,13 +12,13 @@ from remediator.engine.ledger_state import Digest, LedgerState, UnderWay
 from remediator.model.globs import any_covers
 from remediator.model.ids import LEDGER_KEY
 from remediator.model.policy import Maintenance
+from remediator.model.shares import Loss, percent
 from remediator.model.time import HOUR, MINUTE, Duration, Instant
 
 MAX_PAUSES = 2_000
 MAX_COUNTED = 1_000
 LOST_AT_LEAST = 10
-LOST_SHARE = 0.2
-"""From so many, and such a share of the final failures of an hour on, missing events are reported."""
+"""From so many within an hour on, missing events are reported."""
 MAX_DIGEST = 20
 """Pages that a digest names; the rest it counts."""
 
@@ -82,11 +82,11 @@ def count_failure(context: Context, deployment: str) -> None:
 def count_unannounced(context: Context, deployment: str) -> None:
     """A failure that no event announced. Killed tasks announce nothing; many of them mean that events are lost."""
     lately = len(_note(context, context.ledger.unannounced, deployment))
-    failures = max(lately, len(context.ledger.failures.get(deployment, [])) + 1)
-    if lately >= LOST_AT_LEAST and lately >= LOST_SHARE * failures:
+    loss = Loss(len(context.ledger.failures.get(deployment, [])) + 1, lately)
+    if loss.is_much(LOST_AT_LEAST):
         known = context.deployment(deployment)
         text = (
-            f"{lately / failures:.0%} ({lately} of {failures}) of the final failures of deployment {deployment!r} "
+            f"{percent(loss.share)} ({lately} of {loss.expected}) of the final failures of deployment {deployment!r} "
             f"within an hour were announced by no event, though feed {known.feed if known else ''!r} has passed them: "
             "it may lose events"
         )

@@ -19,7 +19,7 @@ from remediator.runtime.loops import Wakes
 from remediator.runtime.metrics import Metrics
 from remediator.runtime.report import rates_by_place
 from remediator.runtime.standing import breakers_by_rule, oldest_wait, open_proposals
-from remediator.runtime.surface_accounts import MOST_INCIDENTS, losses
+from remediator.runtime.surface_accounts import MOST_INCIDENTS, loss_of
 from remediator.runtime.wiring import WatchedSource
 from remediator.store.port import Fenced, Store, StoreError
 
@@ -118,9 +118,7 @@ class Housekeeper:
     def _report_losses(self, ledger: LedgerState, now: Instant) -> None:
         rates = {}
         for name, deployment in self._policy().deployments.items():
-            found = losses(ledger, name, now)
-            expected, lost = found["failures_last_hour"], found["unannounced_last_hour"]
-            rates[deployment.feed, name] = max(expected, lost), lost
+            rates[deployment.feed, name] = loss_of(ledger, name, now)
         self._metrics.losses(rates)
         by_place = rates_by_place(ledger).items()
         self._metrics.rates({place: (rate.helped, rate.in_vain) for place, rate in by_place})

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from remediator.model.shares import Loss
 from remediator.model.time import SECOND, Duration
 from remediator.store.port import Counts
 
@@ -138,15 +139,15 @@ class Metrics:
             self._ended.labels(rule=rule, deployment=deployment, helped="yes").set(helped)
             self._ended.labels(rule=rule, deployment=deployment, helped="no").set(in_vain)
 
-    def losses(self, rates: Mapping[tuple[str, str], tuple[int, int]]) -> None:
-        """(feed, deployment) -> (failures, unannounced ones) of the last hour; what is not there any more goes away."""
+    def losses(self, rates: Mapping[tuple[str, str], Loss]) -> None:
+        """(feed, deployment) -> what no event announced in the last hour; what is not there any more goes away."""
         for gauge in (self._expected, self._lost, self._loss):
             gauge.clear()
-        for (feed, deployment), (expected, lost) in rates.items():
+        for (feed, deployment), loss in rates.items():
             labels = {"feed": feed, "deployment": deployment}
-            self._expected.labels(**labels).set(expected)
-            self._lost.labels(**labels).set(lost)
-            self._loss.labels(**labels).set(lost / expected if expected else 0)
+            self._expected.labels(**labels).set(loss.expected)
+            self._lost.labels(**labels).set(loss.unannounced)
+            self._loss.labels(**labels).set(loss.share or 0)
 
     def delay(self, feed: str, delay: Duration) -> None:
         """An event became known so long after it happened."""

@@ -15,6 +15,7 @@ import msgspec
 from remediator.engine.ledger_state import LedgerState, Rate
 from remediator.model.incident import Incident, Phase
 from remediator.model.reasons import Decision, Reason
+from remediator.model.shares import share
 from remediator.model.time import Instant, format_instant
 
 LISTED = 100
@@ -235,12 +236,6 @@ def rate_views(ledger: LedgerState) -> list[View]:
             "in_vain": rate.in_vain, "precision": share(rate.helped, rate.in_vain),
         })  # fmt: skip
     return views
-
-
-def share(helped: int, in_vain: int) -> float | None:
-    """Of what has ended with a proof or without, how much helped; None of nothing."""
-    ended = helped + in_vain
-    return round(helped / ended, 3) if ended else None
 
 
 def _union(by_reason: Mapping[str, Counter[str]]) -> set[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from remediator.model.action import Action, Report
 from remediator.model.inputs import Answer, Reported
 from remediator.model.policy import Policy
+from remediator.model.shares import percent
 from remediator.model.time import Instant
 from remediator.runtime.surface_accounts import AccountsSurface
 from remediator.store.port import Store
@@ -112,8 +113,3 @@ def _observed(one: View) -> str:
         f"{one['rule']} would have answered {one['times']} times in {one['incidents']} incidents: "
         f"{percent(one['ended_well'])} of what ended was cured by running it again, {one['paged']} were paged"
     )
-
-
-def percent(share: float | None) -> str:
-    """'83 %', or '-' of nothing."""
-    return "-" if share is None else f"{share * 100:.0f} %"

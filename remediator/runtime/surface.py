@@ -18,7 +18,7 @@ from remediator.runtime import audit
 from remediator.runtime.foresight import Foresight
 from remediator.runtime.health import Health
 from remediator.runtime.standing import approvals_view, breakers_view, open_proposals
-from remediator.runtime.surface_accounts import AccountsSurface, losses, restored_view
+from remediator.runtime.surface_accounts import AccountsSurface, loss_of, loss_view, restored_view
 from remediator.runtime.surface_rules import Assign, Explainer, unmatched_view
 from remediator.runtime.surface_story import Storyteller
 from remediator.runtime.wiring import WatchedSource
@@ -89,7 +89,7 @@ class DaemonSurface(AccountsSurface):
                     "ceiling": deployment.ceiling.value,
                     "feed": deployment.feed,
                     "has_api": deployment.has_api,
-                    **losses(ledger, name, now),
+                    **loss_view(loss_of(ledger, name, now)),
                 }
                 for name, deployment in self._policy().deployments.items()
             },

@@ -14,6 +14,7 @@ from remediator.model.ids import LEDGER_KEY
 from remediator.model.incident import Incident, Proposal
 from remediator.model.inputs import Pressed
 from remediator.model.policy import Policy
+from remediator.model.shares import Loss
 from remediator.model.time import HOUR, SECOND, Duration, Instant, format_instant
 from remediator.runtime import audit
 from remediator.runtime.foresight import Foresight
@@ -164,12 +165,21 @@ def _answer_view(given: Answer, command: str) -> View:
     }
 
 
-def losses(ledger: LedgerState, deployment: str, now: Instant) -> View:
+def loss_of(ledger: LedgerState, deployment: str, now: Instant) -> Loss:
+    """What no event announced in the last hour."""
+    failures, unannounced = (
+        sum(at > now - HOUR for at in counted.get(deployment, [])) for counted in (ledger.failures, ledger.unannounced)
+    )
+    return Loss(failures, unannounced)
+
+
+def loss_view(loss: Loss) -> View:
     """Final failures of the last hour, how many of them no event announced, and their share; None of no failure."""
-    counted = (("failures_last_hour", ledger.failures), ("unannounced_last_hour", ledger.unannounced))
-    found = {name: sum(at > now - HOUR for at in instants.get(deployment, [])) for name, instants in counted}
-    expected = max(found.values())
-    return {**found, "loss_rate": round(found["unannounced_last_hour"] / expected, 3) if expected else None}
+    return {
+        "failures_last_hour": loss.expected,
+        "unannounced_last_hour": loss.unannounced,
+        "loss_rate": None if loss.share is None else round(loss.share, 3),
+    }
 
 
 def restored_view(ledger: LedgerState) -> View:

@@ -363,7 +363,7 @@ def test_failures_that_no_event_announces_are_counted_and_reported_when_there_ar
         line.look_says("load", "failed", 1, run_id=f"r{number}", dagrun="failed").dagrun("failed", run_id=f"r{number}")
     line.at("5m").expect_reason(Reason.UNANNOUNCED, 12)
     told = next(one.status for one in line.incidents.values() if one.rule == "self.events_missing")
-    assert told.startswith("100% (10 of 10) of the final failures of deployment 'prod'")
+    assert told.startswith("100 % (10 of 10) of the final failures of deployment 'prod'")
     assert "though feed 'feed' has passed them" in told
 
 

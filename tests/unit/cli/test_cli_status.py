@@ -6,7 +6,7 @@ from remediator.cli.status import deployment_text, feed_text, status_lines
 from remediator.engine.ledger_state import LedgerState
 from remediator.model.time import HOUR, SECOND
 from remediator.runtime.surface import delay_view
-from remediator.runtime.surface_accounts import losses
+from remediator.runtime.surface_accounts import loss_of, loss_view
 
 NOW = 10 * HOUR
 
@@ -14,9 +14,9 @@ NOW = 10 * HOUR
 def test_the_loss_rate_is_of_the_last_hour() -> None:
     old, new = NOW - HOUR, NOW - 1
     ledger = LedgerState(failures={"prod": [old, new, new, new, new]}, unannounced={"prod": [old, new]})
-    found = losses(ledger, "prod", NOW)
+    found = loss_view(loss_of(ledger, "prod", NOW))
     assert found == {"failures_last_hour": 4, "unannounced_last_hour": 1, "loss_rate": 0.25}
-    assert losses(ledger, "quiet", NOW)["loss_rate"] is None
+    assert loss_view(loss_of(ledger, "quiet", NOW))["loss_rate"] is None
     text = deployment_text({"ceiling": "act", "feed": "main", "has_api": True, **found})
     assert text == "act, feed main; 1 of 4 failures of the last hour were announced by no event (25 %)"
 

@@ -9,8 +9,9 @@ import pytest
 from remediator.engine.ledger_state import LedgerState, Rate
 from remediator.model.incident import Handling, Incident, Phase
 from remediator.model.reasons import Decision, Reason
+from remediator.model.shares import share
 from remediator.runtime.metrics import Metrics
-from remediator.runtime.report import Tally, end_of, rates_by_place, rates_by_rule, share
+from remediator.runtime.report import Tally, end_of, rates_by_place, rates_by_rule
 
 BEGIN, END = 1_000, 2_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from remediator.model.shares import Loss
 from remediator.model.time import SECOND
 from remediator.runtime.metrics import Metrics
 from remediator.store.port import Counts
@@ -69,7 +70,7 @@ def filled() -> Metrics:
     metrics.watermark_age("main", 12 * SECOND)
     metrics.blind("main", False)
     metrics.healthy("main", True)
-    metrics.losses({("main", "prod"): (20, 5), ("main", "quiet"): (0, 0)})
+    metrics.losses({("main", "prod"): Loss(20, 5), ("main", "quiet"): Loss(0, 0)})
     metrics.delay("main", 2 * SECOND)
     metrics.standing(2, 90 * SECOND, {"reset": 1})
     metrics.lease(True)
@@ -108,7 +109,7 @@ def test_a_state_that_is_gone_is_gone_from_the_outbox() -> None:
 
 def test_a_deployment_that_is_gone_is_gone_from_the_losses() -> None:
     metrics = filled()
-    metrics.losses({("main", "quiet"): (1, 0)})
+    metrics.losses({("main", "quiet"): Loss(1, 0)})
     assert value(metrics, "event_loss_ratio", feed="main", deployment="prod") is None
 
 
