@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from remediator.cli.doctor_check import Check, fail, ok, warn
+from remediator.cli.doctor_group import check_group
 from remediator.config.settings import Config, Feed
 from remediator.model.event import Event
 from remediator.model.record import Record
@@ -56,6 +57,7 @@ async def check_feed(config: Config, feed: Feed, store: Store | None) -> list[Ch
     finally:
         await close_consumer(consumer)
     checks, topics = topic_checks(feed, existing)
+    checks.append(await check_group(config, feed))
     return [*checks, *(await _read_checks(config, feed, topics, store) if topics else [])]
 
 

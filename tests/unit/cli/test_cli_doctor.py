@@ -14,9 +14,11 @@ from remediator.cli.doctor import check_lines, schema_check, status_checks
 from remediator.cli.doctor_airflow import role_text, silent_text, skew_check
 from remediator.cli.doctor_check import fail, ok
 from remediator.cli.doctor_feeds import Sampled, lag_check, sample_checks, take, topic_checks
+from remediator.cli.doctor_group import Member, group_check, own_members
 from remediator.cli.main import build
-from remediator.config.settings import Feed
+from remediator.config.settings import Config, Feed, StoreSettings
 from remediator.model.event import Event
+from remediator.model.policy import Policy
 from remediator.model.time import SECOND
 from remediator.store.inspect import Schema, schema_of
 from remediator.store.port import StoreError
@@ -134,3 +136,24 @@ def test_a_bad_configuration_is_the_only_check(tmp_path: Path) -> None:
     result = CliRunner().invoke(build(), ["doctor", "--config", str(config)])
     assert result.exit_code == 1
     assert "colour" in result.stdout
+
+
+def test_members_that_cannot_be_this_stores() -> None:
+    one, other = Member("remediator-1", "remediator", "/10.0.0.7"), Member("remediator-2")
+    assert group_check("g", "remediator", [], 1) == ok("g", "nobody reads with group 'remediator' now")
+    alone = ok("g", "1 reads with group 'remediator': remediator at /10.0.0.7")
+    assert group_check("g", "remediator", [one], 1) == alone
+    found = group_check("g", "remediator", [one, other], 1)
+    named = "2 read with group 'remediator': remediator at /10.0.0.7, remediator-2"
+    assert (found.status, found.text) == ("warn", f"{named}; with SQLite 1 can be this store's")
+    assert "a group of its own" in found.todo
+    assert group_check("g", "remediator", [one, other], None).status == "ok"
+
+
+def test_how_many_members_a_store_can_have() -> None:
+    feeds = (FEED, Feed("more", ("b:1", "c:1"), topics=("u",)), Feed("else", ("d:1",), topics=("t",)),
+             Feed("apart", ("b:1",), topics=("t",), group="own"))  # fmt: skip
+    config = Config(Path(), feeds, Policy(), store=StoreSettings("sqlite:///a.db"))
+    assert [own_members(config, feed) for feed in feeds] == [2, 2, 1, 1]
+    shared = Config(Path(), feeds, Policy(), store=StoreSettings("postgresql://db/r"))
+    assert own_members(shared, FEED) is None
