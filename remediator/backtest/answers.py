@@ -11,8 +11,8 @@ from enum import StrEnum
 import msgspec
 
 from remediator.backtest.history import History, Name, Place
-from remediator.model.action import Action, LogTail, Look, Retry, Survey, Sweep
-from remediator.model.inputs import Answer, Looked, Performed, Surveyed, Swept, Tailed
+from remediator.model.action import Action, DryRun, LogTail, Look, Retry, Survey, Sweep
+from remediator.model.inputs import Answer, Looked, Performed, Previewed, Surveyed, Swept, Tailed
 from remediator.model.outcome import Delivered
 from remediator.model.time import MINUTE, Duration, Instant
 from remediator.model.truth import DagRunTruth, TaskTruth
@@ -58,6 +58,8 @@ class Answers:
             return Surveyed(action.id, action.target, error=UNTOLD)
         if isinstance(params, LogTail):
             return Tailed(action.id, action.key, error=UNTOLD)
+        if isinstance(params, DryRun):
+            return Previewed(action.id, action.key, error=UNTOLD)
         if isinstance(params, Retry) and self._assume is Assume.HELPED:
             cleared = self._cleared.setdefault((action.target, params.dag_id, params.run_id), {})
             for task in params.tasks:

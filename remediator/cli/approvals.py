@@ -119,6 +119,8 @@ def _shown(view: View) -> Iterator[tuple[str, str]]:
     yield "rule", rule_text(view)
     if view["waiting"] > 1:
         yield "waiting", f"{view['waiting']} failures wait for this answer"
+    if view["previewed"]:
+        yield "was told", view["previewed"]
     yield from _preview(view["preview"])
     for check in view["held_back"]:
         yield "then", f"{'put off' if check['verdict'] == 'wait' else 'refused'} by {check['name']}: {check['text']}"

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from remediator.model.action import Action
+from remediator.engine.feeds import lateness
+from remediator.model.action import QUESTIONS, Action
 from remediator.model.event import UNMAPPED_INDEX, ConditionInfo, ErrorInfo, Event
 from remediator.model.incident import Incident
-from remediator.model.inputs import Entry, Fact, Input, Performed, Pressed
+from remediator.model.inputs import Entry, Fact, Input, Performed, Pressed, Previewed, Watermark
 from remediator.model.outcome import Delivered, Refused
 from remediator.model.policy import DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
 from remediator.model.record import Origin
@@ -116,7 +117,11 @@ def unanswered() -> Timeline:
 
 def blast_radius() -> Timeline:
     too_many = Refused("it would touch 80 task instances, 50 are allowed without asking", affects=80)
-    return fails(line_of(RETRY).answer_with("airflow.retry", too_many).at("10s")).at("5m")
+    line = line_of(RETRY).answer_with("airflow.retry", too_many)
+    names = ", ".join(["load (failed)", *(f"mart[{number}] (upstream_failed, downstream)" for number in range(3))])
+    text = f"clears 80 task instances of sales {RUN}: {names} and 76 more"
+    line.previewed = lambda action: Previewed(action.id, action.key, text, 80)
+    return fails(line.at("10s")).at("5m")
 
 
 def breaker() -> Timeline:
@@ -256,7 +261,7 @@ def rows_of(line: Timeline, incident: Incident) -> tuple[ActionRow, ...]:
     }
     rows = []
     for action in line.actions:
-        if action.incident != incident.id or action.kind == "airflow.log":
+        if action.incident != incident.id or action.kind in QUESTIONS:
             continue
         at, performed = ended.get(action.id, (action.not_before, None))
         rows.append(_row(action, at, performed))

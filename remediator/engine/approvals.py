@@ -1,6 +1,6 @@
 """Approvals: a change that a person must say yes to is proposed, and done, dropped or forgotten as they say.
 
-Owns proposals. What comes after one is response.py's.
+Owns proposals. What one says that it would do is previews.py's, what comes after it response.py's.
 """
 
 from __future__ import annotations
@@ -10,41 +10,68 @@ import msgspec
 from remediator.engine import incident, tell
 from remediator.engine.context import Context
 from remediator.engine.doublings import is_power_of_two
-from remediator.engine.state import Case, CasePhase, DagState, OpenIncident
+from remediator.engine.state import Case, CasePhase, DagState, OpenIncident, Question
 from remediator.engine.steps import RETRY, approval_of, rule_of, step_name, task_of
+from remediator.model.action import PREVIEWED
 from remediator.model.ids import stable_id
 from remediator.model.incident import Handling, Proposal
 from remediator.model.reasons import Reason
-from remediator.model.time import format_instant
+from remediator.model.time import SECOND, Duration, format_instant
 from remediator.rules.spec import Step
 
 MANY = "; for "
 """Before the number of task instances in a question about many."""
+PREVIEW_WAIT: Duration = 30 * SECOND
+"""How long a question to people waits for its preview."""
 
 
 def propose(context: Context, state: DagState, case: Case, step: Step, text: str) -> None:
-    """Ask, where the rule tells people, and wait."""
+    """Ask, where the rule tells people, and wait. What only the scheduler knows of the change is asked there first."""
     if step.action == RETRY and _joins(context, state, case):
         return
     held = state.incidents[case.incident]
     cause = (case.incident, held.incident.cause, task_of(case), case.event.run_id, step_name(case), context.position)
-    expires = context.now + context.policy.proposal_expiry
     subject = f"{case.event.dag_id or case.event.deployment} {task_of(case)} {case.event.run_id or ''}".strip()
-    question = f"{subject}: {text}"
-    proposal = Proposal(stable_id("proposal", *cause), context.key, step.action, question, expires, context.now)
+    proposal = Proposal(stable_id("proposal", *cause), context.key, step.action, f"{subject}: {text}", context.now)
     case.asked, case.affects = approval_of(context, case), 0
-    case.phase, case.proposal, case.due = CasePhase.PROPOSED, proposal.id, expires
+    case.phase, case.proposal, case.due = CasePhase.PROPOSED, proposal.id, None
     case.feed_due, case.thaw = None, False
-    until = f"{step.action}: {text}; proposal {proposal.id} is open until {format_instant(expires)}"
-    context.decide(Reason.PROPOSED, until, incident=case.incident, rule=case.rule)
-    status = f"asks for approval of {step.action}: {text}"
+    if step.action in PREVIEWED:
+        state.questions[proposal.id] = Question(proposal, text, until=context.now + PREVIEW_WAIT)
+    else:
+        ask(context, state, proposal, text)
+
+
+def ask(context: Context, state: DagState, proposal: Proposal, text: str) -> None:
+    """Put the question to people. Their time to answer begins now."""
+    waiting = [case for _, case in find(state, proposal.id)]
+    first, expires = waiting[0], context.now + context.policy.proposal_expiry
+    held, many = state.incidents[first.incident], f"{MANY}{len(waiting)} task instances or more"
+    shown = f"{proposal.text}{many}" if len(waiting) > 1 else proposal.text
+    proposal = msgspec.structs.replace(proposal, text=shown, expires_at=expires, asked_at=context.now)
+    said = f"{proposal.action}: {text}{f'; {proposal.preview}' if proposal.preview else ''}"
+    until = f"{said}; proposal {proposal.id} is open until {format_instant(expires)}"
+    context.decide(Reason.PROPOSED, until, incident=first.incident, rule=first.rule)
+    asks = asked(context, first)
+    for case in waiting:
+        case.due, case.told = expires, case.told or asks.action == "page"
     proposals = (*held.incident.proposals, proposal)
-    asks = asked(context, case)
+    status = f"asks for approval of {proposal.action}: {text}"
     paged = held.incident.paged or asks.action == "page"
     incident.change(context, held, proposals=proposals, status=status, handling=Handling.NONE, paged=paged)
     tell.update(context, held)
     tell.tell(context, held, asks.to or context.policy.unclassified_route, paged=asks.action == "page")
-    case.told = case.told or asks.action == "page"
+
+
+def show(context: Context, state: DagState, proposal_id: str, case: Case, **fields: object) -> None:
+    """Change what people are shown of an open question, where they were told of it."""
+    held = state.incidents[case.incident]
+    proposals = tuple(
+        msgspec.structs.replace(one, **fields) if one.id == proposal_id else one for one in held.incident.proposals
+    )
+    if proposals != held.incident.proposals:
+        incident.change(context, held, proposals=proposals)
+        tell.update(context, held)
 
 
 def asked(context: Context, case: Case) -> Step:
@@ -74,19 +101,20 @@ def _joins(context: Context, state: DagState, case: Case) -> bool:
     context.decide(Reason.PROPOSED, text, incident=case.incident, rule=case.rule)
     count = len(find(state, first.proposal))
     if is_power_of_two(count):
-        _say_how_many(context, state.incidents[case.incident], first.proposal, count)
+        _say_how_many(context, state, case, count)
     return True
 
 
-def _say_how_many(context: Context, held: OpenIncident, proposal_id: str, count: int) -> None:
-    proposals = tuple(
-        msgspec.structs.replace(one, text=f"{one.text.partition(MANY)[0]}{MANY}{count} task instances or more")
-        if one.id == proposal_id
-        else one
-        for one in held.incident.proposals
-    )
-    incident.change(context, held, proposals=proposals)
-    tell.update(context, held)
+def _say_how_many(context: Context, state: DagState, case: Case, count: int) -> None:
+    """The question is about more by now: its preview is asked for anew."""
+    proposals = state.incidents[case.incident].incident.proposals
+    was = next((one for one in proposals if one.id == case.proposal), None)
+    if was is not None:
+        text = f"{was.text.partition(MANY)[0]}{MANY}{count} task instances or more"
+        show(context, state, was.id, case, text=text)
+        state.questions[was.id] = Question(was)
+    elif case.proposal in state.questions:
+        state.questions[case.proposal].action_id = ""
 
 
 def find(state: DagState, proposal_id: str) -> list[tuple[str, Case]]:

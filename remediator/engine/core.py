@@ -36,6 +36,7 @@ from remediator.model.inputs import (
     Looked,
     Performed,
     Pressed,
+    Previewed,
     Reported,
     Surveyed,
     Swept,
@@ -189,7 +190,7 @@ class Core:
         match entry.input:
             case Fact(event=event) if event.deployment:
                 return (dag_key(event.deployment, event.dag_id or ""),)
-            case Looked(key=key) | Performed(key=key) | Tailed(key=key):
+            case Looked(key=key) | Performed(key=key) | Tailed(key=key) | Previewed(key=key):
                 return (key,)
             case Swept(deployment=name, dagruns=refs):
                 return [dag_key(name, ref.dag_id) for ref in refs]
@@ -253,6 +254,8 @@ class Core:
                 self._step_world(surveys.on_surveyed, given)
             case Tailed(key=key):
                 self._queue.append(Message(key, lambda context, state: dag.on_tailed(context, state, given)))
+            case Previewed(key=key):
+                self._queue.append(Message(key, lambda context, state: dag.on_previewed(context, state, given)))
             case Gap():
                 self._step_world(world.on_gap, given)
             case Unmapped():

@@ -11,6 +11,7 @@ from remediator.engine import (
     ledger,
     lineages,
     looks,
+    previews,
     proofs,
     response,
     restore,
@@ -23,7 +24,7 @@ from remediator.engine.context import Context
 from remediator.engine.state import CasePhase, DagRunState, DagState, task_key
 from remediator.model.action import CHANGES_TARGET
 from remediator.model.event import DAGRUN_TERMINAL, TERMINAL, Event
-from remediator.model.inputs import Fact, Looked, Performed, Pressed, Tailed
+from remediator.model.inputs import Fact, Looked, Performed, Pressed, Previewed, Tailed
 from remediator.model.reasons import Reason
 from remediator.model.time import MINUTE, SECOND, format_duration
 from remediator.model.truth import DagRunRef
@@ -204,6 +205,11 @@ def on_tailed(context: Context, state: DagState, tailed: Tailed) -> None:
     tails.on_tailed(context, state, tailed)
 
 
+def on_previewed(context: Context, state: DagState, previewed: Previewed) -> None:
+    """What a change would do, that people are to be asked about, is known."""
+    previews.on_previewed(context, state, previewed)
+
+
 def on_activated(context: Context, state: DagState) -> None:
     """Another rule set decides: changes that it does not permit and that are not made yet are taken back."""
     retries.withdraw_forbidden(context, state)
@@ -230,6 +236,7 @@ def settle(context: Context, state: DagState) -> None:
         waking.wake_cases(context, state, run_id, run, mark)
         retries.issue_retries(context, state, run_id, run)
         looks.issue_due(context, state, run_id, run)
+    previews.settle(context, state)
     changes.issue_undos(context, state)
     _end_changes(context, state)
     forgetting.forget(context, state)

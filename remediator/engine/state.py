@@ -14,7 +14,7 @@ from remediator.engine.ledger_state import LedgerState
 from remediator.model.action import Pause, Pool, Scale
 from remediator.model.event import UNMAPPED_INDEX, Event
 from remediator.model.firing import FiringView
-from remediator.model.incident import Incident
+from remediator.model.incident import Incident, Proposal
 from remediator.model.policy import Destination, ReportTimes
 from remediator.model.time import Instant
 from remediator.model.truth import Finding
@@ -199,6 +199,19 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
     """When the change was issued."""
 
 
+class Question(msgspec.Struct, omit_defaults=True):
+    """A question to people whose change has been, or is to be, previewed.
+
+    proposal: as people will be asked; of one that they were asked, only its id counts. text: why, as it is told.
+    until: people are asked then at the latest; None: they were. action_id: the preview; '': it is to be asked for.
+    """
+
+    proposal: Proposal
+    text: str = ""
+    until: Instant | None = None
+    action_id: str = ""
+
+
 class DagState(msgspec.Struct, omit_defaults=True):
     """All that is decided together for one DAG of one deployment.
 
@@ -216,6 +229,8 @@ class DagState(msgspec.Struct, omit_defaults=True):
     ending: dict[str, OpenIncident] = {}
     tails: dict[str, str] = {}
     """Questions for the end of a log that are under way, and the incidents that want it."""
+    questions: dict[str, Question] = {}
+    """By proposal: those whose preview is awaited."""
     undos: list[Undo] = []
     undoing: dict[str, Undo] = {}
     forget_at: Instant = 0

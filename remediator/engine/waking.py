@@ -133,6 +133,8 @@ def timers(context: Context, state: DagState) -> dict[str, Instant]:
         add("now", state.forget_at)
     for spent in state.budgets.values():
         add("now", budget.over_at(spent))
+    for question in state.questions.values():
+        add("now", question.until)
     for undo in state.undos:
         add(*(("thaw", 0) if undo.held else ("now", undo.due)))
     for held in state.incidents.values():

@@ -230,7 +230,15 @@ class LogLine(msgspec.Struct, frozen=True, tag="log", omit_defaults=True):
 
 Change = Retry | Rerun | Trigger | Reprocess | Backfill | CancelBackfill | Pause | Pool | Mark | Scale | Request
 """What changes something at the target."""
-Params = Look | Sweep | Survey | Report | LogTail | Message | Page | LogLine | Change
+
+
+class DryRun(msgspec.Struct, frozen=True, tag="preview"):
+    """Ask what the change would touch if it were made now, for the people who are asked whether it may be."""
+
+    change: Change
+
+
+Params = Look | Sweep | Survey | Report | LogTail | DryRun | Message | Page | LogLine | Change
 
 
 class Action(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -259,8 +267,10 @@ class Action(msgspec.Struct, frozen=True, omit_defaults=True):
         return str(self.params.__struct_config__.tag)
 
 
-QUESTIONS = frozenset({"airflow.look", "airflow.sweep", "airflow.survey", "airflow.log", "report"})
+QUESTIONS = frozenset({"airflow.look", "airflow.sweep", "airflow.survey", "airflow.log", "preview", "report"})
 """Actions that change nothing; their answers are inputs of their own."""
+PREVIEWED = frozenset({"airflow.retry", "airflow.rerun", "airflow.reprocess", "airflow.backfill"})
+"""Changes whose extent only the scheduler knows: its dry run is asked before people are."""
 CHANGE_STEPS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Change)) | {"airflow.resume"}
 """What the steps of rules call them: letting a DAG go on is the other direction of pausing it."""
 CHANGES_TARGET = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Change))

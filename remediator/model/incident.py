@@ -25,7 +25,11 @@ class Handling(StrEnum):
 
 
 class Proposal(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A change that a person may approve. key: the state key that must hear of it. asked_at: 0 if it is not known."""
+    """A change that a person may approve. key: the state key that must hear of it. asked_at: 0 if it is not known.
+
+    preview: what a yes would do, as the target said when it was asked, or why it said nothing; '' where none is asked.
+    affects: how many task instances that touches; 0: none, or nobody knows.
+    """
 
     id: str
     key: str
@@ -33,6 +37,8 @@ class Proposal(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str
     expires_at: Instant
     asked_at: Instant = 0
+    preview: str = ""
+    affects: int = 0
 
 
 class Incident(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -102,6 +102,20 @@ class Tailed(msgspec.Struct, frozen=True, tag="tailed", omit_defaults=True):
     error: str = ""
 
 
+class Previewed(msgspec.Struct, frozen=True, tag="previewed", omit_defaults=True):
+    """What a change would do now, masked and bounded; '' with `error` if nobody can say.
+
+    affects: task instances that it would touch; 0: none, or nobody knows. refused: why it would be refused, '' if not.
+    """
+
+    action_id: str
+    key: str
+    text: str = ""
+    affects: int = 0
+    refused: str = ""
+    error: str = ""
+
+
 class Reported(msgspec.Struct, frozen=True, tag="reported", omit_defaults=True):
     """A report as people read it, bounded: one line, and the whole; '' with `error` if there is none to be had."""
 
@@ -111,7 +125,7 @@ class Reported(msgspec.Struct, frozen=True, tag="reported", omit_defaults=True):
     error: str = ""
 
 
-Answer = Looked | Swept | Surveyed | Tailed | Reported
+Answer = Looked | Swept | Surveyed | Tailed | Previewed | Reported
 """What questions are answered with."""
 
 
@@ -154,8 +168,8 @@ class Pressed(msgspec.Struct, frozen=True, tag="pressed", omit_defaults=True):
 
 
 Input = (
-    Fact | Watermark | Gap | Unmapped | Looked | Swept | Surveyed | Tailed | Reported | Performed | Tick | Activated
-    | Pressed
+    Fact | Watermark | Gap | Unmapped | Looked | Swept | Surveyed | Tailed | Previewed | Reported | Performed | Tick
+    | Activated | Pressed
 )  # fmt: skip
 
 

@@ -69,6 +69,8 @@ class Reason(StrEnum):
     STEP_WAITS = "step_waits"
     STEP_LEFT_OUT = "step_left_out"
     QUIET = "quiet"
+    PREVIEW_ASKED = "preview_asked"
+    PREVIEWED = "previewed"
     PROPOSED = "proposed"
     APPROVED = "approved"
     REJECTED = "rejected"

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from remediator.actions.port import Executor, Prover, Questioner
-from remediator.model.action import QUESTIONS, LogTail, Look, Report, Survey
-from remediator.model.inputs import Answer, Input, Looked, Performed, Reported, Surveyed, Swept, Tailed
+from remediator.model.action import QUESTIONS, DryRun, LogTail, Look, Report, Survey
+from remediator.model.inputs import Answer, Input, Looked, Performed, Previewed, Reported, Surveyed, Swept, Tailed
 from remediator.model.outcome import FROZEN, Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import MINUTE, SECOND, Duration, Instant
 from remediator.runtime import audit
@@ -180,4 +180,6 @@ def unanswered(claim: Claim, why: str) -> Answer:
             return Reported(action.id, error=why)
         case LogTail():
             return Tailed(action.id, action.key, error=why)
+        case DryRun():
+            return Previewed(action.id, action.key, error=why)
     return Swept(action.id, action.target, 0, 0, error=why)

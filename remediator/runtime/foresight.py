@@ -5,14 +5,13 @@ Nothing is journalled and nothing is changed: what the target says now is shown,
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
-from remediator.actions.port import Executor, Preview, Previewer
+from remediator.actions.port import Executor, Preview
+from remediator.actions.preview import previewed
 from remediator.engine.explain_proposal import Foreseen
-from remediator.model.action import Action
 from remediator.model.incident import Proposal
-from remediator.model.time import SECOND, Duration, format_duration
+from remediator.model.time import SECOND, Duration
 from remediator.runtime.surface_rules import Explainer
 from remediator.web.port import NotThere, View
 
@@ -36,18 +35,10 @@ class Foresight:
             seen = await self._explainer.foresee(proposal)
         except NotThere as error:
             seen = Foreseen(why_not=str(error))
-        found = Preview("", error=seen.why_not) if seen.action is None else await self._asked(seen.action)
+        if seen.action is None:
+            return foreseen_view(seen, Preview("", error=seen.why_not))
+        found = await previewed(self._executors, seen.action, self._patience)
         return foreseen_view(seen, found)
-
-    async def _asked(self, action: Action) -> Preview:
-        executor = self._executors.get(action.kind)
-        if not isinstance(executor, Previewer):
-            return Preview("", error=f"nothing here performs {action.kind}")
-        try:
-            async with asyncio.timeout(self._patience / SECOND):
-                return await executor.preview(action)
-        except TimeoutError:
-            return Preview("", error=f"{action.target} did not answer within {format_duration(self._patience)}")
 
 
 def foreseen_view(seen: Foreseen, preview: Preview) -> View:

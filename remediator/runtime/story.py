@@ -53,7 +53,8 @@ def _facts(ground: Ground, incident: Incident) -> Iterator[tuple[str, str]]:
         yield "owner", incident.owner
     yield "status", plain(incident.status) or "none"
     for proposal in incident.proposals:
-        yield "asks", (f"{proposal.action}, {proposal.text}; proposal {proposal.id}, open until "
+        would = f"; {proposal.preview}" if proposal.preview else ""
+        yield "asks", (f"{proposal.action}, {proposal.text}{would}; proposal {proposal.id}, open until "
                        f"{clock(proposal.expires_at)}")  # fmt: skip
     if incident.text:
         yield "message", incident.text

@@ -193,8 +193,9 @@ def capital(text: str) -> str:
 def _answers(ground: Ground, incident: Incident) -> Iterator[str]:
     for proposal in incident.proposals:
         left = length(max(0, proposal.expires_at - ground.now))
-        yield (f"Say yes or no to {proposal.action} ({proposal.text}): `remediator approvals approve {proposal.id}`, "
-               f"or `reject`, within {left}.")  # fmt: skip
+        would = f"; {proposal.preview}" if proposal.preview else ""
+        yield (f"Say yes or no to {proposal.action} ({proposal.text}{would}): "
+               f"`remediator approvals approve {proposal.id}`, or `reject`, within {left}.")  # fmt: skip
 
 
 def _awaited(ground: Ground, incident: Incident) -> str:

@@ -137,6 +137,8 @@ def proposal_view(incident: Incident, proposal: Proposal, now: Instant) -> View:
         "id": proposal.id,
         "action": proposal.action,
         "text": proposal.text,
+        "previewed": proposal.preview,
+        "affects": proposal.affects,
         "deployment": incident.deployment,
         "dag_id": incident.dag_id,
         "task_id": incident.task_id,

@@ -22,6 +22,7 @@ from remediator.actions.kubernetes.settings import ClusterAccount
 from remediator.actions.log import LogExecutor
 from remediator.actions.pagerduty.executor import PagerDutyAccount, PagerDutyExecutor
 from remediator.actions.port import Executor, Questioner
+from remediator.actions.preview import PreviewQuestioner
 from remediator.actions.slack.client import SlackAccount
 from remediator.actions.slack.executor import SlackExecutor
 from remediator.codecs.dead_letters import dead_letter
@@ -98,9 +99,10 @@ def make_outside(config: Config, write: Callable[..., object]) -> Outside:
     )  # fmt: skip
     requests = RequestExecutor({one.name: _endpoint(one) for one in config.endpoints}, mask)
     clusters = {one.name: ClusterClient(_cluster(one)) for one in config.clusters}
+    changes = airflow_executors(clients)
     return Outside(
         executors={
-            **airflow_executors(clients),
+            **changes,
             "http.request": requests,
             "kubernetes.scale": ScaleExecutor(_by_deployment(config, clusters)),
             "slack.message": slack,
@@ -112,6 +114,7 @@ def make_outside(config: Config, write: Callable[..., object]) -> Outside:
             "airflow.sweep": SweepExecutor(clients),
             "airflow.survey": SurveyExecutor(clients, mask),
             "airflow.log": LogTailExecutor(clients, mask),
+            "preview": PreviewQuestioner(changes),
         },
         closers=(
             *(client.close for client in clients.values()),

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from remediator.model.action import CHANGES_TARGET, Action, LogTail, Look, Message, Page, Survey, Sweep
+from remediator.model.action import CHANGES_TARGET, Action, DryRun, LogTail, Look, Message, Page, Survey, Sweep
 from remediator.model.time import Instant
 
 GENESIS = "0" * 64
@@ -110,7 +110,7 @@ def chain(head: AuditHead, entries: Iterable[AuditEntry], at: Instant) -> tuple[
 def is_audited(action: Action) -> bool:
     """Changes, pages and first messages. Questions, edits, and lines of our own log are not."""
     match action.params:
-        case Look() | Sweep() | Survey() | LogTail():
+        case Look() | Sweep() | Survey() | LogTail() | DryRun():
             return False
         case Page(event_action=event_action):
             return event_action == "trigger"

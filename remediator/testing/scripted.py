@@ -6,12 +6,16 @@ from collections.abc import Collection
 
 import msgspec
 
+from remediator.engine.state import task_key
+from remediator.model.action import Action, DryRun, Retry
 from remediator.model.event import UNMAPPED_INDEX
+from remediator.model.inputs import Previewed
 from remediator.model.time import Instant
 from remediator.model.truth import DagRunTruth, TaskTruth
 
 Place = tuple[str, str, str]
 """(deployment, dag_id, run_id)."""
+MOST_NAMED = 20
 
 
 class Scheduled(msgspec.Struct):
@@ -95,3 +99,21 @@ def _name(task: TaskTruth) -> str:
 
 def _identified(task: TaskTruth) -> TaskTruth:
     return msgspec.structs.replace(task, instance_id=f"{task.task_id}-{task.map_index}-{task.try_number}")
+
+
+def previewed(action: Action) -> Previewed:
+    """A scheduler that would do what is asked: a retry clears its tasks, every other change touches one."""
+    assert isinstance(action.params, DryRun)  # noqa: S101
+    change = action.params.change
+    if not isinstance(change, Retry):
+        return Previewed(action.id, action.key, f"runs DAG {getattr(change, 'dag_id', '')} again", 1)
+    names = [task_key(one.task_id, one.map_index) for one in change.tasks]
+    what = f"{len(names)} task instance{'s' * (len(names) > 1)} of {change.dag_id} {change.run_id}"
+    return Previewed(action.id, action.key, f"clears {what}: {', '.join(names[:MOST_NAMED])}", len(names))
+
+
+def place_of(given: dict[str, str]) -> Place:
+    """Of the words of a story; 'prod', 'sales' and 'r1' unless said. Raises TypeError."""
+    if unknown := given.keys() - {"deployment", "dag_id", "run_id"}:
+        raise TypeError(f"unknown words: {sorted(unknown)}")
+    return given.get("deployment", "prod"), given.get("dag_id", "sales"), given.get("run_id", "r1")

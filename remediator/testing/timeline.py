@@ -13,7 +13,7 @@ import msgspec
 from remediator.engine.core import Changes, Core
 from remediator.engine.feeds import lateness
 from remediator.engine.timers import TimerBook
-from remediator.model.action import Action, LogTail, Look, Reprocess, Rerun, Retry, Survey, Sweep
+from remediator.model.action import Action, DryRun, LogTail, Look, Reprocess, Rerun, Retry, Survey, Sweep
 from remediator.model.event import UNMAPPED_INDEX, ErrorInfo, Event
 from remediator.model.incident import Incident, Phase
 from remediator.model.inputs import (
@@ -24,6 +24,7 @@ from remediator.model.inputs import (
     Looked,
     Performed,
     Pressed,
+    Previewed,
     Surveyed,
     Swept,
     Tailed,
@@ -38,7 +39,7 @@ from remediator.rules.index import RuleSet
 from remediator.rules.spec import RuleSetSpec
 from remediator.runtime.intake import met_rules
 from remediator.testing.replaying import replay as replay
-from remediator.testing.scripted import Place, Scheduler
+from remediator.testing.scripted import Scheduler, place_of, previewed
 
 START: Instant = 1_800_000_000 * SECOND
 FEED = "feed"
@@ -80,6 +81,7 @@ class Timeline:
         self.scheduler = Scheduler()
         self.findings: dict[str, tuple[Finding, ...]] = {}
         self.log_tail = ""
+        self.previewed: Callable[[Action], Previewed | None] = previewed  # None: no answer ever comes
         self._unreachable: set[str] = set()
         self._outcomes: dict[str, FinalOutcome] = {}
         self._waiting: list[Action] = []
@@ -162,7 +164,7 @@ class Timeline:
         return self._say(event)
 
     def _event(self, kind: str, happened: str, place: dict[str, str], **fields: object) -> Self:
-        deployment, dag_id, run_id = _place(place)
+        deployment, dag_id, run_id = place_of(place)
         base = Event(kind, self._when(happened), source="story", deployment=deployment, dag_id=dag_id, run_id=run_id)
         return self._say(msgspec.structs.replace(base, **fields))
 
@@ -192,7 +194,7 @@ class Timeline:
         **place: str,
     ) -> Self:  # fmt: skip
         """From now on the scheduler has the task instance so; 'success' takes it off the list of what is not well."""
-        self.scheduler.says(_place(place), task_id, state, try_number, self.now, map_index=map_index, dagrun=dagrun)
+        self.scheduler.says(place_of(place), task_id, state, try_number, self.now, map_index=map_index, dagrun=dagrun)
         return self
 
     def fails(self, task_id: str, try_number: int = 1, **fields: object) -> Self:
@@ -204,7 +206,7 @@ class Timeline:
 
     def dagrun_gone(self, **place: str) -> Self:
         """The scheduler does not know the dagrun any more."""
-        self.scheduler.loses(_place(place))
+        self.scheduler.loses(place_of(place))
         return self
 
     def unreachable(self, deployment: str = "prod") -> Self:
@@ -376,6 +378,10 @@ class Timeline:
             self._give(Surveyed(action.id, action.target, () if down else self.findings.get(action.target, ()), error))
         elif isinstance(params, LogTail):
             self._give(Tailed(action.id, action.key, self.log_tail, error))
+        elif isinstance(params, DryRun):
+            answer = Previewed(action.id, action.key, error=error) if down else self.previewed(action)
+            if answer is not None:
+                self._give(answer)
         else:
             self._unseen.append(action)
             self._give(Performed(action.id, action.key, action.kind, self._perform(action)))
@@ -392,9 +398,3 @@ class Timeline:
                 self.scheduler.says(place, task.task_id, "running", task.try_number + 1, self.now,
                                     map_index=task.map_index, dagrun="running")  # fmt: skip
         return outcome
-
-
-def _place(given: dict[str, str]) -> Place:
-    if unknown := given.keys() - {"deployment", "dag_id", "run_id"}:
-        raise TypeError(f"unknown words: {sorted(unknown)}")
-    return given.get("deployment", "prod"), given.get("dag_id", "sales"), given.get("run_id", "r1")

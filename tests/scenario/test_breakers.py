@@ -186,7 +186,7 @@ def test_many_task_instances_of_a_dagrun_are_one_question_and_one_yes() -> None:
         line.fails("load", map_index=index, deployment="careful")
     line.at("1m")
     assert sum(one.kind == "pagerduty.page" for one in line.actions) == 1
-    assert "16 task instances or more" in question(line).text
+    assert "30 task instances or more" in question(line).text
     answer(line, "approve", "careful").at("2m")
     (clear,) = (one for one in line.actions if one.kind == "airflow.retry")
     assert len(clear.params.tasks) == 30  # type: ignore[union-attr]

@@ -84,6 +84,7 @@ ENGINE: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = {
     "no hold while catching up": (_no_hold, "P3 ", 450),
     "a breaker never lets go": (_replaced(waits, "leave_breaker", faults_people.never_let_go), "nobody ", 0),
     "approval of another thing": (_replaced(approvals, "find", faults_people.find_any), "P5 ", 0),
+    "asked without a preview": (_replaced(approvals, "PREVIEWED", frozenset()), "P6 ", 0),
     "pauses ignored": (_replaced(ledger, "paused_by_person", faults_people.nobody_pauses), "P5 ", 800),
     "undone twice": (_replaced(changes, "issue_undos", faults_people.undo_again(changes.issue_undos)), "P2 ", 0),
     "pages not counted": (_replaced(ledger, "page_allowed", faults_people.yes), "P5 ", 0),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from remediator.model.action import Page
-from remediator.model.incident import Incident
+from remediator.model.incident import Incident, Proposal
 from remediator.model.time import format_instant
 
 SUMMARY_LIMIT = 1_024
@@ -59,11 +59,16 @@ def _details(incident: Incident) -> dict[str, str]:
         "owner": incident.owner,
         "dagruns": ", ".join(incident.dagruns[-ITEMS_SHOWN:]),
         "labels": ", ".join(f"{name}={value}" for name, value in incident.labels.items()),
-        "approve": ", ".join(f"remediator approvals approve {one.id}: {one.text}" for one in incident.proposals),
+        "approve": ", ".join(map(_asked, incident.proposals)),
         "log": incident.log_tail,
         "impact": ", ".join(incident.impact[:ITEMS_SHOWN]),
     }
     return {name: _cut(value, DETAIL_LIMIT) for name, value in named.items() if value}
+
+
+def _asked(proposal: Proposal) -> str:
+    preview = f"; {proposal.preview}" if proposal.preview else ""
+    return f"remediator approvals approve {proposal.id}: {proposal.text}{preview}"
 
 
 def _cut(text: str, limit: int) -> str:

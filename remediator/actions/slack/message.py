@@ -18,6 +18,7 @@ TEXT_LIMIT = 2_800
 IMPACT_SHOWN = 10
 DAGRUNS_SHOWN = 5
 PROPOSALS_SHOWN = 5
+PREVIEW_LIMIT = 1_500
 LABELS_SHOWN = 5
 
 SEVERITY_ICON = {"critical": "🔴", "error": "🟠", "warning": "🟡", "info": "🔵"}
@@ -93,7 +94,8 @@ def _proposal(proposal: Proposal) -> str:
     """What is asked, and how to answer; the id is ours, the text may quote an event."""
     until = format_instant(proposal.expires_at)[:19] + "Z"
     asked = f"*Approve?* {as_text(proposal.text, 1_000)}"
-    return f"{asked}\n`remediator approvals approve {as_code(proposal.id, 60)}` (or `reject`), until {until}"
+    would = f"\n*Preview:* {as_text(proposal.preview, PREVIEW_LIMIT)}" if proposal.preview else ""
+    return f"{asked}{would}\n`remediator approvals approve {as_code(proposal.id, 60)}` (or `reject`), until {until}"
 
 
 def _impact(incident: Incident) -> str:

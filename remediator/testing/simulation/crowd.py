@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from remediator.model.action import PREVIEWED
 from remediator.model.incident import Incident, Phase, Proposal
 from remediator.model.inputs import Pressed
 from remediator.model.time import SECOND, Duration, Instant
@@ -104,6 +105,8 @@ class Crowd:
                 if thing in asked:
                     self._plant.violations.append(f"P5 two questions at once about {thing}")
                 asked.add(thing)
+                if proposal.action in PREVIEWED and not proposal.preview:
+                    self._plant.violations.append(f"P6 a question that does not say what it would do: {thing}")
                 if proposal.id not in self._asked:
                     self._asked.add(proposal.id)
                     self._intend(incident, proposal)

@@ -14,8 +14,8 @@ from remediator.actions.airflow.errors import Lost, NotSent
 from remediator.actions.airflow.rows import TaskInstancePage
 from remediator.actions.airflow.verdict import Clear, Found, LookAgain
 from remediator.engine.state import task_key
-from remediator.model.action import Action, Guarantee, LogTail, Look, Message, Page, Retry, RetryTarget, Sweep
-from remediator.model.inputs import Answer, Looked, Swept, Tailed
+from remediator.model.action import Action, DryRun, Guarantee, LogTail, Look, Message, Page, Retry, RetryTarget, Sweep
+from remediator.model.inputs import Answer, Looked, Previewed, Swept, Tailed
 from remediator.model.outcome import NOT_DONE, Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import MINUTE, SECOND, Instant
 from remediator.testing.simulation.driver import switch
@@ -41,7 +41,7 @@ class Network:
 
 
 class SimulatedLooks:
-    """Questioner of 'airflow.look', 'airflow.sweep' and 'airflow.log'."""
+    """Questioner of 'airflow.look', 'airflow.sweep', 'airflow.log' and 'preview'."""
 
     def __init__(
         self, schedulers: dict[str, Scheduler], network: Network, looks: Counter[tuple[str, str, str, int]]
@@ -67,10 +67,22 @@ class SimulatedLooks:
             return Looked(action.id, action.key, run_id, truth, error)
         if isinstance(action.params, LogTail):
             return Tailed(action.id, action.key, "" if failed else "the end of a log", error)
+        if isinstance(action.params, DryRun):
+            return Previewed(action.id, action.key, error=error) if failed else _previewed(scheduler, action)
         assert isinstance(action.params, Sweep)  # noqa: S101
         since = action.params.since
         found = () if failed else scheduler.changed_since(since)
         return Swept(action.id, action.target, since, now, found, error)
+
+
+def _previewed(scheduler: Scheduler, action: Action) -> Previewed:
+    """What is still failed would be cleared; if nothing is, somebody was faster."""
+    change = action.params.change if isinstance(action.params, DryRun) else None
+    if not isinstance(change, Retry):
+        return Previewed(action.id, action.key, "runs a dagrun again", 1)
+    rows = [scheduler.row(change.dag_id, change.run_id, name_of(target)) for target in change.tasks]
+    count = sum(row is not None and row.state == "failed" for row in rows)
+    return Previewed(action.id, action.key, f"clears {count}", count, "" if count else "somebody was faster")
 
 
 class SimulatedRetries:

@@ -158,7 +158,7 @@ class Plant:
                 "pagerduty.page": LaneWatch(self.pager, self),
                 "slack.message": LaneWatch(self.chat, self),
             },
-            {"airflow.look": looks, "airflow.sweep": looks, "airflow.log": looks},
+            {"airflow.look": looks, "airflow.sweep": looks, "airflow.log": looks, "preview": looks},
         )
         process.spawn("matcher", self._loop(matcher.run_once))
         process.spawn("controller", self._controller_loop(store, controller), lambda: self._journalled(controller))

@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from airflow_cases import DAG_ID, Airflow, clock
 from test_airflow_recorded import differences
 
+from remediator.actions.airflow.executors import executors
 from remediator.actions.airflow.log_tail import LogTailExecutor
 from remediator.actions.airflow.survey import SurveyExecutor
+from remediator.actions.preview import PreviewQuestioner
 from remediator.codecs.masking import mask
 from remediator.demo.fleet.app import FleetApi
 from remediator.demo.fleet.ills import ImportFault
 from remediator.demo.fleet.plan import DagSpec, TaskSpec
 from remediator.demo.fleet.server import serving
 from remediator.demo.fleet.state import FleetState
-from remediator.model.action import Action, LogTail, Survey
-from remediator.model.inputs import Surveyed, Tailed
+from remediator.model.action import Action, DryRun, LogTail, Rerun, Retry, RetryTarget, Survey
+from remediator.model.inputs import Previewed, Surveyed, Tailed
 from remediator.model.time import parse_instant
 from tests.airflow.patient import answered
 from tests.support.loopback import loopback_client
@@ -49,6 +52,32 @@ async def test_the_end_of_a_failed_tries_log(either: Airflow) -> None:
     known, unknown = [await tail(either, run_id, task_id) for task_id in ("pull", "nobody")]
     assert (known.error, "ConnectionError: connection reset by peer" in known.text) == ("", True)
     assert (unknown.text, unknown.error.partition(":")[0]) == ("", "HTTP 404")
+
+
+async def test_the_preview_of_a_retry_and_of_a_rerun_name_what_would_run_again(either: Airflow) -> None:
+    run_id = await either.failed_run()
+    row = await either.client.task_instance(DAG_ID, run_id, "pull", -1)
+    assert row is not None
+    target = RetryTarget("pull", row.try_number)
+    retry, rerun, moved = [
+        Action(f"p{number}", "l", "k", "one", DryRun(change), 0, 0)
+        for number, change in enumerate(
+            [
+                Retry(DAG_ID, run_id, (target,)),
+                Rerun(DAG_ID, run_id),
+                Retry(DAG_ID, run_id, (msgspec.structs.replace(target, try_number=row.try_number + 7),)),
+            ]
+        )
+    ]
+    first, whole, late = await PreviewQuestioner(executors({"one": either.client})).ask([retry, rerun, moved], clock())
+    for found in (first, whole, late):
+        assert isinstance(found, Previewed)
+        assert (found.error, found.affects > 0) == ("", True)
+        assert f"of {DAG_ID} {run_id}: " in found.text
+        assert "pull (failed" in found.text
+        assert bool(found.refused) == (found is late)
+    after = await either.client.task_instance(DAG_ID, run_id, "pull", -1)
+    assert after == row
 
 
 async def tail(airflow: Airflow, run_id: str, task_id: str) -> Tailed:

@@ -104,6 +104,16 @@ def test_a_proposal_says_how_to_answer_it() -> None:
     assert "remediator approvals approve p1" in json.dumps(render(asked))
 
 
+def test_a_question_shows_its_preview_within_slacks_limits() -> None:
+    proposal = Proposal("p1", "k", "airflow.retry", "load: " + "&" * 3_000, 1, preview="a yes clears <!here> " * 500)
+    blocks = render(msgspec.structs.replace(INCIDENT, proposals=(proposal,)))
+    assert valid_blocks(blocks)
+    (shown,) = (one["text"]["text"] for one in blocks if "*Approve?*" in str(one))
+    assert "*Preview:* a yes clears" in shown
+    assert "<!" not in shown
+    assert "remediator approvals approve p1" in shown
+
+
 def test_a_resolved_incident_says_so() -> None:
     resolved = msgspec.structs.replace(INCIDENT, phase=Phase.RESOLVED, resolution="the task succeeded")
     assert headline(resolved) == "🟢 RESOLVED · load failed"
