@@ -12,7 +12,7 @@ from remediator.model.time import Instant, format_instant
 
 NAMED_LIMIT = 20
 """How many things a text names."""
-DOWNSTREAM = ", downstream"
+DOWNSTREAM = "downstream"
 """What is not named itself, but follows from what is."""
 
 
@@ -49,9 +49,11 @@ def reason_of(refused: Refused | None) -> str:
 
 
 def instance(row: TaskInstanceRow, more: str = "") -> str:
-    """'load[3] (failed)', 'end (upstream_failed, downstream)'"""
+    """'load[3] (failed)', 'end (upstream_failed, downstream)'; without a state where a dry run of API v1 tells none."""
     index = "" if row.map_index == UNMAPPED_INDEX else f"[{row.map_index}]"
-    return f"{row.task_id}{index} ({row.state or NO_STATE}{more})"
+    state = row.state or (NO_STATE if row.id else "")
+    said = ", ".join(part for part in (state, more) if part)
+    return f"{row.task_id}{index} ({said})" if said else f"{row.task_id}{index}"
 
 
 def named(names: Sequence[str]) -> str:

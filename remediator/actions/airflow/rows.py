@@ -37,7 +37,7 @@ UNFINISHED_STATES: tuple[str | None, ...] = (
 
 
 class TaskInstanceRow(msgspec.Struct, frozen=True):
-    """A task instance as the API has it. `id` changes at every try and at every clear."""
+    """A task instance as the API has it. `id` changes at every try and at every clear; '': it is no more than named."""
 
     id: str
     task_id: str
