@@ -61,7 +61,9 @@ async def test_a_change_waits_for_a_person_and_everything_about_it_is_audited(pl
     async with DaemonProcess(config) as daemon:
         place.world.run_dag("resets", "r1", clock())
         [proposal] = await eventually(lambda: _proposals(daemon), "it asks")
-        assert place.state.calls["clear"] == 0
+        assert (place.state.calls["clear"], place.clears) == (1, 0)  # one dry run
+        assert proposal["previewed"] == "as things are, a yes clears 1 task instance of resets r1: load (failed)"
+        assert proposal["affects"] == 1
         assert proposal["action"] == "airflow.retry"
         assert (proposal["deployment"], proposal["dag_id"], proposal["rule"]) == ("prod", "resets", "reset")
         code, out, _ = await command("approvals", "list", "--config", str(config))
@@ -73,6 +75,7 @@ async def test_a_change_waits_for_a_person_and_everything_about_it_is_audited(pl
         place.api.faults.clear()
         shown = await _show(daemon, proposal["id"][:8])
         assert re.search(r"rule +reset \(\S+rules\.toml:2\), mode approve, step do 1: Run a task again", shown)
+        assert "was told    as things are, a yes clears 1 task instance of resets r1: load (failed)" in shown
         assert "would do    clears 1 task instance of resets r1: load (failed)" in shown
         assert re.search(r"open until +20\S+Z, in \S+; then it counts as a no", shown)
         assert "then  " not in shown

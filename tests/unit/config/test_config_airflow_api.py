@@ -70,7 +70,7 @@ async def test_what_it_says_is_what_is_asked(tmp_path: Path) -> None:
         await outside.close()
     assert isinstance(answer, Surveyed)
     assert [one.type for one in answer.findings] == ["dag.paused_unexpectedly", "task.queued_too_long"]
-    assert {"airflow.look", "airflow.sweep", "airflow.survey", "airflow.log"} <= set(outside.questioners)
+    assert {"airflow.look", "airflow.sweep", "airflow.survey", "airflow.log", "preview"} <= set(outside.questioners)
 
 
 @pytest.mark.parametrize(
