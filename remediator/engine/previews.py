@@ -86,7 +86,7 @@ def on_previewed(context: Context, state: DagState, previewed: Previewed) -> Non
             case.affects = max(case.affects, previewed.affects)  # the refusal that led here is in the question, too
     is_needless = not previewed.error and bool(previewed.refused or not previewed.affects)
     if is_new and is_needless and run_id != NO_DAGRUN:
-        _keep(question, words(previewed), 0)
+        _keep(question, words(previewed), previewed.affects)
         looks.want_fresh(state.dagruns[run_id], context.now)
     else:
         _answer(context, state, question, waiting, words(previewed), previewed.affects)

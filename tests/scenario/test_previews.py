@@ -196,11 +196,11 @@ def test_a_change_that_is_needless_by_now_is_looked_at_again_and_not_asked_about
     assert not any(one.proposals for each in line.changes for one in each.incidents)
 
 
-def test_a_change_that_would_touch_nothing_though_the_failure_goes_on_is_asked_about_saying_so() -> None:
-    line = failed(preview=says("clears no task instance of sales r1", 0, refused="it is on the list")).at("40s")
+def test_a_change_that_would_be_refused_though_the_failure_goes_on_is_asked_about_saying_so() -> None:
+    line = failed(preview=says("clears 3 task instances of sales r1", 3, refused="it is on the list")).at("40s")
     line.expect_page()
-    text = "as things are, a yes clears no task instance of sales r1, and is refused: it is on the list"
-    assert [one.preview for one in proposals(line)] == [text]
+    text = "as things are, a yes clears 3 task instances of sales r1, and is refused: it is on the list"
+    assert [(one.preview, one.affects) for one in proposals(line)] == [(text, 3)]
 
 
 # -- restarts -----------------------------------------------------------------------------------------------------
