@@ -9,11 +9,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from remediator.engine.feeds import lateness
 from remediator.model.action import QUESTIONS, Action
 from remediator.model.event import UNMAPPED_INDEX, ConditionInfo, ErrorInfo, Event
 from remediator.model.incident import Incident
-from remediator.model.inputs import Entry, Fact, Input, Performed, Pressed, Previewed, Watermark
+from remediator.model.inputs import Entry, Fact, Input, Performed, Pressed, Previewed
 from remediator.model.outcome import Delivered, Refused
 from remediator.model.policy import DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
 from remediator.model.record import Origin
