@@ -70,7 +70,7 @@ def _on_task_failed(context: Context, state: DagState, event: Event, run_id: str
     state.tags = event.tags or state.tags
     context.decide(Reason.SUSPECTED, f"{name} try {claimed} of dagrun {run_id} is said to have failed",
                    incident=identity)  # fmt: skip
-    if waking.has_api(context, state):
+    if looks.has_api(context, state):
         found = run.unaccounted.pop(name, None)
         if found is not None:
             late = format_duration((context.now - found.found_at) // SECOND * SECOND)
@@ -97,7 +97,7 @@ def _on_dagrun_ended(context: Context, state: DagState, event: Event, run_id: st
     if run.ended is not None and ended <= run.ended and not run.is_open:
         return
     run.ended, run.looks_in_vain = max(run.ended or 0, ended), 0
-    if waking.has_api(context, state):
+    if looks.has_api(context, state):
         looks.want_fresh(run, context.now)
         return
     for name in list(run.suspects) if failed else ():
@@ -115,7 +115,7 @@ def _infer_final(context: Context, state: DagState, run_id: str, run: DagRunStat
 
 def _on_task_success(context: Context, state: DagState, event: Event, run_id: str) -> None:
     name = task_key(event.task_id or "", event.map_index)
-    has_api = waking.has_api(context, state)
+    has_api = looks.has_api(context, state)
     for other_id, run in state.dagruns.items():
         case, suspect = run.cases.get(name), run.suspects.get(name)
         if other_id != run_id and not lineages.proves(event, run_id, case, other_id):
@@ -168,7 +168,7 @@ def _on_unreachable(context: Context, state: DagState, run_id: str, run: DagRunS
     if run.unreachable_since is None:
         run.unreachable_since = context.now
         context.decide(Reason.UNREACHABLE, error)
-    if waking.has_api(context, state):  # else nobody will ever answer: the deployment was removed
+    if looks.has_api(context, state):  # else nobody will ever answer: the deployment was removed
         looks.want_again(context, run)
         if context.now - run.unreachable_since < context.policy.hold_max:
             return
@@ -177,13 +177,10 @@ def _on_unreachable(context: Context, state: DagState, run_id: str, run: DagRunS
         del run.suspects[name]
         judge.final(context, state, run_id, run, name, event, "", unverified=True)
     for case in list(run.cases.values()):
-        if case.phase is CasePhase.WAITING and case.due is None:
-            case.unverified = case.hold_over = True
-            response.proceed(context, state, run_id, run, case)
-        elif case.phase in (CasePhase.VERIFYING, CasePhase.CHECKING, CasePhase.HELD, CasePhase.PLANNED):
-            case.unverified = case.hold_over = True
-            response.refuse_step(context, case, Reason.UNVERIFIED, f"the scheduler could not be asked: {error}")
-            response.proceed(context, state, run_id, run, case)
+        awaits_look = case.phase is CasePhase.WAITING and case.due is None
+        if awaits_look or case.phase in (CasePhase.VERIFYING, CasePhase.CHECKING, CasePhase.HELD, CasePhase.PLANNED):
+            text = f"the scheduler could not be asked: {error}"
+            response.go_on_unverified(context, state, run_id, run, case, text)
 
 
 def on_performed(context: Context, state: DagState, performed: Performed) -> None:

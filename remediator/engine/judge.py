@@ -81,12 +81,10 @@ def _give_up_unseen(
             final(context, state, run_id, run, name, event, "", unverified=True)
     for name, case in list(run.cases.items()):
         overdue = case.phase is CasePhase.VERIFYING and case.due is not None and case.due <= context.now
-        if name not in tasks and (overdue or case.phase in (CasePhase.CHECKING, CasePhase.HELD, CasePhase.WAITING)):
-            case.unverified = case.hold_over = True
-            response.refuse_step(
-                context, case, Reason.UNVERIFIED, "the dagrun has more task instances than a look reads"
-            )
-            response.proceed(context, state, run_id, run, case)
+        awaits_look = case.phase in (CasePhase.WAITING, CasePhase.PLANNED) and case.due is None
+        if name not in tasks and (overdue or awaits_look or case.phase in (CasePhase.CHECKING, CasePhase.HELD)):
+            text = "the dagrun has more task instances than a look reads"
+            response.go_on_unverified(context, state, run_id, run, case, text)
 
 
 def _gone(context: Context, state: DagState, run: DagRunState) -> None:
@@ -246,7 +244,7 @@ def final(
     case = Case(
         slim(derived), CasePhase.TOLD, rule.id, identity, event.try_number or 0, instance_id, unverified=unverified,
         match=context.rules.groups(rule, derived), view=FiringView(rule.id, 1, event.time, event.time),
-        signature=signature(derived.error).id,
+        signature=signature(derived.error).id, seen=context.now,
     )  # fmt: skip
     if before is not None:
         case.told = before.told
@@ -334,6 +332,7 @@ def _case_task_is_well(
 
 
 def _case_still_failed(context: Context, state: DagState, run_id: str, run: DagRunState, name: str, case: Case) -> None:
+    case.seen = context.now
     if case.phase is CasePhase.VERIFYING:
         if case.change == BACKFILL and case.due is not None and case.due > context.now:
             return  # Airflow clears a dagrun of a backfill when its turn has come
@@ -345,6 +344,8 @@ def _case_still_failed(context: Context, state: DagState, run_id: str, run: DagR
         response.proceed(context, state, run_id, run, case)
     elif case.phase is CasePhase.HELD or (case.phase is CasePhase.WAITING and case.due is None):
         response.proceed(context, state, run_id, run, case)
+    elif case.phase is CasePhase.PLANNED and case.due is None:
+        case.due = context.now
     elif case.phase is CasePhase.TOLD:
         telling.tell_again(context, state, case)
 
@@ -386,7 +387,7 @@ def _give_up(
     context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, reason: Reason, text: str
 ) -> None:
     """The change has not led to an end: whoever comes after it in the rule has the turn."""
-    case.phase = CasePhase.TOLD
+    case.phase, case.seen = CasePhase.TOLD, context.now
     response.refuse_step(context, case, reason, text)
     tell.show_handling(context, state, case.incident, Handling.NONE, case.why)
     response.proceed(context, state, run_id, run, case)

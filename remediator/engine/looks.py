@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from remediator.engine import proofs
 from remediator.engine.context import Context
-from remediator.engine.state import DagRunState, DagState
+from remediator.engine.state import Case, DagRunState, DagState
 from remediator.model.action import Action, Look
 from remediator.model.ids import stable_id
 from remediator.model.time import Duration, Instant
+
+
+def has_api(context: Context, state: DagState) -> bool:
+    """Can the DAG's scheduler be asked at all?"""
+    deployment = context.deployment(state.deployment)
+    return deployment is not None and deployment.has_api
+
+
+def is_needed(context: Context, state: DagState, case: Case) -> bool:
+    """Is what is known of the failure too old to be told, or acted on? Where nobody can be asked it never is."""
+    if not case.event.run_id or case.unverified or not has_api(context, state):
+        return False
+    return context.now - case.seen > context.policy.look_again_max
 
 
 def want(run: DagRunState, at: Instant) -> None:
@@ -25,6 +38,12 @@ def want_fresh_by(run: DagRunState, at: Instant) -> None:
     """As fresh, and not later than `at`: one that is due before is fresh enough."""
     run.look = ""
     want(run, at)
+
+
+def want_unless_asked(run: DagRunState, at: Instant) -> None:
+    """A look is needed, and the answer to one that is under way, or due again, will do."""
+    if not run.look and run.look_due is None:
+        run.look_due = at
 
 
 def want_again(context: Context, run: DagRunState) -> None:

@@ -74,9 +74,9 @@ def proceed(context: Context, state: DagState, run_id: str, run: DagRunState, ca
             if _awaits_proof(context, case):
                 return
         elif step is None:
-            _settle(context, state, case)
+            _settle(context, state, run, case)
             return
-        elif waits.must_wait(context, case, step):
+        elif waits.must_wait(context, case, step) or waits.must_look(context, state, run, case):
             return
         elif not _is_wanted(context, state, case, step):
             continue
@@ -153,6 +153,7 @@ def answer(context: Context, state: DagState, pressed: Pressed) -> None:
             context.decide(Reason.APPROVED, text, incident=case.incident, rule=case.rule)
         else:
             refuse_step(context, case, Reason.REJECTED, text)
+            tell.show_handling(context, state, case.incident, Handling.NONE, case.why)
     for run_id, case in found:
         proceed(context, state, run_id, state.dagruns[run_id], case)
 
@@ -161,6 +162,7 @@ def expire_proposal(context: Context, state: DagState, run_id: str, case: Case) 
     """Nobody answered in time."""
     approvals.withdraw(context, state, case)
     refuse_step(context, case, Reason.PROPOSAL_EXPIRED, "nobody answered the proposal in time")
+    tell.show_handling(context, state, case.incident, Handling.NONE, case.why)
     proceed(context, state, run_id, state.dagruns[run_id], case)
 
 
@@ -191,6 +193,20 @@ def refuse_step(context: Context, case: Case, reason: Reason, text: str) -> None
     case.index += 1
 
 
+def go_on_unverified(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, text: str) -> None:
+    """No look will say more: a change is not made on faith, and what only tells people is told as what it is."""
+    case.unverified = case.hold_over = True
+    step = next_step(context, case)
+    is_telling = step is None or step.action not in CHANGE_STEPS
+    if case.phase in (CasePhase.HELD, CasePhase.WAITING) and is_telling:
+        before = f"; {case.why}" if case.why else ""
+        case.why = f"{Reason.UNVERIFIED.value}: {text}{before}"
+        context.decide(Reason.UNVERIFIED, text, incident=case.incident, rule=case.rule)
+    elif case.phase is not CasePhase.WAITING:
+        refuse_step(context, case, Reason.UNVERIFIED, text)
+    proceed(context, state, run_id, run, case)
+
+
 def _is_unproved(state: DagState, case: Case) -> bool:
     """Was the failure answered by nothing but changes whose delivery says little, and nobody told?"""
     is_other = bool(case.change) and not case.proves
@@ -210,10 +226,10 @@ def _awaits_proof(context: Context, case: Case) -> bool:
     return False
 
 
-def _settle(context: Context, state: DagState, case: Case) -> None:
+def _settle(context: Context, state: DagState, run: DagRunState, case: Case) -> None:
     """No step is left. A failure that nobody was told of is told as unclassified ones are."""
     if not case.told and case.stage == OTHERWISE:
-        if waits.is_held_back(context, state, case):
+        if waits.is_held_back(context, state, case) or waits.must_look(context, state, run, case):
             return
         telling.follow(context, state, case, Step(action="page", to=context.policy.unclassified_route))
     case.phase = CasePhase.TOLD

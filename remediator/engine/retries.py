@@ -18,6 +18,7 @@ from remediator.model.incident import Handling
 from remediator.model.inputs import Performed
 from remediator.model.outcome import WANTED_AGAIN, Delivered, FinalOutcome, Refused, Unknown
 from remediator.model.reasons import Reason
+from remediator.model.time import Instant
 from remediator.rules.spec import Step
 
 SCOPES = ("task", "group", "dagrun")
@@ -36,7 +37,10 @@ def issue_retries(context: Context, state: DagState, run_id: str, run: DagRunSta
     for name, case in (approved or planned).items():  # what a person let happen is limited by nobody else's limit
         brake = brakes.retry_brake(context, state, run, case)
         put_off = brakes.issue_brake(context, state, run, case) if brake is None else None
-        if brake is not None:
+        if _is_told_now(brake, put_off) and looks.is_needed(context, state, case):
+            case.due = None
+            looks.want_unless_asked(run, context.now)
+        elif brake is not None:
             _brake_planned(context, state, run_id, run, case, brake)
         elif put_off is not None:
             waits.put_off_until(context, state, case, *put_off)
@@ -45,6 +49,11 @@ def issue_retries(context: Context, state: DagState, run_id: str, run: DagRunSta
     if chosen:
         brakes.spend(context, state, run, list(chosen.values()))
         _issue(context, state, run_id, run, chosen)
+
+
+def _is_told_now(brake: Brake | None, put_off: tuple[Brake, Instant] | None) -> bool:
+    """Does what stands against the retry concern people? Maintenance and caps do not."""
+    return brake is not None or (put_off is not None and put_off[0][0] is Reason.PAUSED)
 
 
 def _brake_planned(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, brake: Brake) -> None:

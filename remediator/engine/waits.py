@@ -5,10 +5,10 @@ Owns holds, quiet times, the waits of steps and for breakers. What becomes of a 
 
 from __future__ import annotations
 
-from remediator.engine import approvals, breakers, feeds, tell, telling
+from remediator.engine import approvals, breakers, feeds, looks, tell, telling
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
-from remediator.engine.state import Case, CasePhase, DagState
+from remediator.engine.state import Case, CasePhase, DagRunState, DagState
 from remediator.engine.steps import step_name
 from remediator.model.incident import Handling
 from remediator.model.reasons import Reason
@@ -42,6 +42,16 @@ def _waits_until(context: Context, case: Case, step: Step) -> tuple[Instant, Rea
     if step.action in ("page", "notify") and in_periods(quiet, context.now):
         return end_of_periods(quiet, context.now), Reason.QUIET
     return context.now, Reason.STEP_WAITS
+
+
+def must_look(context: Context, state: DagState, run: DagRunState, case: Case) -> bool:
+    """Is the look that showed the failure too old to go on from? Then a fresh one says whether there is need to."""
+    if not looks.is_needed(context, state, case):
+        return False
+    case.phase, case.due = CasePhase.WAITING, None
+    case.feed_due, case.thaw = None, False
+    looks.want_fresh(run, context.now)
+    return True
 
 
 def put_off_until(context: Context, state: DagState, case: Case, brake: Brake, until: Instant) -> None:

@@ -45,7 +45,7 @@ def wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState,
             endings.end_case(context, state, run, name, Reason.CALMED, f"nothing more within {quiet}")
         elif case.phase is CasePhase.TOLD and timed_out:
             case.due = context.now + context.policy.told_look_every
-            if run_id != NO_DAGRUN and has_api(context, state):
+            if run_id != NO_DAGRUN and looks.has_api(context, state):
                 looks.want(run, context.now)
             else:
                 telling.tell_again(context, state, case)
@@ -53,7 +53,7 @@ def wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState,
 
 def _end_wait(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case) -> None:
     """A step's turn has come: on a fresh truth, where there is one to be had."""
-    if run_id != NO_DAGRUN and has_api(context, state) and not case.unverified:
+    if run_id != NO_DAGRUN and looks.has_api(context, state) and not case.unverified:
         case.due = None
         looks.want_fresh(run, context.now)
     else:
@@ -64,7 +64,7 @@ def _ask_breaker(context: Context, state: DagState, run_id: str, run: DagRunStat
     """What an open breaker has held is decided anew once it may be, on a fresh truth."""
     if not waits.leave_breaker(context, case):
         return
-    if run_id != NO_DAGRUN and has_api(context, state) and not case.unverified:
+    if run_id != NO_DAGRUN and looks.has_api(context, state) and not case.unverified:
         looks.want_fresh(run, context.now)
     else:
         response.proceed(context, state, run_id, run, case)
@@ -83,7 +83,7 @@ def _release(context: Context, state: DagState, run_id: str, run: DagRunState, c
         case.hold_over, case.due = True, None
         case.why = case.why or f"{Reason.HELD_TOO_LONG.value}: {held_for}"
         context.decide(Reason.HELD_TOO_LONG, held_for, incident=case.incident, rule=case.rule)
-    if has_api(context, state) and not case.unverified:
+    if looks.has_api(context, state) and not case.unverified:
         looks.want_fresh(run, context.now)
     else:
         response.proceed(context, state, run_id, run, case)
@@ -96,11 +96,6 @@ def watermark(context: Context, state: DagState) -> Instant:
 def watermark_of(context: Context, name: str) -> Instant:
     deployment = context.deployment(name)
     return feeds.watermark(context.world.feeds, deployment.feed, context.policy) if deployment else 0
-
-
-def has_api(context: Context, state: DagState) -> bool:
-    deployment = context.deployment(state.deployment)
-    return deployment is not None and deployment.has_api
 
 
 def timers(context: Context, state: DagState) -> dict[str, Instant]:
