@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from remediator.engine import endings, incident, judge, response, tell
 from remediator.engine.context import Alert, Calm, Context
-from remediator.engine.homes import case_name, group_of
+from remediator.engine.homes import case_name, group_of, home_of
 from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState
 from remediator.engine.steps import UNCLASSIFIED, approval_of
 from remediator.model.event import Event
@@ -22,6 +22,9 @@ from remediator.rules.spec import Rule
 
 MAX_SUBJECTS = 1_000
 """Subjects with an open incident, and subjects whose latest event is remembered (the longest known go first)."""
+
+FORGOTTEN = "error.trace"
+"""What a case's event goes without, see judge.slim."""
 
 
 # -- whose it is --------------------------------------------------------------------------------------------------
@@ -139,6 +142,29 @@ def on_calm(context: Context, state: DagState, calm: Calm) -> None:
             return
     if case is not None:
         endings.end_case(context, state, run, calm.case, calm.reason, calm.text)
+
+
+def orphaned(context: Context, state: DagState, name: str) -> tuple[Reason, str] | None:
+    """Why no event can end the case any more: its rule is gone, or tells what it is about in another way. Else None."""
+    case = state.dagruns[NO_DAGRUN].cases[name]
+    rule = context.rules.rules.get(case.rule)
+    if case.rule == UNCLASSIFIED:
+        return None
+    if rule is None:
+        return Reason.RULE_REMOVED, f"rule {case.rule!r} was removed"
+    if _is_still_its(rule, state, name, case):
+        return None
+    return Reason.RULE_CHANGED, f"rule {case.rule!r} tells its incidents apart in another way now"
+
+
+def _is_still_its(rule: Rule, state: DagState, name: str, case: Case) -> bool:
+    """Would its rule look for the end in this state, under this name? A detector itself knows its homes."""
+    if rule.is_detector:
+        per = case.view.per if case.view is not None else {}
+        return tuple(per) == rule.per and name == case_name(rule, tuple(per.values()))
+    if FORGOTTEN in group_of(rule):
+        return True
+    return name == case_of(rule, case.event) and (state.deployment, state.dag_id) == home_of(rule, case.event)
 
 
 def is_calm(context: Context, run_id: str, case: Case) -> bool:

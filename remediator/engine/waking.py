@@ -8,7 +8,6 @@ from __future__ import annotations
 from remediator.engine import breakers, budget, endings, feeds, firing, judge, looks, response, telling, waits
 from remediator.engine.context import Context
 from remediator.engine.state import NO_DAGRUN, Case, CasePhase, DagRunState, DagState
-from remediator.engine.steps import UNCLASSIFIED
 from remediator.model.reasons import Reason
 from remediator.model.time import Instant, format_duration
 
@@ -28,8 +27,10 @@ def wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState,
         timed_out = case.due is not None and case.due <= context.now
         passed = mark if state.deployment else watermark_of(context, case.event.deployment)
         released = case.feed_due is not None and passed >= case.feed_due
-        if (timed_out or released) and case.phase is not CasePhase.ISSUED and _is_orphan(context, run_id, case):
-            endings.end_case(context, state, run, name, Reason.RULE_REMOVED, f"rule {case.rule!r} was removed")
+        is_awake = (timed_out or released) and case.phase is not CasePhase.ISSUED
+        over = _orphaned(context, state, run_id, name) if is_awake else None
+        if over is not None:
+            endings.end_case(context, state, run, name, *over)
         elif case.phase is CasePhase.HELD and case.breaker:
             _ask_breaker(context, state, run_id, run, case)
         elif case.phase is CasePhase.HELD and (timed_out or released):
@@ -70,9 +71,9 @@ def _ask_breaker(context: Context, state: DagState, run_id: str, run: DagRunStat
         response.proceed(context, state, run_id, run, case)
 
 
-def _is_orphan(context: Context, run_id: str, case: Case) -> bool:
-    """A firing whose rule was removed: nothing says any more what would end it."""
-    return run_id == NO_DAGRUN and case.rule != UNCLASSIFIED and case.rule not in context.rules.rules
+def _orphaned(context: Context, state: DagState, run_id: str, name: str) -> tuple[Reason, str] | None:
+    """Why nothing says any more what would end the firing; None if something does."""
+    return firing.orphaned(context, state, name) if run_id == NO_DAGRUN else None
 
 
 def _release(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, *, timed_out: bool) -> None:

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     LIMIT_REACHED = "limit_reached"
     STATE_BEGUN_ANEW = "state_begun_anew"
     RULE_REMOVED = "rule_removed"
+    RULE_CHANGED = "rule_changed"
     STEP_WAITS = "step_waits"
     STEP_LEFT_OUT = "step_left_out"
     QUIET = "quiet"

@@ -68,6 +68,7 @@ OVER: dict[str, str] = {
     Reason.CALMED.value: "it has calmed down",
     Reason.ENDED_BY_EVENT.value: "an event ended it",
     Reason.RULE_REMOVED.value: "its rule was removed",
+    Reason.RULE_CHANGED.value: "its rule was changed, and tells its incidents apart in another way",
     Reason.INCIDENT_EXPIRED.value: "it was open for as long as incidents may be; look whether it still is so",
     Reason.INCIDENT_JOINED.value: "what was wrong belongs to another incident now",
 }

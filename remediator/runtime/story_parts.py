@@ -18,8 +18,8 @@ from remediator.store.audit import AuditEntry
 from remediator.store.port import ActionRow
 
 PROOFS = frozenset({Reason.HELPED, Reason.DID_NOT_HELP})
-ENDS = frozenset({*PROOFS, Reason.RECOVERED, Reason.LEFT_ALONE, Reason.GONE, Reason.RULE_REMOVED, Reason.CALMED,
-                  Reason.ENDED_BY_EVENT})  # fmt: skip
+ENDS = frozenset({*PROOFS, Reason.RECOVERED, Reason.LEFT_ALONE, Reason.GONE, Reason.RULE_REMOVED, Reason.RULE_CHANGED,
+                  Reason.CALMED, Reason.ENDED_BY_EVENT})  # fmt: skip
 """How a case ends, or goes on to its next attempt."""
 ISSUES = frozenset({Reason.RETRY_ISSUED, Reason.CHANGE_ISSUED, Reason.UNDONE, Reason.PAGED, Reason.NOTIFIED})
 """The decisions that an action comes of."""

@@ -104,6 +104,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.LIMIT_REACHED: "A limit of what is remembered was reached: {text}.",
     Reason.STATE_BEGUN_ANEW: "Rule {rule} was changed and counts from the beginning: {text}.",
     Reason.RULE_REMOVED: "Its rule is gone, so nothing can end it any more but this: {text}.",
+    Reason.RULE_CHANGED: "Its rule knows it under this name no more, so nothing can end it but this: {text}.",
     Reason.STEP_WAITS: "The rule wants to wait: {text}.",
     Reason.STEP_LEFT_OUT: "A step is left out: {text}.",
     Reason.QUIET: "It is a quiet time, nobody is told yet: {text}.",
