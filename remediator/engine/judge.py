@@ -23,7 +23,7 @@ from remediator.engine import (
 )
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState, Unaccounted, task_key
-from remediator.engine.steps import BACKFILL, PROOF, UNCLASSIFIED
+from remediator.engine.steps import BACKFILL, BEGINNING, UNCLASSIFIED
 from remediator.model.event import Event
 from remediator.model.firing import FiringView
 from remediator.model.incident import Handling
@@ -366,14 +366,14 @@ def _case_moves(
         return
     if case.phase is CasePhase.TOLD:
         return
-    how = f"runs again after {case.change}" if PROOF in case.waits else "was cleared by somebody else"
+    how = f"runs again after {case.change}" if proofs.was_awaited(case) else "was cleared by somebody else"
     endings.end_case(context, state, run, name, Reason.RECOVERED, f"{name} {how} ({task.state})")
 
 
 def _wait_longer(context: Context, state: DagState, run_id: str, run: DagRunState, name: str, task: TaskTruth) -> None:
     """`verify` is over and nothing is proved. What runs is waited for; what does not even begin is told."""
     case = run.cases[name]
-    until = case.waits.setdefault(PROOF, context.now + context.policy.hold_max)
+    until = case.waits.setdefault(BEGINNING, context.now + context.policy.hold_max)
     if task.state in NOT_BEGUN and until <= context.now:
         text = f"{name} was cleared and has not begun since: it is {task.state} at try {task.try_number}"
         _give_up(context, state, run_id, run, case, Reason.UNVERIFIED, text)

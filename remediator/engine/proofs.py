@@ -6,7 +6,7 @@ A case remembers what its change made; truths say at which try a task instance w
 from __future__ import annotations
 
 from remediator.engine.state import Case, CasePhase, DagRunState, task_key
-from remediator.engine.steps import PROOF, RETRY
+from remediator.engine.steps import BEGINNING, PROOF, RETRY
 from remediator.model.action import Backfill, Params, Reprocess, Rerun
 from remediator.model.truth import DagRunTruth, TaskTruth
 
@@ -105,8 +105,19 @@ def called(case: Case) -> str:
     return "the retry" if case.change in ("", RETRY) else case.change
 
 
+def was_awaited(case: Case) -> bool:
+    """Was a change of ours made that has not helped yet, though there was time for it?"""
+    return PROOF in case.waits or BEGINNING in case.waits
+
+
+def await_anew(case: Case) -> None:
+    """Another change was made: what was waited for before it counts no more."""
+    case.waits.pop(PROOF, None)
+    case.waits.pop(BEGINNING, None)
+
+
 def without_proof(case: Case) -> str:
     """How a failure is over that no look was to prove."""
-    if PROOF in case.waits or (case.made and not case.proves):
+    if was_awaited(case) or (case.made and not case.proves):
         return f"is well after {case.change}"
     return "was fixed by somebody else"

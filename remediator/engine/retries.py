@@ -11,7 +11,7 @@ from remediator.engine import approvals, brakes, breakers, endings, ledger, look
 from remediator.engine.brakes import Brake
 from remediator.engine.context import Context
 from remediator.engine.state import Case, CasePhase, DagRunState, DagState
-from remediator.engine.steps import PROOF, RETRY, approval_of, next_step, task_of
+from remediator.engine.steps import RETRY, approval_of, next_step, task_of
 from remediator.model.action import Action, Retry, RetryTarget
 from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.incident import Handling
@@ -179,7 +179,7 @@ def _take_outcome(
         _go_on(context, state, run_id, run, case, step, outcome)
         return
     case.phase, case.due = CasePhase.VERIFYING, context.now + step.verify
-    case.waits.pop(PROOF, None)
+    proofs.await_anew(case)
     known = isinstance(outcome, Delivered)
     text = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
     reason = Reason.DELIVERED if known else Reason.OUTCOME_UNKNOWN

@@ -50,9 +50,9 @@ class Case(msgspec.Struct, omit_defaults=True):
     stage, index: the step of the rule being followed ('do' or 'otherwise'; index past the end: none left).
     due: journalled now at which the phase ends by itself. feed_due: watermark that ends a hold. thaw: a thaw ends it.
     breaker: the hold is that of an open breaker. Waiting or planned without a due: it waits for a look.
-    hold_over: holds no longer apply to this case. waits: when the wait of a step ('do/1'), for a breaker or for a proof
-    is over; known from its first turn on, also if the failure comes again meanwhile. view, match: the firing and named
-    groups that texts may name.
+    hold_over: holds no longer apply to this case. waits: when the wait of a step ('do/1'), for a breaker, for a
+    proof or a beginning is over; known from its first turn on, also if the failure comes again meanwhile. view, match:
+    the firing and named groups that texts may name.
     """
 
     event: Event

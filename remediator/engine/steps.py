@@ -13,8 +13,9 @@ UNCLASSIFIED = "unclassified"
 RETRY = "airflow.retry"
 BACKFILL = "airflow.backfill"
 PROOF = "proof"
-"""Under which name a case's waits keep until when one is awaited: of a change that no look proves, or of a cleared task
-instance that has not begun."""
+"""Under which name a case's waits keep until when one is awaited of a change that no look proves."""
+BEGINNING = "beginning"
+"""Under which name they keep until when a cleared task instance has time to begin."""
 DO = "do"
 OTHERWISE = "otherwise"
 

@@ -144,9 +144,9 @@ def test_an_approved_change_of_what_is_well_by_then_is_not_made() -> None:
 
 def test_the_answer_of_a_moment_is_acted_on_at_once() -> None:
     line = failed(ASKING).at("40s")
-    looks = sum(one.kind == "look" for one in line.actions)
+    looks = sum(one.kind == "airflow.look" for one in line.actions)
     assert retries(answer(line, "approve")) == 1
-    assert sum(one.kind == "look" for one in line.actions) == looks
+    assert sum(one.kind == "airflow.look" for one in line.actions) == looks
 
 
 def test_whether_a_person_still_pauses_the_dag_is_asked_again_after_a_long_backoff() -> None:

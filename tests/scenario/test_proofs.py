@@ -89,6 +89,20 @@ def test_what_is_well_after_a_change_of_ours_is_nobody_elses_doing() -> None:
     assert any("load is well after airflow.trigger" in one.text for one in line.decisions)
 
 
+def waits(line: Timeline) -> set[str]:
+    """What the one case has waited for."""
+    (state,) = (one for one in line.core.states.values() if isinstance(one, DagState))
+    return set(state.dagruns["r1"].cases["load"].waits)
+
+
+def test_the_proof_of_a_change_and_the_beginning_of_a_cleared_task_are_waited_for_by_different_names() -> None:
+    repair = Step("airflow.trigger", params={"dag_id": "repair"})
+    line = story(repair, otherwise=()).fails("load").at("15m")
+    assert waits(line) == {"proof"}
+    line = story(RETRY).fails("load").at("10s").expect_retry("load").look_says("load", "queued", 1, dagrun="queued")
+    assert waits(line.at("30m")) == {"beginning"}
+
+
 def test_a_dagrun_that_failed_without_a_failed_task_is_told_once() -> None:
     line = story(RETRY)
     line.scheduler.ends(("prod", "sales", "r1"), "failed", line.now)
