@@ -106,19 +106,19 @@ def _note(context: Context, counted: dict[str, list[Instant]], deployment: str) 
 def note_pause(context: Context, place: str, delivered: bool | None) -> None:
     """A pause of ours is wanted (False) or made (True), or it is over, or was never ours (None)."""
     if delivered is None:
-        context.ledger.paused.pop(place, None)
+        context.ledger.our_pauses.pop(place, None)
     else:
-        context.ledger.paused[place] = delivered
-        if len(context.ledger.paused) > MAX_PAUSES:
-            del context.ledger.paused[next(iter(context.ledger.paused))]
+        context.ledger.our_pauses[place] = delivered
+        if len(context.ledger.our_pauses) > MAX_PAUSES:
+            del context.ledger.our_pauses[next(iter(context.ledger.our_pauses))]
     context.touch(LEDGER_KEY)
 
 
 def paused_by_person(context: Context, place: str, *, paused: bool) -> bool:
     """The scheduler says whether 'deployment/dag' is paused: did somebody else do it?"""
-    if not paused and context.ledger.paused.get(place):
+    if not paused and context.ledger.our_pauses.get(place):
         note_pause(context, place, None)  # somebody has let it go on: the next pause is not ours
-    return paused and place not in context.ledger.paused
+    return paused and place not in context.ledger.our_pauses
 
 
 # -- pages --------------------------------------------------------------------------------------------------------

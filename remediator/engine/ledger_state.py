@@ -92,5 +92,5 @@ class LedgerState(msgspec.Struct, omit_defaults=True):
     unannounced: dict[str, list[Instant]] = {}
     page_digests: dict[str, Digest] = {}
     restore: Restore | None = None
-    paused: dict[str, bool] = {}
-    """'deployment/dag' that a change of ours pauses -> whether it was delivered."""
+    our_pauses: dict[str, bool] = msgspec.field(name="paused", default_factory=dict)
+    """Saved as 'paused'. 'deployment/dag' that a change of ours pauses -> whether it was delivered."""

@@ -82,7 +82,7 @@ def test_an_undo_that_a_person_forestalled_is_told_and_the_pause_is_theirs() -> 
     assert isinstance(undo.params, Pause)
     assert undo.params.since == line.began + 2 * SECOND
     assert any(one.rule == "self.undo_failed" for one in line.incidents.values())
-    assert line.core.ledger.paused == {}
+    assert line.core.ledger.our_pauses == {}
 
 
 def test_our_own_pause_is_forgotten_once_it_is_undone() -> None:
@@ -90,4 +90,4 @@ def test_our_own_pause_is_forgotten_once_it_is_undone() -> None:
     line = story(once).answer_with("airflow.pause", Delivered(before="unpaused")).fails("load").at("10s")
     line.expect_change("airflow.pause", paused=True).answer_with("airflow.pause", Delivered(before="paused")).at("70m")
     line.expect_change("airflow.pause", paused=False)
-    assert line.core.ledger.paused == {}
+    assert line.core.ledger.our_pauses == {}

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from remediator.engine.saved import decode_dag_state, encode_state
+from remediator.engine.ledger_state import LedgerState
+from remediator.engine.saved import decode_dag_state, decode_ledger_state, encode_state
 from remediator.engine.state import DagState
 from remediator.testing.timeline import Timeline
 from tests.scenario.test_brakes import RETRY, story
@@ -35,3 +36,11 @@ def test_a_cleared_task_that_had_not_begun_under_the_former_name_is_told() -> No
     line = story(RETRY).fails("load").at("30s").expect_retry("load").look_says("load", "queued", 1, dagrun="queued")
     as_saved_before(line.at("30m"), waits={"proof": line.now}).at("50m").expect_page()
     line.at("24h").expect_nothing()
+
+
+def test_pauses_of_ours_keep_the_name_under_which_they_were_saved() -> None:
+    body = msgspec.msgpack.encode({"paused": {"prod/sales": True}})
+    ledger = decode_ledger_state(body)
+    assert ledger.our_pauses == {"prod/sales": True}
+    assert encode_state(ledger) == body
+    assert encode_state(LedgerState()) == msgspec.msgpack.encode({})
