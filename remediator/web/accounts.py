@@ -88,7 +88,7 @@ def parse_answer(body: bytes) -> AnswerBody:
     allowed = "allowed: {'actor': who answers, 'reason': text}"
     try:
         found = msgspec.json.decode(body, type=AnswerBody)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HTTPException(400, f"{error}; {allowed}") from None
     if not found.actor.strip():
         raise HTTPException(400, f"an answer without a name; {allowed}")

@@ -156,7 +156,7 @@ def parse_freeze(body: bytes) -> FreezeBody:
     """The body of a freeze. Raises HTTPException 400 with what is wrong."""
     try:
         return msgspec.json.decode(body, type=FreezeBody)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HTTPException(400, f"{error}; allowed: {{'on': true | false, 'reason': text, 'actor': text}}") from None
 
 
@@ -191,7 +191,7 @@ def parse_limit(text: str | None) -> int:
     """How many incidents to show. Raises HTTPException 400."""
     if text is None:
         return INCIDENTS_DEFAULT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= INCIDENTS_MAX:
+    if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= INCIDENTS_MAX:
         raise HTTPException(400, f"limit must be a number from 1 to {INCIDENTS_MAX}")
     return int(text)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from remediator.actions.airflow.note import is_ours
 from remediator.actions.airflow.resources import LogRow
-from remediator.actions.airflow.rows import DagRunRow, instant_of
+from remediator.actions.airflow.rows import UNREADABLE, DagRunRow, instant_of
 from remediator.model.action import Action
 from remediator.model.time import MINUTE, Duration, Instant
 
@@ -78,5 +78,5 @@ def asked_for(line: LogRow) -> dict[str, Any]:
     """What the line says that was asked for; empty if it says nothing."""
     try:
         return msgspec.json.decode(line.extra or "{}", type=dict[str, Any])
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return {}

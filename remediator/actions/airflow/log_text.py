@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from remediator.actions.airflow.rows import UNREADABLE
 from remediator.actions.airflow.text import MARGIN, Mask, plain
 
 MAX_LINES = 50
@@ -80,7 +81,7 @@ def _read(raw: str) -> LogLine:
     """A line that is no JSON, or other JSON, is shown as it is, but for one of Airflow 2's."""
     try:
         return _line.decode(raw)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         found = _PLAIN.fullmatch(raw.rstrip())
         return LogLine(found["event"], found["at"], found["level"]) if found else LogLine(raw.rstrip())
 

@@ -107,11 +107,15 @@ class _ErrorAnswer(msgspec.Struct, frozen=True):
     title: Any = None
 
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding a body raises that is no JSON of the type: its bytes may be no text, and nested without end."""
+
+
 def decoded(body: bytes, kind: type[_T]) -> _T:
     """An answer as this type. Raises Lost: whoever answers so may have acted all the same."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as fault:
+    except UNREADABLE as fault:
         raise Lost(f"the answer is not what API v2 says: {str(fault)[:120]}") from None
 
 
@@ -150,7 +154,7 @@ def error_text(body: bytes) -> str:
     """The reason in an error answer, one bounded line. What was sent is never repeated (it may hold secrets)."""
     try:
         answer = msgspec.json.decode(body, type=_ErrorAnswer)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return ""
     return " ".join((_detail_text(answer.detail) or _detail_text(answer.title)).split())[:TEXT_LIMIT]
 

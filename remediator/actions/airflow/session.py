@@ -17,7 +17,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from remediator.actions.airflow.errors import BUSY, Answered, Lost, NotSent, TooLarge, is_transient
 from remediator.actions.airflow.gate import Gate
-from remediator.actions.airflow.rows import TokenAnswer, error_text
+from remediator.actions.airflow.rows import UNREADABLE, TokenAnswer, error_text
 from remediator.actions.airflow.settings import AirflowSettings
 from remediator.actions.retry_after import asked_seconds
 from remediator.actions.trust import trust
@@ -147,7 +147,7 @@ class Session:
         try:
             answer = await self._send(Call("POST", "/auth/token", (), body), {})
             return Secret(msgspec.json.decode(answer.body, type=TokenAnswer).access_token)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             raise NotSent("no token: /auth/token did not answer with one") from None
         except (Lost, Answered) as fault:
             if isinstance(fault, Answered) and fault.status not in BUSY and fault.status < 500:

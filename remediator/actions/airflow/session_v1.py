@@ -14,6 +14,7 @@ import msgspec
 from remediator.actions.airflow import v1, v1_answers
 from remediator.actions.airflow.errors import Answered, Fault, Lost, NotSent, Unsayable
 from remediator.actions.airflow.gate import Gate
+from remediator.actions.airflow.rows import UNREADABLE
 from remediator.actions.airflow.session import Answer, Call, Caller, Params, Session, gate_of
 from remediator.actions.airflow.settings import NO_SECRET, AirflowSettings
 
@@ -143,7 +144,7 @@ async def _refusal(probe: Session, path: str) -> Answered | None:
     try:
         answer = await probe.read("GET", path)
         msgspec.json.decode(answer.body, type=_Version)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return Answered(404, "not Airflow's version")
     except Answered as fault:
         if fault.status >= 500 or fault.status == 429:
@@ -168,7 +169,7 @@ def _said(call: Call) -> Call:
 def _answer(call: Call, answer: Answer) -> Answer:
     try:
         return msgspec.structs.replace(answer, body=v1_answers.as_v2(call, answer.body))
-    except ValueError:
+    except v1_answers.NO_JSON:
         raise Lost("the answer is not what API v1 says: no JSON") from None
 
 
@@ -176,14 +177,14 @@ def _touched(answer: bytes) -> list[str]:
     """None if the answer does not tell: the notes that need it are left out then."""
     try:
         return v1_answers.cleared_tasks(answer)
-    except ValueError:
+    except v1_answers.NO_JSON:
         return []
 
 
 def _goes_too_far(call: Call, answer: bytes) -> bool:
     try:
         return v1_answers.goes_too_far(call, answer)
-    except ValueError:
+    except v1_answers.NO_JSON:
         raise NotSent("the answer to a dry run is not what API v1 says: no JSON") from None
 
 

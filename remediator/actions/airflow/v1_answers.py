@@ -20,12 +20,16 @@ UNLIMITED = "inf is not of type 'integer'"
 """How its own check of an answer begins to refuse a pool without a limit."""
 
 
+NO_JSON = (ValueError, RecursionError)
+"""What the functions below raise for an answer that is no JSON, or nested without end."""
+
+
 def as_v2(call: Call, answer: bytes) -> bytes:
-    """The answer to this call (of v2) as v2 would give it. Raises ValueError if it is not JSON."""
+    """The answer to this call (of v2) as v2 would give it. Raises NO_JSON."""
     if LOGS.search(call.path):
         return answer
     said = json.loads(answer)
-    if CLEAR.search(call.path) or (CLEAR_RUN.search(call.path) and "task_instances" in said):
+    if CLEAR.search(call.path) or (CLEAR_RUN.search(call.path) and _one(said, "task_instances")):
         said = _cleared(call, said)
     elif INSTANCES.search(call.path):
         said = _marked(said) if call.method == "PATCH" else _with_ids(said)
@@ -39,7 +43,7 @@ def as_v2(call: Call, answer: bytes) -> bytes:
 
 
 def cleared_tasks(answer: bytes) -> list[str]:
-    """The tasks that an answer says were touched, each index of a mapped one once. Raises ValueError: not JSON."""
+    """The tasks that an answer says were touched, each index of a mapped one once. Raises NO_JSON."""
     return [str(row.get("task_id")) for row in _rows(json.loads(answer), "task_instances")]
 
 
@@ -51,7 +55,7 @@ def goes_too_far(call: Call, answer: bytes) -> bool:
 
 def _rows(answer: Any, name: str) -> list[Json]:
     rows = answer.get(name) if isinstance(answer, dict) else None
-    return [row for row in rows or () if isinstance(row, dict)]
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def _cleared(call: Call, answer: Any) -> Any:
@@ -100,8 +104,8 @@ def _of_a_page(row: Json, asked: Json) -> None:
 
 def _extra(row: Json) -> Json:
     try:
-        said = json.loads(row.get("extra") or "{}")
-    except ValueError:
+        said = json.loads(str(row.get("extra") or "{}"))
+    except NO_JSON:
         return {}
     return said if isinstance(said, dict) else {}
 

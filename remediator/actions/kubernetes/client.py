@@ -25,6 +25,8 @@ _NEVER_SENT = (
     httpx.InvalidURL,
 )  # fmt: skip
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 T = TypeVar("T")
 
 
@@ -103,7 +105,7 @@ class ClusterClient:
 def _decoded(content: bytes, row: type[T]) -> T:
     try:
         return msgspec.json.decode(content, type=row)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         raise Lost(f"the answer is not what was asked for, a {row.__name__.removesuffix('Row')}") from None
 
 
@@ -111,6 +113,6 @@ def _message(content: bytes) -> str:
     """What a Status says, or the text itself; on one line."""
     try:
         text = msgspec.json.decode(content, type=StatusRow).message
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         text = content.decode("utf-8", "replace")
     return " ".join(text[: 4 * TEXT_LIMIT].split())

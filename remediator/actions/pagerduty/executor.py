@@ -109,6 +109,6 @@ def _errors(text: str) -> str:
     """The errors of an 'invalid event' answer, or its text; bounded."""
     try:
         invalid = msgspec.json.decode(text, type=_Invalid)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text[:REASON_LIMIT]
     return ("; ".join(invalid.errors) or invalid.message or text)[:REASON_LIMIT]

@@ -113,6 +113,14 @@ async def test_a_bad_answer_is_a_clear_error(api: httpx.AsyncClient, accounts: A
     assert await accounts.presses() == []
 
 
+async def test_an_answer_that_is_no_text_is_a_clear_error(api: httpx.AsyncClient, accounts: Accounts) -> None:
+    await accounts.ask(ID)
+    headers = {"Content-Type": "application/json"}
+    answer = await api.post(f"/proposals/{ID}/approve", content=b'{"actor": "caf\xe9"}', headers=headers)
+    assert (answer.status_code, "allowed:" in answer.json()["error"]) == (400, True)
+    assert await accounts.presses() == []
+
+
 async def test_nothing_without_the_token(api: httpx.AsyncClient, accounts: Accounts) -> None:
     await accounts.ask(ID)
     api.headers.pop("Authorization")

@@ -95,7 +95,18 @@ async def test_freeze_names_who_and_why(guarded: httpx.AsyncClient, daemon: Fake
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"{}", b'{"on": "yes"}', b'{"on": true, "of": 1}', b'{"on": 1}', b"\xff"]
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"on": "yes"}',
+        b'{"on": true, "of": 1}',
+        b'{"on": 1}',
+        b"\xff",
+        b'{"on": true, "reason": "\xff"}',
+    ],
 )
 async def test_a_bad_freeze_is_a_clear_error(local: httpx.AsyncClient, daemon: FakeDaemon, body: bytes) -> None:
     answer = await local.post("/api/v1/freeze", content=body, headers={"Content-Type": "application/json"})
@@ -129,7 +140,9 @@ async def test_incidents(local: httpx.AsyncClient, daemon: FakeDaemon) -> None:
     assert daemon.asked == [(True, 50), (False, 7)]
 
 
-@pytest.mark.parametrize("limit", ["0", "501", "-1", "x", "1e3", "²", "9999999999999"])
+@pytest.mark.parametrize(
+    "limit", ["0", "501", "-1", "x", "1e3", "²", "9999999999999", "0000019999", "000001" + "9" * 5000]
+)
 async def test_a_bad_limit_is_refused(local: httpx.AsyncClient, limit: str) -> None:
     assert (await local.get("/api/v1/incidents", params={"limit": limit})).status_code == 400
 
