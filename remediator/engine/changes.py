@@ -31,6 +31,7 @@ from remediator.model.action import (
 from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.inputs import Performed
 from remediator.model.outcome import WANTED_AGAIN, Delivered, Refused
+from remediator.model.policy import Mode
 from remediator.model.reasons import Reason
 from remediator.model.time import Instant, format_duration, parse_instant
 from remediator.rules.scene import Scene
@@ -148,6 +149,7 @@ def params_of(context: Context, case: Case, step: Step, action_id: str, scene: S
     run_id = given.get("run_id") or case.event.run_id or ""
     most = approvals.may_affect(context, case)
     why = case.rule
+    tags = context.policy.never_retry_tags if dag_id != case.event.dag_id else ()  # of its own DAG brakes.py knows them
     match step.action:
         case "airflow.trigger":
             when = given.get("logical_date")
@@ -155,14 +157,16 @@ def params_of(context: Context, case: Case, step: Step, action_id: str, scene: S
                            parse_instant(when) if when else None, why)  # fmt: skip
         case "airflow.rerun":
             never = brakes.never_within(context, case.event.deployment, dag_id)
-            return _of_its_dagrun(Rerun(_named(dag_id), _named(run_id, "run_id"), why, most, never), case)
+            rerun = Rerun(_named(dag_id), _named(run_id, "run_id"), why, most, never, never_tags=tags)
+            return _of_its_dagrun(rerun, case)
         case "airflow.reprocess":
             since, until = _range(given, case)
-            wanted = Reprocess(_named(dag_id), since, until if "until" in given else until + 1, why, most)
+            end = until if "until" in given else until + 1
+            wanted = Reprocess(_named(dag_id), since, end, why, most, never_tags=tags)
             return _of_its_dagrun(wanted, case)
         case "airflow.backfill":
             return Backfill(_named(dag_id), *_range(given, case), given.get("reprocess", "failed"),
-                            given.get("max_active", 2), why, most)  # fmt: skip
+                            given.get("max_active", 2), why, most, tags)  # fmt: skip
         case "airflow.pause" | "airflow.resume":
             return Pause(_named(dag_id), step.action == "airflow.pause", why)
         case "airflow.pool":
@@ -285,6 +289,10 @@ def issue_undos(context: Context, state: DagState) -> None:
     due = [undo for undo in state.undos if undo.due <= context.now]
     for undo in due:
         state.undos.remove(undo)
+        deployment = context.deployment(undo.target)
+        if deployment is None or deployment.ceiling is Mode.OBSERVE:
+            _leave(context, undo)
+            continue
         action_id = stable_id("undo", undo.action_id, undo.due)
         action = _action(context, action_id, undo.target, undo.params, undo.incident)
         action = msgspec.structs.replace(action, not_after=brakes.not_after(context, undo.target))
@@ -293,6 +301,13 @@ def issue_undos(context: Context, state: DagState) -> None:
         text = f"{target_of(undo.params)} goes back to what it was"
         context.decide(Reason.UNDONE, text, incident=undo.incident, action_id=action_id)
         state.undoing[action_id] = undo
+
+
+def _leave(context: Context, undo: Undo) -> None:
+    """Nothing is changed where nothing may be changed any more, back neither: a person has to."""
+    text = f"undo of {target_of(undo.params)}: deployment {undo.target!r} allows no changes any more: it stays as it is"
+    context.decide(Reason.CEILING, text, incident=undo.incident, action_id=undo.action_id)
+    context.effects.alerts.append(Alert("undo_failed", f"{undo.target} {target_of(undo.params)}", text))
 
 
 def _held(context: Context, undo: Undo) -> Undo:

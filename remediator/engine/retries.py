@@ -83,7 +83,11 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
 
 def wanted(context: Context, state: DagState, run_id: str, chosen: Mapping[str, Case], number: int) -> Action:
     """The one clear of the chosen cases. number: of the dagrun's changes, which sets its id apart. Changes nothing."""
-    causes = [(case.rule, case.stage, case.index, name, case.try_number) for name, case in sorted(chosen.items())]
+    causes = [
+        # The time, since a dagrun that was deleted and made anew has the same name and counts its tries from 1 again.
+        (case.rule, case.stage, case.index, name, case.try_number, case.event.time)
+        for name, case in sorted(chosen.items())
+    ]
     targets = tuple(
         RetryTarget(case.event.task_id or "", case.try_number, case.event.map_index, case.instance_id, _group(case))
         for _, case in sorted(chosen.items())

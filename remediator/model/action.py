@@ -68,7 +68,7 @@ class Rerun(msgspec.Struct, frozen=True, tag="airflow.rerun", omit_defaults=True
     """Clear a whole finished dagrun, what succeeded too, so that it runs again from the start. Its conf is kept.
 
     never: as for a retry. attempt: what failed in it: nothing is done before the dagrun has ended, or once the attempt
-    has moved on; None if it is wanted for something else.
+    has moved on; None if it is wanted for something else. never_tags: of a DAG that is left alone.
     """
 
     dag_id: str
@@ -77,6 +77,7 @@ class Rerun(msgspec.Struct, frozen=True, tag="airflow.rerun", omit_defaults=True
     max_affected: int = 0
     never: tuple[str, ...] = ()
     attempt: RetryTarget | None = None
+    never_tags: tuple[str, ...] = ()
 
 
 class Trigger(msgspec.Struct, frozen=True, tag="airflow.trigger", omit_defaults=True):
@@ -94,6 +95,7 @@ class Reprocess(msgspec.Struct, frozen=True, tag="airflow.reprocess", omit_defau
 
     run_id, attempt: the failed dagrun in the range for which it is wanted, and what failed in it: nothing is done
     before that dagrun has ended, or once the attempt has moved on. '' and None if it is wanted for none.
+    never_tags: of a DAG that is left alone.
     """
 
     dag_id: str
@@ -103,12 +105,13 @@ class Reprocess(msgspec.Struct, frozen=True, tag="airflow.reprocess", omit_defau
     max_affected: int = 0
     run_id: str = ""
     attempt: RetryTarget | None = None
+    never_tags: tuple[str, ...] = ()
 
 
 class Backfill(msgspec.Struct, frozen=True, tag="airflow.backfill", omit_defaults=True):
     """Airflow's own backfill of the logical dates from `since` to `until`, both included; one per DAG at a time.
 
-    reprocess: 'none', 'failed' or 'completed', as Airflow has it.
+    reprocess: 'none', 'failed' or 'completed', as Airflow has it. never_tags: of a DAG that is left alone.
     """
 
     dag_id: str
@@ -118,6 +121,7 @@ class Backfill(msgspec.Struct, frozen=True, tag="airflow.backfill", omit_default
     max_active: int = 2
     why: str = ""
     max_affected: int = 0
+    never_tags: tuple[str, ...] = ()
 
 
 class CancelBackfill(msgspec.Struct, frozen=True, tag="airflow.cancel_backfill", omit_defaults=True):

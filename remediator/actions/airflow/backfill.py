@@ -12,9 +12,10 @@ from remediator.actions.airflow.asked import since
 from remediator.actions.airflow.client import AirflowClient
 from remediator.actions.airflow.errors import Answered
 from remediator.actions.airflow.once import Send
-from remediator.actions.airflow.preview import counted, named
-from remediator.actions.airflow.resources import BackfillPlan, BackfillRow
+from remediator.actions.airflow.preview import counted, named, reason_of
+from remediator.actions.airflow.resources import BackfillPlan, BackfillRow, DagRow
 from remediator.actions.airflow.rows import instant_of
+from remediator.actions.airflow.scope import never_tagged
 from remediator.actions.airflow.verdict import LookAgain
 from remediator.actions.port import Preview
 from remediator.model.action import Action, Backfill, Guarantee
@@ -25,10 +26,14 @@ Backfills = Sequence[BackfillRow]
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """The DAG's backfills, and how many task instances ours would touch, if that is limited."""
+    """The DAG's backfills, and how many task instances ours would touch, if that is limited.
+
+    dag: asked for if its tags matter.
+    """
 
     backfills: Backfills
     affects: int = 0
+    dag: DagRow | None = None
 
 
 class Backfilling:
@@ -46,11 +51,13 @@ class Backfilling:
     async def look(self) -> Seen:
         found = await self._client.backfills(self._backfill.dag_id)
         limited = bool(self._backfill.max_affected) and self._known(found) is None
-        return Seen(found, await self._affects() if limited else 0)
+        return Seen(found, await self._affects() if limited else 0, await self._dag())
 
     def decide(self, seen: Seen) -> Send[None] | Outcome:
         """Before any call of ours, one of the same range is a person's."""
-        return self._known(seen.backfills) or verdict.too_many(seen.affects, self._backfill.max_affected) or Send(None)
+        wanted = self._backfill
+        refused = never_tagged(seen.dag, wanted.never_tags) or verdict.too_many(seen.affects, wanted.max_affected)
+        return self._known(seen.backfills) or refused or Send(None)
 
     async def send(self, call: None) -> BackfillRow:
         return await self._client.changes.backfill(self._backfill)
@@ -81,7 +88,11 @@ class Backfilling:
     async def preview(self) -> Preview:
         plan = await self._client.would_backfill(self._backfill)
         tasks = await self._client.task_count(self._backfill.dag_id) if plan.backfills else 0
-        return previewed(plan, self._backfill, tasks)
+        tagged = never_tagged(await self._dag(), self._backfill.never_tags)
+        return msgspec.structs.replace(previewed(plan, self._backfill, tasks), refused=reason_of(tagged))
+
+    async def _dag(self) -> DagRow | None:
+        return await self._client.dag(self._backfill.dag_id) if self._backfill.never_tags else None
 
 
 def is_this(row: BackfillRow, wanted: Backfill, created_since: Instant) -> bool:

@@ -17,6 +17,7 @@ from remediator.actions.airflow.note import merged
 from remediator.actions.airflow.once import Watch, tried
 from remediator.actions.airflow.preview import counted, named, reason_of
 from remediator.actions.airflow.rows import DagRunRow, instant_of
+from remediator.actions.airflow.scope import never_tagged
 from remediator.actions.airflow.trigger import unfit
 from remediator.actions.airflow.verdict import LATER, SOON, LookAgain
 from remediator.actions.port import Preview
@@ -47,6 +48,7 @@ class ReprocessExecutor:
             return _unseen(seen, uncertain=uncertain)
         plan = intervals.planned(seen, action)
         refused = intervals.not_yet(seen, plan, action, uncertain=uncertain) or _unwanted(seen, plan, action)
+        refused = refused or never_tagged(seen.dag, _reprocess(action).never_tags)
         if refused is not None:
             return refused
         affects = await tried(_affects(client, action, plan))
@@ -189,7 +191,8 @@ def _delivered(plan: Plan, action: Action) -> Delivered:
 
 
 def _previewed(seen: Seen, plan: Plan, action: Action, affects: int) -> Preview:
-    refused = unfit(seen.dag, _reprocess(action).dag_id) or intervals.forbidden(plan, 0, 0)
+    refused = unfit(seen.dag, _reprocess(action).dag_id) or never_tagged(seen.dag, _reprocess(action).never_tags)
+    refused = refused or intervals.forbidden(plan, 0, 0)
     if refused is not None:
         return Preview("", error=refused.reason)
     cleared = [f"clears {counted(len(plan.clear), 'dagrun')} ({named([run.dag_run_id for run in plan.clear])})"]

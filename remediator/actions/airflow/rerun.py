@@ -14,8 +14,9 @@ from remediator.actions.airflow.marked import EVENTS, FAILED, Wish, of_dagrun
 from remediator.actions.airflow.note import is_ours, merged
 from remediator.actions.airflow.once import Send
 from remediator.actions.airflow.preview import of_clear
+from remediator.actions.airflow.resources import DagRow
 from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, TaskInstanceRow, instant_of
-from remediator.actions.airflow.scope import never_again
+from remediator.actions.airflow.scope import never_again, never_tagged
 from remediator.actions.airflow.verdict import SOON, LookAgain, is_expected, too_many
 from remediator.actions.port import Preview
 from remediator.model.action import Action, Guarantee, Rerun
@@ -25,7 +26,7 @@ from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Un
 class Seen(msgspec.Struct, frozen=True):
     """The dagrun, which task instances its clear would touch, and whether an earlier call may have cleared it.
 
-    failed: what failed in it. theirs: a person marked it failed, or a task of it.
+    failed: what failed in it. theirs: a person marked it failed, or a task of it. dag: if its tags matter.
     """
 
     run: DagRunRow | None
@@ -33,6 +34,7 @@ class Seen(msgspec.Struct, frozen=True):
     perhaps_ours: bool = False
     failed: TaskInstanceRow | None = None
     theirs: Wish | None = None
+    dag: DagRow | None = None
 
 
 class Rerunning:
@@ -53,7 +55,8 @@ class Rerunning:
             return Seen(None)
         affects = await self._affects() if self._rerun.max_affected or self._rerun.never else ()
         perhaps_ours = await self._perhaps_ours(run) if self._uncertain else False
-        return Seen(run, affects, perhaps_ours, await self._failed(), await self._theirs(run))
+        dag = await self._client.dag(self._rerun.dag_id) if self._rerun.never_tags else None
+        return Seen(run, affects, perhaps_ours, await self._failed(), await self._theirs(run), dag)
 
     def decide(self, seen: Seen) -> Send[str] | Outcome:
         run, rerun = seen.run, self._rerun
@@ -64,7 +67,8 @@ class Rerunning:
             return settled
         if seen.theirs is not None:
             return Refused(str(seen.theirs), theirs=True)
-        refused = never_again(seen.affects, rerun.never, self._action.target)
+        refused = never_tagged(seen.dag, rerun.never_tags)
+        refused = refused or never_again(seen.affects, rerun.never, self._action.target)
         refused = refused or too_many(len(seen.affects), rerun.max_affected)
         return refused or Send(merged([run.note], self._action.id, rerun.why))
 

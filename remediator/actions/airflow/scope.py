@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from remediator.actions.airflow.note import merged
+from remediator.actions.airflow.resources import DagRow
 from remediator.actions.airflow.routes import Clearing
 from remediator.actions.airflow.rows import TaskInstanceRow
 from remediator.actions.airflow.verdict import too_many
@@ -78,3 +79,13 @@ def never_again(rows: Sequence[TaskInstanceRow], never: Sequence[str], deploymen
         if pattern is not None and row.state != UPSTREAM_FAILED:
             return Refused(f"it would also run {name} again, which is on the never-retry list ({pattern!r})")
     return None
+
+
+def never_tagged(dag: DagRow | None, tags: Sequence[str]) -> Refused | None:
+    """Refused if the DAG has one of these tags, or if nobody knows whether it has."""
+    if not tags:
+        return None
+    if dag is None or dag.tags is None:
+        return Refused("the scheduler does not tell the tags of the DAG, so that nobody knows whether it may run again")
+    found = next((tag.name for tag in dag.tags if tag.name in tags), None)
+    return None if found is None else Refused(f"the DAG {dag.dag_id} carries the tag {found!r}")

@@ -1,0 +1,52 @@
+"""Stories of how far a change reaches: into other DAGs, past a lowered ceiling, into a dagrun that was made anew."""
+
+from __future__ import annotations
+
+import msgspec
+
+from remediator.model.action import Pool
+from remediator.model.outcome import Delivered
+from remediator.model.policy import DeploymentPolicy, Mode
+from remediator.model.reasons import Reason
+from remediator.rules.spec import Rule, RuleSetSpec, Step
+from remediator.testing.timeline import Timeline
+from tests.scenario.test_brakes import PAGE, POLICY, RETRY, limits, story
+
+RANGE = {"since": "2027-01-01T00:00:00Z", "until": "2027-01-02T00:00:00Z"}
+
+
+def rule(*do: Step) -> Rule:
+    return Rule("r", on=("task.failed_finally",), mode=Mode.ACT, do=do, otherwise=(PAGE,))
+
+
+def test_a_dagrun_that_was_deleted_and_made_anew_gets_retries_of_its_own() -> None:
+    line = story(RETRY).fails("load").at("30s").look_says("load", "success", 2).at("10m").dagrun_gone()
+    line.expect_retry("load").at("20d")  # by then the dagrun is forgotten, and the outbox still has its retry
+    line.fails("load").at("20d1m").expect_retry("load")
+    first, second = (action.id for action in line.actions if action.kind == "airflow.retry")
+    assert first != second
+
+
+def test_a_change_of_another_dag_is_told_which_tags_forbid_it() -> None:
+    for kind in ("airflow.reprocess", "airflow.backfill"):
+        line = story(Step(kind, params={"dag_id": "other", **RANGE}))
+        line.fails("load").at("30s").expect_change(kind, dag_id="other", never_tags=("remediator:never",))
+    line = story(
+        Step("airflow.rerun", params={"dag_id": "other", "run_id": "r0"}), policy=limits(never_retry_tags=("x",))
+    )
+    line.fails("load").at("30s").expect_change("airflow.rerun", dag_id="other", never_tags=("x",))
+
+
+def test_nothing_is_taken_back_where_nothing_may_be_changed_any_more() -> None:
+    narrow = Step("airflow.pool", params={"pool": "p", "slots": 5}, undo_after=3_600_000_000)
+    line = story(narrow).answer_with("airflow.pool", Delivered(before="10"))
+    line.fails("load").at("1m").expect_change("airflow.pool", slots=5)
+    observed = {**POLICY.deployments, "prod": DeploymentPolicy("prod", "feed", Mode.OBSERVE)}
+    line.activate(RuleSetSpec((rule(narrow),), msgspec.structs.replace(POLICY, deployments=observed))).at("2h")
+    assert [one.params for one in line.actions if isinstance(one.params, Pool)] == [Pool("p", 5, why="r")]
+    line.expect_reason(Reason.CEILING)
+    assert any("it stays as it is" in incident.status for incident in line.incidents.values()), _told(line)
+
+
+def _told(line: Timeline) -> list[str]:
+    return [f"{incident.title}: {incident.status}" for incident in line.incidents.values()]
