@@ -107,6 +107,12 @@ class AirflowClient:
         body = routes.done_body(dag_ids, run_ids, task_ids, limit)
         return await self._read("POST", routes.task_list(), TaskInstancePage, body=body)
 
+    async def of_tasks(self, dag_id: str, run_id: str, task_ids: Sequence[str], offset: int) -> TaskInstancePage:
+        """Task instances of these tasks of one dagrun, whatever their state, one page of any length."""
+        limit = self.settings.page_size * self.settings.max_pages
+        body = routes.tasks_body(dag_id, run_id, task_ids, limit, offset)
+        return await self._read("POST", routes.task_list(), TaskInstancePage, body=body)
+
     async def count(self, dag_id: str, run_ids: Sequence[str]) -> int:
         """How many task instances these dagruns have, which must be some."""
         body = routes.count_body([dag_id], run_ids)

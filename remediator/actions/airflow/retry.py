@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from remediator.actions.airflow import ending, marked, scope, verdict
 from remediator.actions.airflow.client import AirflowClient, Position, next_position
-from remediator.actions.airflow.errors import Fault, TooLarge
+from remediator.actions.airflow.errors import Fault, Lost, TooLarge, is_about_deployment
 from remediator.actions.airflow.once import Watch, tried
 from remediator.actions.airflow.preview import of_clear
 from remediator.actions.airflow.routes import Clearing
@@ -17,6 +17,9 @@ from remediator.actions.airflow.verdict import Clear, Found, LookAgain
 from remediator.actions.port import Preview
 from remediator.model.action import Action, Guarantee, Retry, RetryTarget
 from remediator.model.outcome import NOT_DONE, Outcome, Refused, Unknown
+
+MOST_SINGLY = 20
+"""How many task instances are asked for one by one."""
 
 
 class RetryExecutor:
@@ -38,6 +41,8 @@ class RetryExecutor:
             return Refused(f"no API is configured for deployment {action.target!r}")
         watch = Watch()
         found = await _found(client, retry, retry.tasks)
+        if isinstance(found, TooLarge) and not uncertain:
+            return Refused(str(found))
         if isinstance(found, Fault):
             return verdict.look_failed(found, uncertain=uncertain)
         decided = verdict.before(found, action.id, retry, uncertain=uncertain)
@@ -179,6 +184,33 @@ async def _sent(
 
 
 async def _found(client: AirflowClient, retry: Retry, targets: Sequence[RetryTarget]) -> list[Found] | Fault:
+    """One call each for a few. For the many indexes of a mapped task that would take longer than a look is valid."""
+    if len(targets) > MOST_SINGLY:
+        rows = await tried(_together(client, retry, sorted({target.task_id for target in targets})))
+        if isinstance(rows, list):
+            known = {(row.task_id, row.map_index): row for row in rows}
+            return [(target, known.get((target.task_id, target.map_index))) for target in targets]
+        if isinstance(rows, TooLarge) or is_about_deployment(rows):
+            return rows
+    return await _singly(client, retry, targets)
+
+
+async def _together(client: AirflowClient, retry: Retry, task_ids: Sequence[str]) -> list[TaskInstanceRow]:
+    """Raises TooLarge if they are more than a look may read."""
+    found: dict[tuple[str, int], TaskInstanceRow] = {}
+    seen = 0
+    for _ in range(client.settings.max_pages):
+        page = await client.of_tasks(retry.dag_id, retry.run_id, task_ids, seen)
+        found |= {(row.task_id, row.map_index): row for row in page.rows}
+        seen += len(page.rows)
+        if len(found) < seen:
+            raise Lost("the pages of task instances overlap, so that some may be missing")
+        if not page.rows or page.total_entries is None or seen >= page.total_entries:
+            return list(found.values())
+    raise TooLarge(f"{retry.dag_id} {retry.run_id} has more than {seen} task instances of the tasks to be cleared")
+
+
+async def _singly(client: AirflowClient, retry: Retry, targets: Sequence[RetryTarget]) -> list[Found] | Fault:
     rows = await asyncio.gather(*(_row(client, retry, target) for target in targets))
     faults = [row for row in rows if isinstance(row, Fault)]
     return (

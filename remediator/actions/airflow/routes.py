@@ -157,6 +157,12 @@ def done_body(dag_ids: Sequence[str], run_ids: Sequence[str], task_ids: Sequence
     return {**asked, "page_limit": limit, "order_by": "id"}
 
 
+def tasks_body(dag_id: str, run_id: str, task_ids: Sequence[str], limit: int, offset: int) -> Body:
+    """Every task instance of these tasks of one dagrun, from the one with this number on."""
+    asked = {**count_body([dag_id], [run_id]), "task_ids": list(task_ids)}
+    return {**asked, "page_limit": limit, "page_offset": offset, "order_by": "id"}
+
+
 def count_body(dag_ids: Sequence[str], run_ids: Sequence[str]) -> Body:
     """Task instances of these DAGs in these dagruns: how many there are, and one of them."""
     return {"dag_ids": list(dag_ids), "dag_run_ids": list(run_ids), "page_limit": 1}

@@ -115,9 +115,11 @@ def list_batch(call: Call) -> Json:
         (run, task)
         for run, task in call.state.instances()
         if all(body.get(name) is None or getattr(run, mine) in body[name] for name, mine in asked)
+        and (body.get("task_ids") is None or task.task_id in body["task_ids"])
         and _is_in(task, wanted)
     ]
-    shown = rows[: body.get("page_limit", 100)]
+    start = body.get("page_offset", 0)
+    shown = rows[start : start + body.get("page_limit", 100)]
     return {"task_instances": [task_row(call, run, task) for run, task in shown], "total_entries": len(rows)}
 
 
