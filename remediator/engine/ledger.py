@@ -144,10 +144,12 @@ def digest(context: Context, route: str, title: str) -> str:
     return f"{held.count} more incidents would have paged {route!r} this hour: {'; '.join(held.titles)}{more}"
 
 
-def is_worth_repeating(context: Context, route: str) -> bool:
-    """Has the digest doubled since it was last said aloud?"""
+def is_worth_repeating(context: Context, route: str, *, is_edited: bool) -> bool:
+    """Has the digest doubled since it was last said aloud? If no message shows it: does it name one incident more?"""
     held = context.ledger.page_digests.get(route)
-    return held is not None and held.count > 1 and is_power_of_two(held.count)
+    if held is None or held.count < 2:
+        return False
+    return is_power_of_two(held.count) or (not is_edited and held.count <= MAX_DIGEST)
 
 
 def digest_over(context: Context, route: str) -> None:

@@ -67,12 +67,23 @@ def _knows(held: OpenIncident, destination: Destination, *, paged: bool) -> bool
     return any(told.paged or not paged or destination.kind != SLACK for told in known)
 
 
+def is_edited(held: OpenIncident) -> bool:
+    """Is there a message that shows how it stands, or will there be?"""
+    return any(told.destination.kind == SLACK and told.state in ("pending", "done") for told in held.told)
+
+
 def trigger_again(context: Context, held: OpenIncident) -> None:
     """Pagers show what they were last triggered with: trigger again under the same key."""
     for told in held.told:
         if told.destination.kind == PAGERDUTY and told.state == "done":
-            held.edits += 1
-            _act(context, held.incident, told.destination, f"again-{held.edits}", told.ref)
+            _trigger(context, held, told)
+        elif told.destination.kind == PAGERDUTY and told.state == "pending":
+            told.stale = True
+
+
+def _trigger(context: Context, held: OpenIncident, told: Told) -> None:
+    held.edits += 1
+    _act(context, held.incident, told.destination, f"again-{held.edits}", told.ref)
 
 
 def write_log(context: Context, held: OpenIncident) -> None:
@@ -130,6 +141,14 @@ def _edit(context: Context, held: OpenIncident, told: Told) -> None:
     _act(context, held.incident, told.destination, f"edit-{held.edits}", told.ref)
 
 
+def _show_again(context: Context, held: OpenIncident, told: Told) -> None:
+    """It has changed while it was told; a pager's alert whose incident is over is about to be resolved."""
+    if told.destination.kind == SLACK:
+        _edit(context, held, told)
+    elif held.incident.phase is not Phase.RESOLVED:
+        _trigger(context, held, told)
+
+
 def _end(context: Context, held: OpenIncident, told: Told) -> None:
     if told.state == "pending":
         context.effects.cancels.append((told.action_id, "the incident is resolved"))
@@ -151,7 +170,7 @@ def delivered(
         )
         if told.stale:
             told.stale = False
-            _edit(context, held, told)
+            _show_again(context, held, told)
         return
     repeatable = isinstance(outcome, Refused) or told.destination.kind == PAGERDUTY
     told.state = "failed" if repeatable else "unknown"

@@ -162,7 +162,8 @@ def on_alert(context: Context, world: WorldState, alert: Alert) -> None:
 def _renew(context: Context, known: OpenIncident, alert: Alert) -> None:
     incident.change(context, known, status=alert.text, error=alert.text, proposals=alert.proposals)
     tell.update(context, known)
-    if alert.kind == DIGEST and ledger.is_worth_repeating(context, alert.subject):
+    is_edited = tell.is_edited(known)
+    if alert.kind == DIGEST and ledger.is_worth_repeating(context, alert.subject, is_edited=is_edited):
         tell.trigger_again(context, known)
     elif alert.paged:
         tell.tell(context, known, alert.route, paged=True)

@@ -1,12 +1,12 @@
-"""Stories of how far a change reaches: into other DAGs, past a lowered ceiling, into a dagrun that was made anew."""
+"""Stories of how far a change and a telling reach: other DAGs, a lowered ceiling, a dagrun made anew, a digest."""
 
 from __future__ import annotations
 
 import msgspec
 
-from remediator.model.action import Pool
+from remediator.model.action import Page, Pool
 from remediator.model.outcome import Delivered
-from remediator.model.policy import DeploymentPolicy, Mode
+from remediator.model.policy import DeploymentPolicy, Destination, Mode, Route
 from remediator.model.reasons import Reason
 from remediator.rules.spec import Rule, RuleSetSpec, Step
 from remediator.testing.timeline import Timeline
@@ -50,3 +50,13 @@ def test_nothing_is_taken_back_where_nothing_may_be_changed_any_more() -> None:
 
 def _told(line: Timeline) -> list[str]:
     return [f"{incident.title}: {incident.status}" for incident in line.incidents.values()]
+
+
+def test_what_joins_a_digest_is_told_by_the_pager_where_no_message_shows_it() -> None:
+    route = Route("default", (Destination("pagerduty.page", "pagerduty"),), pages_per_hour=0)
+    line = story(PAGE, policy=limits(routes={**POLICY.routes, "default": route}))
+    for number in range(5):
+        line.fails("load", dag_id=f"d{number}").at(f"{number + 1}m")
+    told = [one.params.incident for one in line.actions if isinstance(one.params, Page)]
+    assert len({incident.id for incident in told}) == 1
+    assert [f"d{number}.load" in told[-1].error for number in range(5)] == [True] * 5
