@@ -13,7 +13,7 @@ from remediator.model.event import Event
 from remediator.model.ids import WORLD_KEY
 from remediator.model.inputs import Pressed
 from remediator.model.policy import Policy
-from remediator.model.time import MINUTE, SECOND, Duration, Instant, format_instant
+from remediator.model.time import MINUTE, SECOND, Duration, Instant, format_duration, format_instant
 from remediator.runtime import audit
 from remediator.runtime.foresight import Foresight
 from remediator.runtime.health import Health
@@ -27,6 +27,8 @@ from remediator.web import views
 from remediator.web.port import View
 
 STUCK_AFTER: Duration = 2 * MINUTE
+CLOCK_WENT_BACK: Duration = MINUTE
+"""From how far behind the journalled now on a clock is a problem: until it has caught up no timer fires."""
 
 
 class DaemonSurface(AccountsSurface):
@@ -65,7 +67,7 @@ class DaemonSurface(AccountsSurface):
     async def ready(self) -> tuple[bool, list[str]]:
         await self._store.counts()
         problems = [f"feed {name}: {source.problem}" for name, source in self._sources.items() if source.problem]
-        problems += self._health.problems()
+        problems += self._health.problems() + time_stands_still(await self._world(), self._clock())
         return not problems, problems + self._health.notes()
 
     async def status(self) -> View:
@@ -141,3 +143,12 @@ def delay_view(delays: Sequence[Duration]) -> View:
         "delay_s": ordered[len(ordered) // 2] / SECOND,
         "delay_p95_s": ordered[min(len(ordered) * 95 // 100, len(ordered) - 1)] / SECOND,
     }
+
+
+def time_stands_still(world: WorldState, now: Instant) -> list[str]:
+    """The journalled now never goes back: once the machine's clock was set ahead and back, everything waits for it."""
+    ahead = world.now - now
+    if ahead <= CLOCK_WENT_BACK:
+        return []
+    lasts = format_duration(ahead // SECOND * SECOND)
+    return [f"clock: it is {lasts} behind what was journalled: no wait, retry or page ends before it has caught up"]

@@ -10,6 +10,9 @@ import pytest
 
 from remediator.cli.status import status_lines
 from remediator.config.load import load_config
+from remediator.engine.saved import encode_state
+from remediator.engine.state import WorldState
+from remediator.model.ids import WORLD_KEY
 from remediator.model.policy import Policy
 from remediator.model.time import MINUTE, SECOND, Instant
 from remediator.rules.faults import Faults
@@ -21,7 +24,7 @@ from remediator.runtime.rulebook import RuleBook
 from remediator.runtime.surface import DaemonSurface
 from remediator.store.memory import MemoryStore
 from remediator.store.memory_data import MemoryData
-from remediator.store.port import StoreError
+from remediator.store.port import StepCommit, StoreError
 
 START: Instant = 1_800_000_000_000_000
 CONFIG = """
@@ -74,6 +77,20 @@ async def test_a_store_that_cannot_commit_is_not_ready_until_it_can(process: Pro
     process.now += RECENT - SECOND
     assert not (await process.surface.ready())[0]
     process.now += MINUTE
+    assert await process.surface.ready() == (True, [])
+
+
+async def test_a_clock_that_was_set_ahead_and_back_is_not_ready_until_it_has_caught_up(process: Process) -> None:
+    world = WorldState(now=START + 3 * MINUTE)
+    lease = await process.store.acquire_lease("me", MINUTE)
+    assert lease is not None
+    states: dict[str, bytes | None] = {WORLD_KEY: encode_state(world)}
+    await process.store.commit_step(lease, StepCommit(position=0, at=START, states=states))
+    assert await process.surface.ready() == (
+        False,
+        ["clock: it is 3m behind what was journalled: no wait, retry or page ends before it has caught up"],
+    )
+    process.now += 2 * MINUTE
     assert await process.surface.ready() == (True, [])
 
 
