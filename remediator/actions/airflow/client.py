@@ -9,7 +9,7 @@ import msgspec
 
 from remediator.actions.airflow import routes
 from remediator.actions.airflow.changes import Changes
-from remediator.actions.airflow.errors import Answered
+from remediator.actions.airflow.errors import Answered, TooLarge
 from remediator.actions.airflow.resources import (
     BackfillPage,
     BackfillPlan,
@@ -38,7 +38,8 @@ from remediator.model.time import Instant, format_instant
 BACKFILLS_READ = 20
 """How many of a DAG's latest backfills are looked through."""
 LOG_READ = 100
-"""How many lines of the event log are looked through."""
+"""How many lines of the event log are looked through at once."""
+LOG_PAGES = 30
 _T = TypeVar("_T")
 
 
@@ -184,16 +185,24 @@ class AirflowClient:
         """Who asked since then for these kinds of change of the DAG, in whatever way, newest first.
 
         None if our user may not read the event log, or if this Airflow cannot be asked for several kinds of lines.
+        Raises TooLarge if they are more than can be looked through.
         """
         params = [("included_events", event) for event in events]
         params += [("dag_id", dag_id), ("after", format_instant(since)), ("order_by", "-event_log_id")]
-        try:
-            page = await self._read("GET", routes.EVENT_LOG, LogPage, params=[*params, ("limit", str(LOG_READ))])
-        except Answered as refusal:
-            if refusal.status in (400, 403, 422):
-                return None
-            raise
-        return page.event_logs
+        lines: list[LogRow] = []
+        for _ in range(LOG_PAGES):
+            part = [("limit", str(LOG_READ)), ("offset", str(len(lines)))]
+            try:
+                page = await self._read("GET", routes.EVENT_LOG, LogPage, params=[*params, *part])
+            except Answered as refusal:
+                if refusal.status in (400, 403, 422):
+                    return None
+                raise
+            lines += page.event_logs
+            known = page.total_entries
+            if not page.event_logs or (len(lines) >= known if known is not None else len(page.event_logs) < LOG_READ):
+                return tuple(lines)
+        raise TooLarge(f"the event log has more than {len(lines)} such lines about {dag_id}")
 
     def _page(self, at: Position, order_by: str = "id") -> Params:
         return [

@@ -86,6 +86,7 @@ class LogPage(msgspec.Struct, frozen=True):
     """Lines of the event log, newest first."""
 
     event_logs: tuple[LogRow, ...]
+    total_entries: int | None = None
 
 
 class Count(msgspec.Struct, frozen=True):

@@ -98,6 +98,8 @@ async def _if_wanted(
     rows = {target: row for target, row in found if row is not None and target in decided.tasks}
     since = min(marked.begun(row) for row in rows.values())
     lines = await tried(client.logged(marked.EVENTS, _retry(action).dag_id, since))
+    if isinstance(lines, TooLarge) and not uncertain:
+        return Refused(f"whether a person marked it failed is not known: {lines}")
     if isinstance(lines, Fault):
         return verdict.look_failed(lines, uncertain=uncertain)
     theirs = {target: wish for target, row in rows.items() if (wish := marked.of_task(row, lines)) is not None}

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from remediator.actions.airflow import marked, v1_answers
+from remediator.actions.airflow.client import LOG_PAGES, LOG_READ
 from remediator.actions.airflow.resources import LogRow
 from remediator.actions.airflow.rows import DagRunRow, TaskInstanceRow
 from remediator.actions.airflow.session import Call
@@ -149,6 +150,28 @@ async def test_what_nobody_marked_is_cleared_beside_what_somebody_did() -> None:
         assert (load.state, clean.state) == ("failed", None)
         whole = await place.perform(action(msgspec.structs.replace(both, scope="dagrun"), "b" * 24))
         assert isinstance(whole, Refused)
+
+
+async def test_a_marking_is_found_below_hundreds_of_other_lines() -> None:
+    async with standing() as place:
+        run = failed_job(place.state)
+        place.state.record(NOW, "patch_task_instance", "ann", "job", run.run_id, '{"new_state": "failed"}', "part.load")
+        for _ in range(350):
+            place.state.record(NOW, "patch_task_instance", "ann", "job", "other", '{"new_state": "failed"}', "end")
+        outcome = await place.perform(retry(run))
+        assert isinstance(outcome, Refused)
+        assert outcome.theirs
+
+
+async def test_more_lines_than_can_be_looked_through_leave_it_to_people() -> None:
+    async with standing() as place:
+        run = failed_job(place.state)
+        for _ in range(LOG_READ * LOG_PAGES + 1):
+            place.state.record(NOW, "patch_task_instance", "ann", "job", "other", '{"new_state": "failed"}', "end")
+        outcome = await place.perform(retry(run))
+        assert isinstance(outcome, Refused)
+        assert (outcome.theirs, "is not known" in outcome.reason) == (False, True)
+        assert not place.state.clear_records
 
 
 async def test_a_log_that_may_not_be_read_keeps_nothing_from_being_healed() -> None:
