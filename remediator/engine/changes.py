@@ -255,7 +255,9 @@ def plan_undo(context: Context, state: DagState, performed: Performed) -> None:
     if back is None:
         return
     if len(state.undos) >= MAX_UNDOS:
-        context.decide(Reason.LIMIT_REACHED, f"more than {MAX_UNDOS} changes wait to be undone", incident=plan.incident)
+        text = f"{target_of(plan.params)} is not undone: {MAX_UNDOS} changes wait for that already"
+        context.decide(Reason.LIMIT_REACHED, text, incident=plan.incident, action_id=plan.action_id)
+        context.effects.alerts.append(Alert("undo_failed", f"{plan.target} {target_of(plan.params)}", text))
         return
     state.undos.append(msgspec.structs.replace(plan, due=context.now + plan.due, params=back))
     text = f"{target_of(plan.params)} is undone in {format_duration(plan.due)}"
