@@ -122,7 +122,7 @@ def _on_task_success(context: Context, state: DagState, event: Event, run_id: st
             continue
         if other_id == run_id and (case is not None or suspect is not None) and has_api:
             # of many that are awaited others succeed in the same moment: one look tells of them all
-            awaited = sum(one.phase is CasePhase.VERIFYING for one in run.cases.values())
+            awaited = len(run.suspects) + sum(one.phase is CasePhase.VERIFYING for one in run.cases.values())
             looks.want_fresh_by(run, context.now + (context.policy.look_delay if awaited > 1 else 0))
             continue
         if other_id == run_id and suspect is not None and event.time > suspect.time:

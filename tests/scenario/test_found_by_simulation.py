@@ -48,6 +48,20 @@ def test_many_mapped_tasks_that_succeed_together_are_seen_by_few_looks() -> None
     line.expect_reason(Reason.HELPED, INDEXES)
 
 
+def test_many_failures_that_are_well_before_their_first_look_are_seen_by_few_looks() -> None:
+    line = story(Step("airflow.retry", backoff=Backoff(SECOND, jitter=0)))
+    for index in range(INDEXES):
+        line.look_says("load", "success", 2, map_index=index).task_failed("load", 1, map_index=index)
+    line.unreachable()
+    for index in range(INDEXES):
+        line.task_success("load", 2, map_index=index)
+    line.at("30s").reachable().dagrun("success").at("5m")
+    state = line.core.states["dag:prod/sales"]
+    assert isinstance(state, DagState)
+    assert state.dagruns["r1"].looks <= MOST_LOOKS
+    line.expect_nothing()
+
+
 def test_a_page_that_joined_a_digest_has_told_people_and_is_not_repeated() -> None:
     line = story(Step("airflow.trigger", params={"dag_id": "repair"}), Step("page", "default"), pages_per_hour=0)
     line.fails("load").at("1m").expect_change("airflow.trigger").expect_page()
