@@ -7,7 +7,15 @@ from typing import Any
 import msgspec
 
 from remediator.codecs.attributes import bounded
-from remediator.codecs.openlineage_wire import AirflowFacet, AirflowState, DagRun, DagShape, JobFacets, RunFacets
+from remediator.codecs.openlineage_wire import (
+    AirflowFacet,
+    AirflowState,
+    DagRun,
+    DagShape,
+    DeadlineAlert,
+    JobFacets,
+    RunFacets,
+)
 from remediator.codecs.text import ID_CHARS, masked_head
 
 MAX_TASKS = 2_048
@@ -62,13 +70,18 @@ def _of_dag_run(dag_run: DagRun) -> dict[str, Any]:
     if dag_run.note:
         attributes["note"] = masked_head(dag_run.note, _NOTE_CHARS)
     if dag_run.deadlines and dag_run.deadlines.alerts:
-        attributes["deadlines"] = _deadlines(dag_run)
+        attributes |= _deadlines(dag_run.deadlines.alerts[:MAX_DEADLINES])
     return attributes | _conf(dag_run.conf)
 
 
-def _deadlines(dag_run: DagRun) -> list[dict[str, Any]]:
-    alerts = (dag_run.deadlines.alerts or [])[:MAX_DEADLINES] if dag_run.deadlines else []
-    return [{"deadline_time": (alert.deadline_time or "")[:_STATE_CHARS], "missed": alert.missed} for alert in alerts]
+def _deadlines(alerts: list[DeadlineAlert]) -> dict[str, Any]:
+    """All of them; of missed ones also how many and the earliest: no condition can look into tables of a list."""
+    times = [(one.deadline_time or "")[:_STATE_CHARS] for one in alerts]
+    told = [{"deadline_time": at, "missed": one.missed} for at, one in zip(times, alerts, strict=True)]
+    missed = [at for at, one in zip(times, alerts, strict=True) if one.missed]
+    if not missed:
+        return {"deadlines": told}
+    return {"deadlines": told, "deadlines_missed": len(missed), "missed_deadline": min(missed)}
 
 
 def _conf(raw: msgspec.Raw) -> dict[str, Any]:

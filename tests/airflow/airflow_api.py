@@ -80,6 +80,11 @@ class AirflowApi:
         path = f"{run_path(dag_id, run_id)}/taskInstances/{task_id}"
         return await self._row(path if map_index < 0 else f"{path}/{map_index}")
 
+    async def deadlines(self, dag_id: str, run_id: str) -> list[Row]:
+        """Those of a dagrun, as the browser is shown them: the public API has none. 'missed' is true or false."""
+        path = run_path(dag_id, run_id).replace("/api/v2/", "/ui/", 1)
+        return list((await self._row(f"{path}/deadlines"))["deadlines"])
+
     async def tries(self, dag_id: str, run_id: str, task_id: str) -> list[int]:
         """The numbers of all tries that there were."""
         row = await self._row(f"{run_path(dag_id, run_id)}/taskInstances/{task_id}/tries")
@@ -99,6 +104,11 @@ class AirflowApi:
         params = {"dag_id": dag_id, "run_id": run_id, "event": event, "limit": 100}
         answer = await self._row("/api/v2/eventLogs", params)
         return [{"owner": row["owner"], **json.loads(row["extra"])} for row in answer["event_logs"]]
+
+    async def logged(self, dag_id: str, run_id: str) -> list[Row]:
+        """All that the event log has of this dagrun, oldest first."""
+        params = {"dag_id": dag_id, "run_id": run_id, "order_by": "event_log_id", "limit": 100}
+        return list((await self._row("/api/v2/eventLogs", params))["event_logs"])
 
     async def only_clear(self, dag_id: str, run_id: str) -> Row:
         """The clear of this dagrun, which must have been one, and asked for once."""

@@ -111,7 +111,10 @@ class Watch:
     async def night(self) -> Night:
         began = datetime.now(UTC)
         async with asyncio.TaskGroup() as group:
-            for work in (self.everything_starts, self.crm_is_back, self.somebody_clears, self.two_clear, self.morning):
+            for work in (
+                self.everything_starts, self.crm_is_back, self.a_deadline_passes, self.somebody_clears, self.two_clear,
+                self.morning,
+            ):  # fmt: skip
                 group.create_task(self.noted(work))
         runs = await self.dagruns()
         seen = {row.name: await self.seen(row, runs) for row in ROWS}
@@ -141,6 +144,15 @@ class Watch:
         await eventually(
             lambda: self.api.task("crm_sync", run_id, "pull"),
             lambda row: row["state"] == "failed", seconds=NIGHT_SECONDS, what="crm_sync given up",
+        )  # fmt: skip
+        (self.airflow.heal_dir / run_id).touch()
+
+    async def a_deadline_passes(self) -> None:
+        """Airflow's own, which its scheduler notices; the dagrun ends only then."""
+        run_id = await self.run_of("late_report")
+        await eventually(
+            lambda: self.api.deadlines("late_report", run_id),
+            lambda rows: any(row["missed"] for row in rows), seconds=NIGHT_SECONDS, what="a missed deadline",
         )  # fmt: skip
         (self.airflow.heal_dir / run_id).touch()
 
@@ -183,7 +195,7 @@ class Watch:
         if pages:
             self.paged_at.setdefault(row.name, run["state"])
             (self.airflow.heal_dir / run["dag_run_id"]).touch()  # what hangs is let go: people know
-        is_treated = row.ends == "failed" or not about(row.dag, run["dag_run_id"], still_open)
+        is_treated = row.pages > 0 or not about(row.dag, run["dag_run_id"], still_open)
         return run["state"] == row.ends and len(pages) >= row.pages and is_treated
 
     async def is_remediated(self, run_id: str) -> bool:

@@ -15,6 +15,7 @@ from tests.airflow import processes
 from tests.airflow.processes import Processes
 
 DAGS = Path(__file__).parent / "dags"
+PLUGINS = Path(__file__).parent / "plugins"
 NAMESPACE = "airflow-suite"
 TOPIC = "openlineage.events"
 PARTITIONS = 3
@@ -59,7 +60,7 @@ class RealAirflow:
     def start(self) -> None:
         """Create the database, start every part and wait until all say that they are healthy. Raises AirflowFailed."""
         began = time.monotonic()
-        for folder in ("logs", "plugins", "heal"):
+        for folder in ("logs", "heal"):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
         (self.home / "passwords.json").write_text(json.dumps({USERNAME: PASSWORD, PERSON: PASSWORD}))
         self._processes.once("migrate", MIGRATE_SECONDS, "db", "migrate")
@@ -117,7 +118,7 @@ def _environment(home: Path, database: str, bootstrap: str, ports: tuple[int, in
     url = f"http://127.0.0.1:{ports[0]}"
     settings = {
         "CORE__DAGS_FOLDER": str(DAGS),
-        "CORE__PLUGINS_FOLDER": str(home / "plugins"),
+        "CORE__PLUGINS_FOLDER": str(PLUGINS),
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": "6",
         "CORE__LOAD_EXAMPLES": "False",

@@ -68,6 +68,8 @@ NIGHT = (
         "what is too slow stays too slow", UNKNOWN, {"times_out": 1}),
     Row("stuck_report", "a dagrun runs on, far beyond what was agreed", PAGED, "success", 0, 1,
         "the rule says that a person is told while it still runs", ("stuck-run",), {"hangs": 1}),
+    Row("late_report", "a dagrun succeeds, but after its deadline", PAGED, "success", 0, 1,
+        "nothing is to be done again, but somebody waited for it", ("missed-deadline",), {"renders": 1}),
     Row("partition_load", "one of six mapped task instances finds a wrong checksum", PAGED, "failed", 0, 1,
         "no rule knows it", UNKNOWN, {f"load[{index}]": 1 for index in range(6)}),
     Row("partition_sync", "one of three mapped task instances loses its connection", HEALED, "success", 1, 0,

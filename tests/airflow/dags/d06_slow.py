@@ -1,6 +1,6 @@
-"""A task over its execution_timeout, and one that is stuck until a file named like the dagrun is in $HEAL_DIR.
+"""A task over its execution_timeout, one that is stuck, and a dagrun that succeeds after its deadline.
 
-A recorded scenario.
+The last two wait until a file named like the dagrun is in $HEAL_DIR. Recorded scenarios.
 """
 
 import datetime
@@ -8,7 +8,7 @@ import os
 import time
 
 import pendulum
-from airflow.sdk import DAG, get_current_context, task
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, get_current_context, task
 
 STUCK_SECONDS = 240
 KWARGS = {
@@ -18,6 +18,19 @@ KWARGS = {
     "tags": ["reporting", "tier3"],
     "default_args": {"owner": "bi", "retries": 0},
 }
+DEADLINE = DeadlineAlert(
+    reference=DeadlineReference.DAGRUN_QUEUED_AT,
+    interval=datetime.timedelta(seconds=2),
+    callback=AsyncCallback("callbacks.deadline_missed"),
+)
+
+
+def wait_for_release():
+    released = os.path.join(os.environ["HEAL_DIR"], get_current_context()["run_id"])
+    until = time.monotonic() + STUCK_SECONDS
+    while time.monotonic() < until and not os.path.exists(released):
+        time.sleep(0.5)
+
 
 with DAG("slow_report", **KWARGS):
 
@@ -31,9 +44,14 @@ with DAG("stuck_report", **KWARGS):
 
     @task
     def hangs():
-        released = os.path.join(os.environ["HEAL_DIR"], get_current_context()["run_id"])
-        until = time.monotonic() + STUCK_SECONDS
-        while time.monotonic() < until and not os.path.exists(released):
-            time.sleep(0.5)
+        wait_for_release()
 
     hangs()
+
+with DAG("late_report", deadline=DEADLINE, **KWARGS):
+
+    @task
+    def renders():
+        wait_for_release()
+
+    renders()

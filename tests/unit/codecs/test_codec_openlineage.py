@@ -122,8 +122,28 @@ def test_a_dagrun_has_its_times_states_deadlines_and_masked_words() -> None:
         "note": "password=***",
         "conf": {"region": "us", "db": {"password": "***"}},
         "deadlines": [{"deadline_time": "2026-11-22T06:50:30Z", "missed": True}],
+        "deadlines_missed": 1,
+        "missed_deadline": "2026-11-22T06:50:30Z",
         "tasks_state": {"a": "failed", "secret_b": "***"},
     }
+
+
+@pytest.mark.parametrize(
+    ("missed", "told"),
+    [
+        ((None, False), (None, None)),
+        ((False, True), (1, "2026-11-22T06:00:00Z")),
+        ((True, True), (2, "2026-11-22T05:00:00Z")),
+    ],
+)
+def test_missed_deadlines_are_counted_and_the_earliest_is_named(
+    missed: tuple[bool | None, ...], told: tuple[int | None, str | None]
+) -> None:
+    hours = zip((5, 6), missed, strict=True)
+    alerts = [{"deadline_time": f"2026-11-22T0{hour}:00:00Z", "missed": one} for hour, one in hours]
+    (event,) = decode(dag_event("COMPLETE", {"deadlines": {"alerts": alerts}}))
+    assert (event.attributes.get("deadlines_missed"), event.attributes.get("missed_deadline")) == told
+    assert len(event.attributes["deadlines"]) == len(alerts)
 
 
 def test_a_conf_that_cannot_be_carried_costs_nothing_else() -> None:
