@@ -90,12 +90,15 @@ def _noteless(answer: Any) -> Any:
 
 
 def _of_a_page(row: Json, asked: Json) -> None:
-    """What the web pages of Airflow 2 do has no body of the API. A task that fails is logged in the same word."""
+    """What the web pages of Airflow 2 do has no body of the API. A task that fails is logged in the same word.
+
+    Of several map indexes that are marked at once the log has the last one alone.
+    """
     if row["event"] == "failed" and "downstream" in asked:
         reach = {f"include_{name}": asked.get(name) for name in ("upstream", "downstream", "future", "past")}
-        group = asked.get("group_id")
-        row["event"] = "patch_task_group_instances" if group else "patch_task_instance"
-        row["extra"] = json.dumps({"new_state": "failed", **reach, **({"group_id": group} if group else {})})
+        whose = {name: asked[name] for name in ("group_id", "map_index") if asked.get(name)}
+        row["event"] = "patch_task_group_instances" if "group_id" in whose else "patch_task_instance"
+        row["extra"] = json.dumps({"new_state": "failed", **reach, **whose})
     elif row["event"] == "dagrun_failed" and asked.get("confirmed") == "true":
         row["event"], row["extra"] = "patch_dag_run", json.dumps({"state": "failed"})
     for name, other in (("task_id", "task_id"), ("run_id", "dag_run_id")):

@@ -199,6 +199,14 @@ OF_V1: dict[str, tuple[dict[str, Any], bool]] = {
         True,
     ),
     "the web pages": ({"event": "failed", "task_id": "part.load", "extra": FORM}, True),
+    "its index on the web pages": (
+        {"event": "failed", "task_id": "part.load", "extra": {**FORM, "map_index": "-1"}},
+        True,
+    ),
+    "another index on the web pages": (
+        {"event": "failed", "task_id": "part.load", "extra": {**FORM, "map_index": "3"}},
+        False,
+    ),
     "a group on the web pages": ({"event": "failed", "extra": {**FORM, "group_id": "part"}}, True),
     "a task that failed": ({"event": "failed", "task_id": "part.load", "extra": {"host_name": "w1"}}, False),
     "the dagrun by the API": ({"event": "api.update_dag_run_state", "extra": {"state": "failed"}}, True),
