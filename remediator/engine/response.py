@@ -149,7 +149,7 @@ def answer(context: Context, state: DagState, pressed: Pressed) -> None:
     for _, case in found:
         approvals.withdraw(context, state, case)
         if pressed.command == "approve":
-            case.approved[case.asked] = pressed.actor
+            case.approved[case.asked], case.granted = pressed.actor, pressed.subject
             context.decide(Reason.APPROVED, text, incident=case.incident, rule=case.rule)
         else:
             refuse_step(context, case, Reason.REJECTED, text)

@@ -94,6 +94,8 @@ class Case(msgspec.Struct, omit_defaults=True):
     """What the open proposal is for, as approval_of names it."""
     approved: dict[str, str] = {}
     """What a person let happen, as approval_of names it, and who that was."""
+    granted: str = ""
+    """The proposal that was approved last."""
     affects: int = 0
     """How many task instances the open proposal, or the one that was approved last, said that it touches; 0: unsaid."""
     capped: int = 0

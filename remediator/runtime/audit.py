@@ -14,7 +14,7 @@ from remediator.engine.steps import DO, step_name
 from remediator.model.action import CHANGES_TARGET, Action, LogLine, Message, Page
 from remediator.model.ids import stable_id
 from remediator.model.incident import Proposal
-from remediator.model.inputs import Entry, Pressed
+from remediator.model.inputs import Pressed
 from remediator.model.outcome import Delivered, Refused, Unknown
 from remediator.model.reasons import Decision
 from remediator.rules.index import RuleSet
@@ -23,9 +23,7 @@ from remediator.store.audit import MAX_TEXT, AuditEntry, entry_of, is_audited, p
 SELF = "remediator"
 
 
-def wanted(
-    changes: Changes, entries: Sequence[Entry], states: Mapping[str, KeyState | None], rules: RuleSet | None
-) -> dict[str, AuditEntry]:
+def wanted(changes: Changes, states: Mapping[str, KeyState | None], rules: RuleSet | None) -> dict[str, AuditEntry]:
     """Action id -> its entry, for every action of a step that is audited. states, rules: as the step left them."""
     actions = [action for action in changes.actions if is_audited(action)]
     if not actions:
@@ -33,22 +31,18 @@ def wanted(
     told: dict[str, list[Decision]] = {}
     for decision in changes.decisions:
         told.setdefault(decision.action_id, []).append(decision)
-    return {
-        action.id: _wanted(action, told.get(action.id, ()), entries, states.get(action.key), rules)
-        for action in actions
-    }
+    return {action.id: _wanted(action, told.get(action.id, ()), states.get(action.key), rules) for action in actions}
 
 
 def _wanted(
     action: Action,
     decisions: Sequence[Decision],
-    entries: Sequence[Entry],
     state: KeyState | None,
     rules: RuleSet | None,
 ) -> AuditEntry:
     cases = _cases_of(action, state)
     rule = _rule_of(action, decisions, cases)
-    approvers = sorted({name for case in cases if (name := _approver(rules, case))})
+    approved = [(name, case.granted) for case in cases if (name := _approver(rules, case))]
     texts = [f"{decision.reason.value}: {decision.text}" for decision in decisions]
     return entry_of(
         action,
@@ -59,8 +53,8 @@ def _wanted(
         why="; ".join(dict.fromkeys(texts))[:MAX_TEXT],
         match={name: value[:MAX_TEXT] for case in cases[:1] for name, value in case.match.items()},
         position=decisions[0].position if decisions else 0,
-        approved_by=", ".join(approvers),
-        proposal=_proposal(action, approvers, entries),
+        approved_by=", ".join(sorted({name for name, _ in approved})),
+        proposal=", ".join(sorted({proposal for _, proposal in approved if proposal})),
         params=params_of(action),
     )
 
@@ -93,13 +87,6 @@ def _rule_of(action: Action, decisions: Sequence[Decision], cases: Sequence[Case
         return ", ".join(sorted(rules - {""}))
     params = action.params
     return params.incident.rule if isinstance(params, Message | Page | LogLine) else ""
-
-
-def _proposal(action: Action, approvers: Sequence[str], entries: Sequence[Entry]) -> str:
-    """The proposal that was approved in this very step; a change that was put off after its approval names none."""
-    presses = [entry.input for entry in entries if isinstance(entry.input, Pressed)]
-    found = [one.subject for one in presses if one.command == "approve" and one.key == action.key]
-    return ", ".join(dict.fromkeys(found)) if approvers else ""
 
 
 def result(action: Action, outcome: Delivered | Refused | Unknown, state: str, detail: str) -> AuditEntry | None:

@@ -88,7 +88,7 @@ class Controller:
         await self._provide(entries)
         self._core = None  # until the commit has succeeded, what the core holds did not happen
         changes = await self._step(core, entries)
-        documented = audit.wanted(changes, entries, core.states, self._rule_sets.get(core.world.rule_set))
+        documented = audit.wanted(changes, core.states, self._rule_sets.get(core.world.rule_set))
         await self._store.commit_step(lease, _commit_of(changes, self._clock(), documented))
         self._core = core
         core.evict(CACHED_STATES)

@@ -13,7 +13,6 @@ from remediator.model.action import Action, LogLine, Look, Message, Page, Pause,
 from remediator.model.event import Event
 from remediator.model.ids import stable_id
 from remediator.model.incident import Handling, Incident, Phase
-from remediator.model.inputs import Entry, Pressed
 from remediator.model.outcome import Delivered, Refused, Unknown
 from remediator.model.policy import Mode, Policy
 from remediator.model.reasons import Decision, Reason
@@ -50,9 +49,8 @@ def decision(**more: Any) -> Decision:
     return Decision(position=5, at=NOW, key=KEY, incident="i", **fields)
 
 
-def wanted(step: Changes, states: dict[str, Any], *entries: Any) -> dict[str, AuditEntry]:
-    journal = [Entry(position, NOW, one) for position, one in enumerate(entries, 5)]
-    return audit.wanted(step, journal, states, RULES)
+def wanted(step: Changes, states: dict[str, Any]) -> dict[str, AuditEntry]:
+    return audit.wanted(step, states, RULES)
 
 
 def test_a_change_says_who_what_why_and_by_which_rules() -> None:
@@ -65,17 +63,12 @@ def test_a_change_says_who_what_why_and_by_which_rules() -> None:
 
 
 def test_an_approved_change_names_the_person_and_the_proposal() -> None:
-    yes = Pressed("ada", "approve", "", "p1", KEY)
-    elsewhere = Pressed("eve", "approve", "", "p9", "dag:prod/other")
-    step, states = changes(action(RETRY), decisions=(decision(),)), state(approved={APPROVAL: "ada"})
-    assert (wanted(step, states, elsewhere, yes)["a"].approved_by, wanted(step, states, yes)["a"].proposal) == (
-        "ada",
-        "p1",
-    )
-    later = wanted(step, states)["a"]
-    assert (later.approved_by, later.proposal) == ("ada", "")
-    other_step = state(approved={stable_id("approval", "reset", "do/1", STEP): "ada"})
-    assert wanted(step, other_step, yes)["a"].approved_by == ""
+    step, states = changes(action(RETRY), decisions=(decision(),)), state(approved={APPROVAL: "ada"}, granted="p1")
+    entry = wanted(step, states)["a"]
+    assert (entry.approved_by, entry.proposal) == ("ada", "p1")
+    other_step = state(approved={stable_id("approval", "reset", "do/1", STEP): "ada"}, granted="p1")
+    entry = wanted(step, other_step)["a"]
+    assert (entry.approved_by, entry.proposal) == ("", "")
 
 
 def test_pages_and_first_messages_are_audited_and_nothing_else_that_is_told_or_asked() -> None:
@@ -95,7 +88,7 @@ def test_pages_and_first_messages_are_audited_and_nothing_else_that_is_told_or_a
 
 
 def test_a_step_without_such_actions_looks_at_nothing() -> None:
-    assert audit.wanted(changes(action(Look("orders", "r1"))), [], None, None) == {}  # type: ignore[arg-type]
+    assert audit.wanted(changes(action(Look("orders", "r1"))), None, None) == {}  # type: ignore[arg-type]
 
 
 def test_an_undo_is_remediators_own() -> None:
