@@ -84,8 +84,8 @@ def _issue(context: Context, state: DagState, run_id: str, run: DagRunState, cho
 def wanted(context: Context, state: DagState, run_id: str, chosen: Mapping[str, Case], number: int) -> Action:
     """The one clear of the chosen cases. number: of the dagrun's changes, which sets its id apart. Changes nothing."""
     causes = [
-        # A dagrun that was deleted and made anew has the same name. Once the old one is forgotten its tries count from 1
-        # again, which the outbox may still know. Not the time itself: event and look may name different ones.
+        # A dagrun that was deleted and made anew has the same name. Once the old one is forgotten its tries count from
+        # 1 again, which the outbox may still know. Not the time itself: event and look may name different ones.
         (case.rule, case.stage, case.index, name, case.try_number, case.event.time // context.policy.memory)
         for name, case in sorted(chosen.items())
     ]
