@@ -24,6 +24,7 @@ from remediator.model.truth import DagRunTruth
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import encode_rule_set
 from remediator.runtime import loops, wiring
+from remediator.runtime.beats import Beats
 from remediator.runtime.clock import wall as now
 from remediator.runtime.controller import Controller
 from remediator.runtime.dispatcher import Dispatcher
@@ -131,7 +132,9 @@ class Rig:
             group.create_task(loops.decide(self.controller, self._wakes, _fail))
             if self._dispatches:
                 group.create_task(
-                    loops.dispatch(self.dispatcher, self._wakes, _fail, settings.concurrency, settings.poll / SECOND)
+                    loops.dispatch(
+                        self.dispatcher, self._wakes, _fail, settings.concurrency, settings.poll / SECOND, Beats()
+                    )
                 )
             try:
                 yield

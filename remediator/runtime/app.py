@@ -21,9 +21,10 @@ from remediator import __version__
 from remediator.codecs.deployments import DeploymentMap
 from remediator.config.load import load_config
 from remediator.config.settings import Config
-from remediator.model.time import SECOND, Instant
+from remediator.model.time import SECOND
 from remediator.rules.faults import Faults
 from remediator.runtime import loops, wiring
+from remediator.runtime.beats import LONG_WORK, SEVERAL_WAITS, Beats
 from remediator.runtime.clock import DaemonClock
 from remediator.runtime.controller import Controller
 from remediator.runtime.dispatcher import Dispatcher
@@ -80,7 +81,7 @@ class Daemon:
             feed.name: wiring.make_source(feed, wiring.make_positions(self.store, feed.name), self.now)
             for feed in config.feeds
         }
-        self.beats: dict[str, Instant] = {}
+        self.beats = Beats()
         self.http_url = ""
 
     def stop(self) -> None:
@@ -127,20 +128,20 @@ class Daemon:
         await asyncio.gather(*(source.stop() for source in self.sources.values()))
 
     def _parts(self) -> list[Part]:
-        settings = self.config.dispatcher
+        settings, wakes, watch = self.config.dispatcher, self.wakes, self.beats.part
         report = self.observer.store_failed
+        names = [(f"matcher {feed.name}", feed.name) for feed in self.config.feeds]
         parts: list[Part] = [
-            (f"matcher {feed.name}", loops.match(self._matcher(feed.name), self.wakes, report))
-            for feed in self.config.feeds
+            (part, loops.match(self._matcher(name), wakes, report, watch(part, SEVERAL_WAITS))) for part, name in names
         ]
         return [
             *parts,
-            ("controller", loops.decide(self.controller, self.wakes, report)),
-            ("dispatcher", loops.dispatch(self.dispatcher, self.wakes, report, settings.concurrency,
-                                          settings.poll / SECOND)),
-            ("rules", self.rules.follow(self.wakes.stopping)),
-            ("clock", self.now.run(self.store, self.wakes, self.log)),
-            ("housekeeping", self._housekeeper().run(self.wakes)),
+            ("controller", loops.decide(self.controller, wakes, report, watch("controller", SEVERAL_WAITS))),
+            ("dispatcher", loops.dispatch(self.dispatcher, wakes, report, settings.concurrency,
+                                          settings.poll / SECOND, self.beats)),
+            ("rules", self.rules.follow(wakes.stopping, watch("rules", SEVERAL_WAITS))),
+            ("clock", self.now.run(self.store, wakes, self.log, watch("clock"))),
+            ("housekeeping", self._housekeeper().run(wakes)),
         ]  # fmt: skip
 
     def _matcher(self, feed_name: str) -> Matcher:
@@ -159,6 +160,7 @@ class Daemon:
             self.metrics,
             self.now,
             self.log,
+            self.beats.part("housekeeping", LONG_WORK),
         )
 
     @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from structlog.typing import FilteringBoundLogger
 
 from remediator.model.time import SECOND, Duration, Instant, format_duration
+from remediator.runtime.beats import Beat, unwatched
 from remediator.runtime.logs import Name
 from remediator.runtime.loops import Wakes
 from remediator.store.port import Store, StoreError
@@ -50,10 +51,11 @@ class DaemonClock:
         if told is not None:
             self._ahead_of_steady = told - (asked + self._steady()) // 2
 
-    async def run(self, store: Store, wakes: Wakes, log: FilteringBoundLogger) -> None:
+    async def run(self, store: Store, wakes: Wakes, log: FilteringBoundLogger, beat: Beat = unwatched) -> None:
         """Follow until the stop, and say so when the machine's clock begins or ends to be wrong."""
         was_wrong = False
         while not wakes.stopping.is_set():
+            beat()
             try:
                 await self.follow(store)
             except StoreError as error:

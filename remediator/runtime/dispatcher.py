@@ -51,7 +51,7 @@ class Dispatcher:
         told: Callable[[str, str], None] = lambda kind, state: None,
         claim_duration: Duration = CLAIM_DURATION,
     ) -> None:
-        self._claim_duration = claim_duration
+        self.claim_duration = claim_duration
         self._name = name
         self._store = store
         self._clock = clock
@@ -62,7 +62,7 @@ class Dispatcher:
 
     async def claim(self, limit: int = CLAIM_LIMIT) -> list[Job]:
         """What is to be done now; each job may be worked on beside the others."""
-        claims = await self._store.claim(self._name, self._clock(), self._claim_duration, limit)
+        claims = await self._store.claim(self._name, self._clock(), self.claim_duration, limit)
         return jobs_of(claims)
 
     async def work(self, job: Job) -> None:

@@ -13,6 +13,7 @@ from remediator.engine.saved import decode_ledger_state, decode_world_state
 from remediator.model.ids import LEDGER_KEY, WORLD_KEY
 from remediator.model.policy import Policy
 from remediator.model.time import HOUR, SECOND, Duration, Instant
+from remediator.runtime.beats import Beat, unwatched
 from remediator.runtime.controller import Controller
 from remediator.runtime.logs import Name
 from remediator.runtime.loops import Wakes
@@ -44,6 +45,7 @@ class Housekeeper:
         metrics: Metrics,
         clock: Callable[[], Instant],
         log: FilteringBoundLogger,
+        beat: Beat = unwatched,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -53,6 +55,7 @@ class Housekeeper:
         self._metrics = metrics
         self._clock = clock
         self._log = log
+        self._beat = beat
         self._snapshot_at: int | None = None
         self._pruned: Instant = 0
         self._stood: Instant = 0
@@ -61,6 +64,7 @@ class Housekeeper:
     async def run(self, wakes: Wakes) -> None:
         """Until the stop."""
         while not wakes.stopping.is_set():
+            self._beat()
             self._report_feeds()
             try:
                 await self.measure()
@@ -133,6 +137,7 @@ class Housekeeper:
             self._log.info(Name.STORE_SNAPSHOT, position=self._snapshot_at)
         gone = 0
         while not wakes.stopping.is_set():
+            self._beat()
             count = await self._store.prune(
                 now - self._settings.retention, now - self._settings.outbox_retention, PRUNE_LIMIT
             )
@@ -148,6 +153,7 @@ class Housekeeper:
         """Only if it is configured: otherwise the audit is kept for ever."""
         retention, gone = self._settings.audit_retention, 0
         while retention is not None and not wakes.stopping.is_set():
+            self._beat()
             count = await self._store.prune_audit(now - retention, now, PRUNE_LIMIT)
             gone += count
             if count < PRUNE_LIMIT:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from remediator.runtime.beats import LONG_CALL, Beat, Beats, unwatched
 from remediator.runtime.controller import Controller
 from remediator.runtime.dispatcher import Dispatcher, Job
 from remediator.runtime.matcher import Matcher
@@ -50,9 +51,10 @@ async def wait_for(event: asyncio.Event, seconds: float) -> None:
         return
 
 
-async def match(matcher: Matcher, wakes: Wakes, report: Report) -> None:
+async def match(matcher: Matcher, wakes: Wakes, report: Report, beat: Beat = unwatched) -> None:
     """Poll and commit until the stop. The source bounds the wait for records."""
     while not wakes.stopping.is_set():
+        beat()
         try:
             await matcher.run_once()
         except StoreError as error:
@@ -61,9 +63,10 @@ async def match(matcher: Matcher, wakes: Wakes, report: Report) -> None:
         wakes.journal.set()
 
 
-async def decide(controller: Controller, wakes: Wakes, report: Report) -> None:
+async def decide(controller: Controller, wakes: Wakes, report: Report, beat: Beat = unwatched) -> None:
     """Decide until the stop, then give the lease up."""
     while not wakes.stopping.is_set():
+        beat()
         wakes.journal.clear()
         try:
             worked = await controller.run_once()
@@ -81,11 +84,15 @@ async def decide(controller: Controller, wakes: Wakes, report: Report) -> None:
         report("controller", error)  # the lease runs out by itself
 
 
-async def dispatch(dispatcher: Dispatcher, wakes: Wakes, report: Report, concurrency: int, poll_s: float) -> None:
+async def dispatch(
+    dispatcher: Dispatcher, wakes: Wakes, report: Report, concurrency: int, poll_s: float, beats: Beats
+) -> None:
     """Claim and perform until the stop, then let what is in flight end."""
+    beat = beats.part("dispatcher")
     room = asyncio.Semaphore(concurrency)
     running: set[asyncio.Task[None]] = set()
     while not wakes.stopping.is_set():
+        beat()
         _reap(running)
         wakes.outbox.clear()
         try:
@@ -94,18 +101,21 @@ async def dispatch(dispatcher: Dispatcher, wakes: Wakes, report: Report, concurr
             report("dispatcher", error)
             await wakes.pause(STORE_RETRY_S)
             continue
-        running.update(asyncio.create_task(_work(dispatcher, job, room, wakes, report)) for job in jobs)
+        running.update(asyncio.create_task(_work(dispatcher, job, room, wakes, report, beats)) for job in jobs)
         if not jobs:
             await wait_for(wakes.outbox, poll_s)
     await _drain(running)
 
 
-async def _work(dispatcher: Dispatcher, job: Job, room: asyncio.Semaphore, wakes: Wakes, report: Report) -> None:
+async def _work(
+    dispatcher: Dispatcher, job: Job, room: asyncio.Semaphore, wakes: Wakes, report: Report, beats: Beats
+) -> None:
     async with room:
-        try:
-            await dispatcher.work(job)
-        except StoreError as error:
-            report("dispatcher", error)  # the claim runs out, and whoever gets it next looks first
+        with beats.during(f"dispatcher: {job.kind}", max(LONG_CALL, 2 * dispatcher.claim_duration)):
+            try:
+                await dispatcher.work(job)
+            except StoreError as error:
+                report("dispatcher", error)  # the claim runs out, and whoever gets it next looks first
     wakes.journal.set()
     wakes.outbox.set()
 

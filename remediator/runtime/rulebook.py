@@ -20,10 +20,12 @@ from remediator.rules.index import RuleSet
 from remediator.rules.load import load_rules
 from remediator.rules.spec import encode_rule_set
 from remediator.runtime import audit
+from remediator.runtime.beats import Beat, unwatched
 from remediator.runtime.logs import Name
 from remediator.store.port import Store, StoreError
 
 WATCH_STEP_MS = 500
+BEAT_EVERY_S = 10.0
 
 
 class RuleBook:
@@ -59,13 +61,14 @@ class RuleBook:
         """A SIGHUP came, or a file changed."""
         self._wanted.set()
 
-    async def follow(self, stopping: asyncio.Event) -> None:
+    async def follow(self, stopping: asyncio.Event, beat: Beat = unwatched) -> None:
         """Reload when wanted, until the stop."""
         watcher = asyncio.create_task(self._watch(stopping)) if self._config.rules.reload else None
         stop = asyncio.create_task(stopping.wait())
         while not stopping.is_set():
+            beat()
             wanted = asyncio.create_task(self._wanted.wait())
-            await asyncio.wait([wanted, stop], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([wanted, stop], timeout=BEAT_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
             wanted.cancel()
             if self._wanted.is_set():
                 self._wanted.clear()

@@ -15,6 +15,7 @@ from remediator.model.inputs import Pressed
 from remediator.model.policy import Policy
 from remediator.model.time import MINUTE, SECOND, Duration, Instant, format_duration, format_instant
 from remediator.runtime import audit
+from remediator.runtime.beats import Beats
 from remediator.runtime.foresight import Foresight
 from remediator.runtime.health import Health
 from remediator.runtime.standing import approvals_view, breakers_view, open_proposals
@@ -26,13 +27,12 @@ from remediator.store.port import Store
 from remediator.web import views
 from remediator.web.port import View
 
-STUCK_AFTER: Duration = 2 * MINUTE
 CLOCK_WENT_BACK: Duration = MINUTE
 """From how far behind the journalled now on a clock is a problem: until it has caught up no timer fires."""
 
 
 class DaemonSurface(AccountsSurface):
-    """Implements `web.port.Surface`. `leading`: does this process decide? `beats`: part -> when it last ran.
+    """Implements `web.port.Surface`. `leading`: does this process decide? `beats`: of this process' parts.
 
     executors: by kind, who can say what a proposed change would do.
     """
@@ -44,7 +44,7 @@ class DaemonSurface(AccountsSurface):
         policy: Callable[[], Policy],
         sources: Mapping[str, WatchedSource],
         leading: Callable[[], bool],
-        beats: Mapping[str, Instant],
+        beats: Beats,
         woken: Callable[[], None],
         assign: Assign,
         health: Health | None = None,
@@ -60,9 +60,8 @@ class DaemonSurface(AccountsSurface):
         self._delays = delays if delays is not None else {}
         self._stories = Storyteller(store, clock)
 
-    def live(self) -> bool:
-        now = self._clock()
-        return all(now - at < STUCK_AFTER for at in self._beats.values())
+    def stuck(self) -> list[str]:
+        return self._beats.stuck()
 
     async def ready(self) -> tuple[bool, list[str]]:
         await self._store.counts()

@@ -93,8 +93,8 @@ class _Routes:
         return guard
 
     async def livez(self, request: Request) -> Response:
-        live = self._surface.live()
-        return PlainTextResponse("ok\n" if live else "stuck\n", status_code=200 if live else 503)
+        stuck = self._surface.stuck()
+        return PlainTextResponse(f"stuck: {', '.join(stuck)}\n" if stuck else "ok\n", 503 if stuck else 200)
 
     async def readyz(self, request: Request) -> Response:
         try:

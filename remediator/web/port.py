@@ -71,8 +71,8 @@ class Accounts(Protocol):
 class Surface(Accounts, Protocol):
     """Contract of the daemon towards its operators. Raises StoreError when the store cannot answer."""
 
-    def live(self) -> bool:
-        """Does the event loop still make progress? False asks the supervisor outside to restart the process."""
+    def stuck(self) -> list[str]:
+        """The parts that stand still, one text for each. Any asks the supervisor outside to restart the process."""
 
     async def ready(self) -> tuple[bool, list[str]]:
         """(True, []) or (False, why not, one text for each reason)."""

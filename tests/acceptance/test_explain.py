@@ -15,6 +15,7 @@ from remediator.model.ids import CONDITIONS_KEY, LEDGER_KEY, WORLD_KEY
 from remediator.model.policy import DeploymentPolicy, Destination, Mode, Policy, Route
 from remediator.model.time import HOUR, MINUTE
 from remediator.rules.spec import Rule, RuleSetSpec, Step, Window, encode_rule_set
+from remediator.runtime.beats import Beats
 from remediator.runtime.metrics import Metrics
 from remediator.runtime.surface import DaemonSurface
 from remediator.store.memory import MemoryStore
@@ -148,7 +149,7 @@ async def stored(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         lambda: SPEC.policy,
         {},
         lambda: True,
-        {},
+        Beats(),
         lambda: None,
         lambda event, topic: ("prod", ("prod",)) if event.namespace == "ns" else ("", ()),
     )

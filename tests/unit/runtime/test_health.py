@@ -16,6 +16,7 @@ from remediator.model.ids import WORLD_KEY
 from remediator.model.policy import Policy
 from remediator.model.time import MINUTE, SECOND, Instant
 from remediator.rules.faults import Faults
+from remediator.runtime.beats import Beats
 from remediator.runtime.health import RECENT
 from remediator.runtime.logs import make_logger
 from remediator.runtime.metrics import Metrics
@@ -51,7 +52,7 @@ class Process:
         self.observer = Observer(self.log, self.metrics, self.clock)
         self.store = MemoryStore(MemoryData(), clock=self.clock)
         self.surface = DaemonSurface(
-            self.store, self.clock, Policy, {}, lambda: True, {}, lambda: None, lambda event, topic: ("", ()),
+            self.store, self.clock, Policy, {}, lambda: True, Beats(), lambda: None, lambda event, topic: ("", ()),
             self.observer.health,
         )  # fmt: skip
 

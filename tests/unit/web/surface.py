@@ -72,7 +72,7 @@ class FakeDaemon:
     """What a daemon would say. Set the attributes to make it say something else."""
 
     def __init__(self) -> None:
-        self.is_live = True
+        self.stands_still: list[str] = []
         self.reasons: list[str] = []
         self.store_error = ""
         self.bug = False
@@ -83,8 +83,8 @@ class FakeDaemon:
         self.looked_back: list[Duration] = []
         self.groups = Groups()
 
-    def live(self) -> bool:
-        return self.is_live
+    def stuck(self) -> list[str]:
+        return self.stands_still
 
     async def ready(self) -> tuple[bool, list[str]]:
         await self._trouble()

@@ -48,8 +48,9 @@ async def local(daemon: FakeDaemon) -> AsyncIterator[httpx.AsyncClient]:
 async def test_probes_need_no_token(guarded: httpx.AsyncClient, daemon: FakeDaemon) -> None:
     assert (await guarded.get("/livez")).text == "ok\n"
     assert (await guarded.get("/readyz")).json() == {"ready": True, "reasons": []}
-    daemon.is_live, daemon.reasons = False, ["feed main is blind"]
-    assert (await guarded.get("/livez")).status_code == 503
+    daemon.stands_still, daemon.reasons = ["controller for 5m", "clock for 2m"], ["feed main is blind"]
+    answer = await guarded.get("/livez")
+    assert (answer.status_code, answer.text) == (503, "stuck: controller for 5m, clock for 2m\n")
     answer = await guarded.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["reasons"] == ["feed main is blind"]
