@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from remediator.model.time import SECOND, Duration, Instant, format_duration
+from remediator.model.time import MINUTE, SECOND, Duration, Instant, format_duration
 from remediator.runtime.beats import Beat, unwatched
 from remediator.runtime.logs import Name
 from remediator.runtime.loops import Wakes
@@ -15,6 +15,14 @@ from remediator.store.port import Store, StoreError
 
 FOLLOW_EVERY_S = 10.0
 WORTH_SAYING: Duration = 5 * SECOND
+JUMP: Duration = MINUTE
+"""How far this machine's clock may be set ahead at once and is believed right away."""
+LASTS: Duration = 30 * SECOND
+"""For how long a longer jump must have lasted. What is journalled is never taken back: no glitch may get there."""
+SAME: Duration = SECOND
+"""By how much a jump may change meanwhile: a clock is slewed by far less."""
+STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""That of Linux which goes on while the machine is suspended: what was asked before that is old afterwards."""
 
 
 def wall() -> Instant:
@@ -24,20 +32,47 @@ def wall() -> Instant:
 
 def steady() -> Instant:
     """Microseconds that nobody sets: only their differences mean anything."""
-    return time.monotonic_ns() // 1_000
+    return time.clock_gettime_ns(STEADY) // 1_000
+
+
+class PatientClock:
+    """A wall clock that goes on steadily through a jump ahead, until that has lasted. Back it goes at once."""
+
+    def __init__(self, wall: Callable[[], Instant], steady: Callable[[], Instant]) -> None:
+        self._wall = wall
+        self._steady = steady
+        self._ahead = wall() - steady()
+        self._latest: Instant = 0
+        self._claimed: tuple[Duration, Instant] | None = None
+
+    def __call__(self) -> Instant:
+        """Now."""
+        steady = self._steady()
+        ahead = self._wall() - steady
+        known = max(self._latest, self._ahead + steady)  # no harm comes from a time that was told already
+        if ahead + steady <= known + JUMP or self._has_lasted(ahead, steady):
+            self._ahead, self._claimed = ahead, None
+        self._latest = max(self._latest, self._ahead + steady)
+        return self._ahead + steady
+
+    def _has_lasted(self, ahead: Duration, steady: Instant) -> bool:
+        if self._claimed is None or abs(ahead - self._claimed[0]) > SAME:
+            self._claimed = ahead, steady
+        return steady - self._claimed[1] >= LASTS
 
 
 class DaemonClock:
-    """This machine's wall clock until it has followed a store with a clock of its own; then that one, steadily."""
+    """This machine's clock until it has followed a store with a clock of its own; then that one, steadily."""
 
     def __init__(self, wall: Callable[[], Instant] = wall, steady: Callable[[], Instant] = steady) -> None:
         self._wall = wall
         self._steady = steady
+        self._patient = PatientClock(wall, steady)
         self._ahead_of_steady: Duration | None = None
 
     def __call__(self) -> Instant:
         """Now."""
-        return self._wall() if self._ahead_of_steady is None else self._ahead_of_steady + self._steady()
+        return self._patient() if self._ahead_of_steady is None else self._ahead_of_steady + self._steady()
 
     @property
     def wrong_by(self) -> Duration:

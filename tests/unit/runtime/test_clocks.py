@@ -10,10 +10,10 @@ from remediator.model.incident import Handling, Incident, Phase
 from remediator.model.inputs import Activated, Fact
 from remediator.model.outcome import Outcome, RetryAfter
 from remediator.model.policy import DeploymentPolicy, Mode, Policy
-from remediator.model.time import DAY, MINUTE, SECOND, Instant
+from remediator.model.time import DAY, MINUTE, SECOND, Duration, Instant
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import RuleSetSpec, encode_rule_set
-from remediator.runtime.clock import DaemonClock
+from remediator.runtime.clock import JUMP, DaemonClock
 from remediator.runtime.controller import Controller
 from remediator.runtime.dispatcher import Dispatcher
 from remediator.store.memory import MemoryStore
@@ -115,12 +115,83 @@ async def test_a_clock_that_is_set_meanwhile_moves_nothing() -> None:
     assert clock() == START + SECOND
 
 
-async def test_without_a_store_that_knows_better_the_machine_is_believed() -> None:
-    machine = Clock()
-    clock = DaemonClock(machine, Clock())
-    await clock.follow(MemoryStore(MemoryData(), clock=Clock()))
-    machine.now += DAY
-    assert clock() == START + DAY
+class Alone:
+    """A machine whose store has no clock: time that passes, and by how much its clock was set off it."""
+
+    def __init__(self) -> None:
+        self.steady = Clock()
+        self.off: Duration = 0
+        self.clock = DaemonClock(lambda: self.steady.now + self.off, self.steady)
+
+    def passes(self, seconds: int) -> list[Duration]:
+        """How far the daemon's clock is off the time that has passed, second by second."""
+        found = []
+        for _ in range(seconds):
+            self.steady.now += SECOND
+            found.append(self.clock() - self.steady.now)
+        return found
+
+
+@pytest.fixture
+async def alone() -> Alone:
+    found = Alone()
+    await found.clock.follow(MemoryStore(MemoryData(), clock=Clock()))
+    return found
+
+
+@pytest.mark.parametrize("off", [JUMP, SECOND, -SECOND, -DAY])
+def test_without_a_store_that_knows_better_the_machine_is_believed(alone: Alone, off: Duration) -> None:
+    alone.off = off
+    assert alone.clock() == START + off
+    assert alone.passes(2) == [off, off]
+    assert alone.clock.wrong_by == 0
+
+
+def test_a_clock_that_is_set_ahead_for_a_moment_moves_nothing(alone: Alone) -> None:
+    alone.off = DAY
+    assert alone.passes(29) == [0] * 29
+    assert alone.clock.wrong_by == DAY
+    alone.off = 0
+    assert alone.passes(60) == [0] * 60
+    alone.off = DAY  # once more, as long: what lasted before does not count
+    assert alone.passes(29) == [0] * 29
+
+
+def test_a_clock_that_stays_ahead_is_believed_after_half_a_minute(alone: Alone) -> None:
+    alone.off = DAY
+    assert alone.passes(30) == [0] * 30
+    assert alone.passes(2) == [DAY, DAY]
+    assert alone.clock.wrong_by == 0
+
+
+def test_a_clock_that_was_set_back_is_believed_at_once_when_it_is_right_again(alone: Alone) -> None:
+    alone.passes(1)
+    alone.off = -DAY
+    assert alone.passes(40) == [-DAY] * 40
+    alone.off = 0
+    assert alone.passes(2) == [0, 0]
+
+
+def test_a_clock_that_keeps_jumping_is_believed_once_it_stays(alone: Alone) -> None:
+    for off in (DAY, 2 * DAY, DAY):
+        alone.off = off
+        assert alone.passes(20) == [0] * 20
+    assert alone.passes(11) == [0] * 10 + [DAY]
+
+
+def test_a_clock_that_is_slewed_is_believed_all_the_way(alone: Alone) -> None:
+    for _ in range(100):
+        alone.off += 5 * SECOND
+        assert alone.passes(1) == [alone.off]
+
+
+async def test_the_store_is_followed_though_the_machine_has_just_been_set_ahead(alone: Alone) -> None:
+    alone.off = DAY
+    alone.passes(1)
+    own = Clock()
+    own.now = alone.steady.now + MINUTE
+    await alone.clock.follow(SharedStore(MemoryData(), clock=own))
+    assert alone.passes(40) == [MINUTE] * 40
 
 
 async def test_while_the_store_is_away_the_clock_goes_on() -> None:
