@@ -291,9 +291,8 @@ def issue_undos(context: Context, state: DagState) -> None:
     due = [undo for undo in state.undos if undo.due <= context.now]
     for undo in due:
         state.undos.remove(undo)
-        deployment = context.deployment(undo.target)
-        if deployment is None or deployment.ceiling is Mode.OBSERVE:
-            _leave(context, undo)
+        if forbidden := _forbidden(context, undo):
+            _leave(context, undo, forbidden)
             continue
         action_id = stable_id("undo", undo.action_id, undo.due)
         action = _action(context, action_id, undo.target, undo.params, undo.incident)
@@ -303,11 +302,26 @@ def issue_undos(context: Context, state: DagState) -> None:
         text = f"{target_of(undo.params)} goes back to what it was"
         context.decide(Reason.UNDONE, text, incident=undo.incident, action_id=action_id)
         state.undoing[action_id] = undo
+        ledger.begin_undo(context, action_id)
 
 
-def _leave(context: Context, undo: Undo) -> None:
+def withdraw_undos(context: Context, state: DagState) -> None:
+    """Take back undos that are issued and not permitted any more; what is being done already goes on."""
+    for action_id, undo in state.undoing.items():
+        if forbidden := _forbidden(context, undo):
+            context.effects.cancels.append((action_id, forbidden))
+
+
+def _forbidden(context: Context, undo: Undo) -> str:
+    """Why nothing is changed back, or ''."""
+    deployment = context.deployment(undo.target)
+    allows = deployment is not None and deployment.ceiling is not Mode.OBSERVE
+    return "" if allows else f"deployment {undo.target!r} allows no changes any more: it stays as it is"
+
+
+def _leave(context: Context, undo: Undo, forbidden: str) -> None:
     """Nothing is changed where nothing may be changed any more, back neither: a person has to."""
-    text = f"undo of {target_of(undo.params)}: deployment {undo.target!r} allows no changes any more: it stays as it is"
+    text = f"undo of {target_of(undo.params)}: {forbidden}"
     context.decide(Reason.CEILING, text, incident=undo.incident, action_id=undo.action_id)
     context.effects.alerts.append(Alert("undo_failed", f"{undo.target} {target_of(undo.params)}", text))
 
@@ -334,6 +348,7 @@ def on_undone(context: Context, state: DagState, performed: Performed) -> None:
     undo = state.undoing.pop(performed.action_id, None)
     if undo is None:
         return
+    ledger.end_undo(context, performed.action_id)
     outcome = performed.outcome
     is_maintained = brakes.under_maintenance(context, undo.target) is not None
     if isinstance(outcome, Refused) and (outcome.reason in WANTED_AGAIN or is_maintained):

@@ -210,6 +210,7 @@ def on_previewed(context: Context, state: DagState, previewed: Previewed) -> Non
 def on_activated(context: Context, state: DagState) -> None:
     """Another rule set decides: changes that it does not permit and that are not made yet are taken back."""
     retries.withdraw_forbidden(context, state)
+    changes.withdraw_undos(context, state)
 
 
 def on_pressed(context: Context, state: DagState, pressed: Pressed) -> None:

@@ -16,6 +16,7 @@ from remediator.model.shares import Loss, percent
 from remediator.model.time import HOUR, MINUTE, Duration, Instant
 
 MAX_PAUSES = 2_000
+MAX_UNDOING = 2_000
 MAX_COUNTED = 1_000
 LOST_AT_LEAST = 10
 """From so many within an hour on, missing events are reported."""
@@ -67,8 +68,24 @@ def end_others(context: Context, deployment: str, active: set[str]) -> None:
 
 
 def keys_under_way(ledger: LedgerState) -> list[str]:
-    """The keys that have changes under way, in order."""
-    return sorted({one.key for busy in ledger.under_way.values() for one in busy.values()})
+    """The keys that have changes or undos under way, in order."""
+    changing = {one.key for busy in ledger.under_way.values() for one in busy.values()}
+    return sorted(changing | set(ledger.undoing.values()))
+
+
+def begin_undo(context: Context, action_id: str) -> None:
+    """An undo is issued. It counts under no cap: what is changed for a time goes back in time."""
+    undoing = context.ledger.undoing
+    undoing[action_id] = context.key
+    if len(undoing) > MAX_UNDOING:
+        del undoing[next(iter(undoing))]
+    context.touch(LEDGER_KEY)
+
+
+def end_undo(context: Context, action_id: str) -> None:
+    """An undo has ended."""
+    if context.ledger.undoing.pop(action_id, None) is not None:
+        context.touch(LEDGER_KEY)
 
 
 # -- what no event said -------------------------------------------------------------------------------------------

@@ -94,3 +94,5 @@ class LedgerState(msgspec.Struct, omit_defaults=True):
     restore: Restore | None = None
     our_pauses: dict[str, bool] = msgspec.field(name="paused", default_factory=dict)
     """Saved as 'paused'. 'deployment/dag' that a change of ours pauses -> whether it was delivered."""
+    undoing: dict[str, str] = {}
+    """Undo that was issued and has not ended -> at whose key."""
