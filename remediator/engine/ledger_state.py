@@ -54,7 +54,8 @@ class Restore(msgspec.Struct, omit_defaults=True):
     """What is found after the store came back from a backup, until the thaw.
 
     since, at: what happened in between is read and asked for again. due: when it is told at the latest; None until
-    the daemon has begun. actions: of the outbox, to be proved; done, not_done, unknown: how they were.
+    the daemon has begun. actions: of the outbox, to be proved, at least as many as were; done, not_done, unknown: how
+    they were.
     dagruns: to be looked at; looked: those that were; cases: open ones there; healed: those that a look ended.
     """
 

@@ -67,7 +67,7 @@ def looked(context: Context, run: DagRunState, before: set[str]) -> None:
 
 
 def proved(context: Context, performed: Performed) -> None:
-    """It was found out what became of an action that the old store still held."""
+    """It was found out what became of an action that the old store still held, or perhaps had done."""
     found = context.ledger.restore
     if found is None:
         return
@@ -77,6 +77,8 @@ def proved(context: Context, performed: Performed) -> None:
         found.not_done += 1
     else:
         found.unknown += 1
+    # What was decided anew on what the journal held then is proved, too, and the store could not count it.
+    found.actions = max(found.actions, found.done + found.not_done + found.unknown)
     context.touch(LEDGER_KEY)
     tell_when_known(context, context.world)
 

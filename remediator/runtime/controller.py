@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from remediator.engine.core import SHARED_KEYS, Changes, Core
-from remediator.model.inputs import Activated, Entry, Tick
+from remediator.model.inputs import Activated, Entry, Pressed, Tick
 from remediator.model.time import SECOND, Duration, Instant
 from remediator.rules.index import RuleSet
 from remediator.rules.spec import decode_rule_set
@@ -82,7 +82,7 @@ class Controller:
             return False
         core = self._core or await self._load()
         await self._tick_if_due(core)
-        entries = await self._store.read_journal(core.position, READ_LIMIT)
+        entries = of_one_life(await self._store.read_journal(core.position, READ_LIMIT))
         if not entries:
             return False
         await self._provide(entries)
@@ -145,6 +145,14 @@ class Controller:
         if body is None:
             raise StoreError(f"rule set {content_hash} is activated in the journal but missing in the store")
         self._rule_sets[content_hash] = RuleSet(decode_rule_set(body))
+
+
+def of_one_life(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Those before a restore by themselves: what comes of them is to be proved, what comes of the restore is not."""
+    for index, entry in enumerate(entries):
+        if index and isinstance(entry.input, Pressed) and entry.input.command == "restored":
+            return entries[:index]
+    return entries
 
 
 def _commit_of(changes: Changes, at: Instant, documented: dict[str, AuditEntry]) -> StepCommit:

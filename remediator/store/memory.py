@@ -160,7 +160,8 @@ class MemoryStore(MemoryOutbox, MemoryReads):
             put(data.states, key, state)
         for key, timers in commit.timers.items():
             put(data.timers, key, timers or None)
-        added = [action.id for action in commit.actions if self._add_action(action, commit.at)]
+        is_old = commit.position < data.restored
+        added = [action.id for action in commit.actions if self._add_action(action, commit.at, is_old=is_old)]
         data.incidents.update({(incident.id, incident.episode): incident for incident in commit.incidents})
         data.decisions.extend(commit.decisions)
         data.frozen = data.frozen if commit.frozen is None else commit.frozen

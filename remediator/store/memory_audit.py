@@ -48,7 +48,7 @@ class MemoryAudit:
             row.uncertain = row.doubtful = True
         self.data.frozen = True
         self._append_audit([audit], at)
-        self._append_journal([msgspec.structs.replace(pressed, actions=len(held))], at)
+        self.data.restored = self._append_journal([msgspec.structs.replace(pressed, actions=len(held))], at)
         await self._pause("restored:after")
         return len(held)
 

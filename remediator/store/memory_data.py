@@ -59,6 +59,8 @@ class MemoryData(msgspec.Struct):
     lease_owner: str = ""
     lease_until: Instant = 0
     position: int = 0
+    restored: int = 0
+    """The journal position of the latest restore, 0 if there was none."""
     states: dict[str, bytes] = {}
     timers: dict[str, tuple[Timer, ...]] = {}
     rule_sets: dict[str, bytes] = {}

@@ -17,7 +17,8 @@ from remediator.store.port import Claim, Go
 class MemoryOutbox(MemoryAudit):
     """The part of `memory.MemoryStore` that dispatchers use."""
 
-    def _add_action(self, action: Action, at: Instant) -> bool:
+    def _add_action(self, action: Action, at: Instant, *, is_old: bool) -> bool:
+        """is_old: it is decided on what came before the store was restored."""
         if action.id in self.data.outbox:
             return False
         lane = self.data.lanes.setdefault(action.lane, {})
@@ -27,6 +28,7 @@ class MemoryOutbox(MemoryAudit):
                     self._end(row, "refused", "superseded", at)
         self.data.sequence += 1
         row = OutboxRow(seq=self.data.sequence, action=action, at=at, not_before=action.not_before)
+        row.uncertain = row.doubtful = is_old and action.kind not in QUESTIONS
         self.data.outbox[action.id] = row
         self.data.lanes.setdefault(action.lane, {})[action.id] = row
         return True

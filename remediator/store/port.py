@@ -215,6 +215,8 @@ class Store(Protocol):
     async def restored(self, pressed: Pressed, at: Instant, audit: AuditEntry) -> int:
         """This store is a backup put back: set the freeze flag, give every unfinished action that is no question back
         as one to be proved (`Go.PROVE`), and append `pressed` with their number, and its audit entry. Returns how many.
+
+        An earlier life of the store may have decided on the entries before that one, too: see `commit_step`.
         """
 
     async def read_journal(self, after: int, limit: int) -> list[Entry]:
@@ -245,7 +247,9 @@ class Store(Protocol):
 
         An action whose id is already in the outbox is left as it is (its cause was handled before). A new action
         with `replaces` supersedes pending, unclaimed actions of the same lane and value: they become refused with
-        detail 'superseded' without a journal entry.
+        detail 'superseded' without a journal entry. A new one that is no question is to be proved (`Go.PROVE`) if
+        `position` is before the latest `restored`: the earlier life of the store may have done it. So a step never
+        goes on from before that entry to beyond it.
         """
 
     async def put_rule_set(self, content_hash: str, body: bytes) -> None:
@@ -266,9 +270,10 @@ class Store(Protocol):
 
     async def confirm(self, claim: Claim, now: Instant, changes_per_minute: int) -> Go:
         """Asked right before the call. LOST if the token is not the row's or the claim has run out; PROVE if the row
-        was there when the store was restored from a backup; FROZEN if the action changes a target and the freeze flag
-        is set; EXPIRED if now > not_after; RATE if the action changes a target and that target's count of this minute,
-        which all who share the store have in common, is used up (a YES counts). Otherwise YES.
+        was there when the store was restored from a backup, or came of what its journal held then; FROZEN if the
+        action changes a target and the freeze flag is set; EXPIRED if now > not_after; RATE if the action changes a
+        target and that target's count of this minute, which all who share the store have in common, is used up (a YES
+        counts). Otherwise YES.
         """
 
     async def finish(

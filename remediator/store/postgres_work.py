@@ -106,7 +106,8 @@ async def restored(db: Session, pressed: Pressed, at: Instant, audit: AuditEntry
     count = len(await db.rows("action_doubt"))
     await db.rows("freeze", frozen=True)
     await append_audit(db, [audit], at)
-    await append(db, [msgspec.structs.replace(pressed, actions=count)], at)
+    position = await append(db, [msgspec.structs.replace(pressed, actions=count)], at)
+    await db.rows("restored_set", position=position)
     return count
 
 
@@ -122,7 +123,8 @@ async def commit_step(db: Session, lease: Lease, commit: StepCommit) -> None:
     await fence(db, lease)
     await _write_states(db, commit)
     await _write_timers(db, commit)
-    added = [action.id for action in commit.actions if await _add_action(db, action, commit.at)]
+    is_old = bool(commit.actions) and commit.position < (await db.row("restored"))[0]
+    added = [action.id for action in commit.actions if await _add_action(db, action, commit.at, is_old=is_old)]
     await _write_story(db, commit)
     await db.rows("controller_move", position=commit.position)
     # Cancels come after actions: one step may want an action at one entry and take it back at a later one.
@@ -168,7 +170,8 @@ async def _write_story(db: Session, commit: StepCommit) -> None:
         )
 
 
-async def _add_action(db: Session, action: Action, at: Instant) -> bool:
+async def _add_action(db: Session, action: Action, at: Instant, *, is_old: bool) -> bool:
+    """is_old: it is decided on what came before the store was restored."""
     added = await db.row(
         "action_add",
         id=action.id,
@@ -178,6 +181,7 @@ async def _add_action(db: Session, action: Action, at: Instant) -> bool:
         replaces=action.replaces,
         at=at,
         not_before=action.not_before,
+        doubtful=is_old and action.kind not in QUESTIONS,
         body=encode_body(action),
     )
     if added is not None and action.replaces:

@@ -75,7 +75,7 @@ def restored(db: Session, pressed: Pressed, at: Instant, audit: AuditEntry) -> i
     db.run("freeze", frozen=True)
     count = db.run("action_doubt").rowcount
     append_audit(db, [audit], at)
-    append(db, [msgspec.structs.replace(pressed, actions=count)], at)
+    db.run("restored_set", position=append(db, [msgspec.structs.replace(pressed, actions=count)], at))
     return count
 
 
@@ -97,7 +97,8 @@ def fence(db: Session, lease: Lease) -> None:
 def commit_step(db: Session, lease: Lease, commit: StepCommit) -> None:
     fence(db, lease)
     _write_keys(db, commit)
-    added = [action.id for action in commit.actions if _add_action(db, action, commit.at)]
+    is_old = bool(commit.actions) and commit.position < db.row("restored")[0]
+    added = [action.id for action in commit.actions if _add_action(db, action, commit.at, is_old=is_old)]
     _write_story(db, commit)
     db.run("controller_move", position=commit.position, frozen=commit.frozen)
     # Cancels come after actions: one step may want an action at one entry and take it back at a later one.
@@ -120,7 +121,8 @@ def _write_story(db: Session, commit: StepCommit) -> None:
     db.many("decision_add", ((one.incident, one.at, encode_body(one)) for one in commit.decisions))
 
 
-def _add_action(db: Session, action: Action, at: Instant) -> bool:
+def _add_action(db: Session, action: Action, at: Instant, *, is_old: bool) -> bool:
+    """is_old: it is decided on what came before the store was restored."""
     added = db.run(
         "action_add",
         id=action.id,
@@ -130,6 +132,7 @@ def _add_action(db: Session, action: Action, at: Instant) -> bool:
         replaces=action.replaces,
         at=at,
         not_before=action.not_before,
+        doubtful=is_old and action.kind not in QUESTIONS,
         body=encode_body(action),
     )
     if added.rowcount == 1 and action.replaces:

@@ -81,6 +81,16 @@ def test_what_the_outbox_held_is_counted_as_it_turned_out() -> None:
     assert "of 3 actions that the outbox still held 1 turned out done, 1 not done, 1 unknown" in found(line)
 
 
+def test_what_was_decided_anew_and_proved_is_counted_beside_what_the_outbox_held() -> None:
+    line = story(RETRY).fails("load").at("1m").expect_retry("load")
+    retry = next(one for one in line.actions if one.kind == "airflow.retry")
+    put_back(line)
+    for _ in range(2):
+        line.give(Performed(retry.id, retry.key, retry.kind, Delivered(), proved=True))
+    line.at("3m").expect_message().expect_nothing()
+    assert "of 2 actions that the outbox still held 2 turned out done" in found(line)
+
+
 def test_a_page_of_the_old_outbox_is_sent_anew_only_if_the_failure_goes_on() -> None:
     for goes_on in (True, False):
         line = story(PAGE, kind=Unsent).fails("load").at("1m")

@@ -103,6 +103,12 @@ UPDATE freeze_flag SET frozen = :frozen
 -- name: frozen
 SELECT frozen FROM freeze_flag
 
+-- name: restored
+SELECT restored_position FROM freeze_flag
+
+-- name: restored_set
+UPDATE freeze_flag SET restored_position = :position
+
 -- name: timers
 SELECT key, body FROM timer
 
@@ -130,8 +136,9 @@ INSERT INTO rule_set (content_hash, body) VALUES (:content_hash, :body) ON CONFL
 SELECT body FROM rule_set WHERE content_hash = :content_hash
 
 -- name: action_add
-INSERT INTO outbox (id, lane, kind, incident, replaces, at, not_before, body)
-VALUES (:id, :lane, :kind, :incident, :replaces, :at, :not_before, :body) ON CONFLICT DO NOTHING RETURNING 1
+INSERT INTO outbox (id, lane, kind, incident, replaces, at, not_before, uncertain, doubtful, body)
+VALUES (:id, :lane, :kind, :incident, :replaces, :at, :not_before, :doubtful, :doubtful, :body)
+ON CONFLICT DO NOTHING RETURNING 1
 
 -- name: action_supersede
 UPDATE outbox SET state = 'refused', detail = 'superseded', at = :at
@@ -145,7 +152,7 @@ WHERE id = :id AND state = 'pending' AND NOT doubtful RETURNING body
 -- Questions stay as they are: asking again changes nothing.
 UPDATE outbox SET state = 'pending', token = '', not_before = 0, tries = 0, uncertain = true, doubtful = true
 WHERE state IN ('pending', 'claimed')
-    AND kind NOT IN ('airflow.look', 'airflow.sweep', 'airflow.survey', 'airflow.log', 'report')
+    AND kind NOT IN ('airflow.look', 'airflow.sweep', 'airflow.survey', 'airflow.log', 'preview', 'report')
 RETURNING 1
 
 -- name: claim_turn

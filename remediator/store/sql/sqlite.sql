@@ -81,6 +81,12 @@ UPDATE controller SET position = :position, frozen = coalesce(:frozen, frozen)
 -- name: freeze
 UPDATE controller SET frozen = :frozen
 
+-- name: restored
+SELECT restored_position FROM controller
+
+-- name: restored_set
+UPDATE controller SET restored_position = :position
+
 -- name: timers
 SELECT key, body FROM timer
 
@@ -107,8 +113,8 @@ INSERT INTO rule_set (content_hash, body) VALUES (:content_hash, :body) ON CONFL
 SELECT body FROM rule_set WHERE content_hash = :content_hash
 
 -- name: action_add
-INSERT INTO outbox (id, lane, kind, incident, replaces, at, not_before, body)
-VALUES (:id, :lane, :kind, :incident, :replaces, :at, :not_before, :body) ON CONFLICT DO NOTHING
+INSERT INTO outbox (id, lane, kind, incident, replaces, at, not_before, uncertain, doubtful, body)
+VALUES (:id, :lane, :kind, :incident, :replaces, :at, :not_before, :doubtful, :doubtful, :body) ON CONFLICT DO NOTHING
 
 -- name: action_supersede
 UPDATE outbox SET state = 'refused', detail = 'superseded', at = :at
@@ -122,7 +128,7 @@ WHERE id = :id AND state = 'pending' AND NOT doubtful RETURNING body
 -- Questions stay as they are: asking again changes nothing.
 UPDATE outbox SET state = 'pending', token = '', not_before = 0, tries = 0, uncertain = 1, doubtful = 1
 WHERE state IN ('pending', 'claimed')
-    AND kind NOT IN ('airflow.look', 'airflow.sweep', 'airflow.survey', 'airflow.log', 'report')
+    AND kind NOT IN ('airflow.look', 'airflow.sweep', 'airflow.survey', 'airflow.log', 'preview', 'report')
 
 -- name: claimable
 -- The head of each lane that has no live claim; of a lane whose head is a look, every look. head_kind is the kind of

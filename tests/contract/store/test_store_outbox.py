@@ -8,6 +8,7 @@ import msgspec
 from store_cases import (
     NOW,
     Backend,
+    action,
     claimed,
     log,
     look,
@@ -21,6 +22,7 @@ from store_cases import (
     with_actions,
 )
 
+from remediator.model.action import QUESTIONS, DryRun, LogTail, Look, Report, Survey, Sweep, Trigger
 from remediator.model.inputs import Pressed
 from remediator.model.time import MINUTE, SECOND
 from remediator.store.audit import AuditEntry
@@ -306,3 +308,44 @@ async def test_what_is_to_be_proved_is_neither_cancelled_nor_superseded(backend:
     await step(store, lease, 2, actions=[message("edit-2", "m", "r")], cancels=[("a", "over")])
     states = {row.action.id: row.state for row in await store.actions("", 10)}
     assert states == {"edit-1": "pending", "edit-2": "pending", "a": "pending"}
+
+
+async def test_what_is_decided_on_entries_before_a_restore_is_to_be_proved_too(backend: Backend) -> None:
+    store = await backend.store()
+    await store.append([pressed(name) for name in "abc"], NOW)
+    lease = await with_actions(store, retry("held"))
+    await store.restored(RESTORED, NOW, COMMAND)
+    again = await backend.store()
+    await step(again, lease, 2, actions=[retry("held"), retry("late", "L"), message("said", "m", "r"), look("l")])
+    await step(again, lease, 3, actions=[message("edit", "m", "r")], cancels=[("late", "over")])
+    await step(again, lease, 4, actions=[retry("new", "N"), message("shown", "n")])
+    found = {}
+    for _ in range(2):  # the lane of the messages gives one after the other
+        for name, claim in (await claimed(again)).items():
+            found[name] = await again.confirm(claim, NOW, 100), claim.uncertain
+            await again.finish(claim, None, "unknown", "", NOW)
+    old = dict.fromkeys(("held", "late", "said", "edit"), (Go.PROVE, True))
+    assert found == old | {"l": (Go.YES, False), "shown": (Go.YES, False), "new": (Go.FROZEN, False)}
+
+
+async def test_the_latest_restore_counts(backend: Backend) -> None:
+    store = await backend.store()
+    assert await store.restored(RESTORED, NOW, COMMAND) == 0
+    lease = await with_actions(store, message("between", "b"))
+    assert await store.restored(RESTORED, NOW, COMMAND) == 1
+    await step(store, lease, 1, actions=[message("again", "a")])
+    claims = await claimed(store)
+    assert {name: await store.confirm(claim, NOW, 100) for name, claim in claims.items()} == {
+        "between": Go.PROVE, "again": Go.PROVE,
+    }  # fmt: skip
+
+
+async def test_questions_of_every_kind_are_asked_after_a_restore(backend: Backend) -> None:
+    store = await backend.store()
+    tail, dry = LogTail("dag", "run", "task", 1), DryRun(Trigger("dag", "run"))
+    kinds = [Look("dag", "run"), Sweep(NOW), Survey(), Report(NOW, NOW + 1), tail, dry]
+    questions = [action(f"q{number}", params, f"q{number}") for number, params in enumerate(kinds)]
+    assert {one.kind for one in questions} == QUESTIONS
+    await with_actions(store, *questions)
+    assert await store.restored(RESTORED, NOW, COMMAND) == 0
+    assert {await store.confirm(claim, NOW, 100) for claim in (await claimed(store)).values()} == {Go.YES}

@@ -165,7 +165,7 @@ async def test_a_schema_of_the_future_is_refused(shared: PostgresBackend) -> Non
     store = await shared.store()
     await store.close()
     await shared._execute(shared.url, "INSERT INTO schema_version VALUES (99)")
-    with pytest.raises(StoreError, match="schema version 99 is newer than this program's 4"):
+    with pytest.raises(StoreError, match="schema version 99 is newer than this program's 5"):
         await shared.store()
 
 

@@ -168,7 +168,7 @@ async def test_an_empty_file_is_migrated_once(tmp_path: Path) -> None:
     async with opened(path) as store, opened(path):
         await store.append([pressed("a")], NOW)
     with closing(sqlite3.connect(path)) as raw:
-        assert raw.execute("PRAGMA user_version").fetchone() == (4,)
+        assert raw.execute("PRAGMA user_version").fetchone() == (5,)
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     async with opened(path) as store:
         assert reasons(await whole_journal(store)) == ["a"]
@@ -187,7 +187,7 @@ async def test_a_schema_of_the_future_is_refused_and_left_alone(tmp_path: Path) 
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("PRAGMA user_version = 99")
     store = SqliteStore(path)
-    with pytest.raises(StoreError, match=r"schema version 99 is newer than this program's 4"):
+    with pytest.raises(StoreError, match=r"schema version 99 is newer than this program's 5"):
         await store.open()
     with pytest.raises(StoreError, match="not open"):
         await store.counts()
