@@ -26,6 +26,15 @@ class SendsTheOldOutbox(MemoryStore):
         return count
 
 
+class SendsTheOldBacklog(MemoryStore):
+    """What a backup's journal had left to decide on is decided on as if for the first time."""
+
+    async def restored(self, pressed: Pressed, at: Instant, audit: AuditEntry) -> int:
+        count = await super().restored(pressed, at, audit)
+        self.data.restored = 0
+        return count
+
+
 def never_let_go(context: Context, case: Case) -> bool:
     """For `waits.leave_breaker`: who waits for a breaker is never woken."""
     case.due = None

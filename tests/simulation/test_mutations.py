@@ -25,6 +25,7 @@ PARTS: dict[str, tuple[Parts, str]] = {
     "uncertainty lost": (Parts(store=faults.NeverUncertain), "P2 "),
     "freeze not asked": (Parts(store=faults.NoFreeze), "P5 "),
     "old outbox sent after a restore": (Parts(restoring=faults_people.SendsTheOldOutbox), "P2 "),
+    "old backlog sent after a restore": (Parts(restoring=faults_people.SendsTheOldBacklog), "P2 "),
 }
 
 

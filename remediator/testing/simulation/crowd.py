@@ -56,11 +56,15 @@ class Crowd:
         self._random = Random(f"people of {plant.seed}")  # noqa: S311
         self._asked: set[str] = set()
         self._backup: MemoryData | None = None
+        self._before_step: MemoryData | None = None
+        self._wants_backlog = False
         self.given: list[Given] = []
         self.forgotten: list[MemoryData] = []
         """The store as it was right before each restore."""
         self.old_outbox: set[str] = set()
         """Actions that a restored store still held."""
+        self.restored_at = 0
+        """The journal position of the restore: what comes of entries before it may have been done already."""
 
     def plan(self) -> None:
         """What will be done beside answering."""
@@ -146,11 +150,27 @@ class Crowd:
 
     def _back_up(self) -> None:
         self._backup = copy.deepcopy(self._plant.data)
+        self._wants_backlog = self._plant.seed % 2 == 1
         self._plant.note("the store is backed up")
+
+    def step_begins(self) -> None:
+        """A controller is about to commit: now the journal holds something undecided."""
+        if self._wants_backlog:
+            self._before_step = copy.deepcopy(self._plant.data)
+
+    def step_ends(self) -> None:
+        """It has: if an action came of it, a backup from right before is the one that is put back."""
+        before, plant = self._before_step, self._plant
+        if before is None or not self._wants_backlog:
+            return
+        if any(name not in before.outbox and not plant.is_question(row) for name, row in plant.data.outbox.items()):
+            self._backup, self._wants_backlog = before, False
+            plant.note("the store is backed up right before a step that wants an action")
 
     def _put_back(self) -> None:
         """Both daemons are stopped, the backup is put back and marked as such, and they start again."""
         plant, backup = self._plant, self._backup
+        self._wants_backlog = False
         if backup is None:
             return
         for process in plant.driver.processes:
@@ -167,9 +187,15 @@ class Crowd:
                 pressed, plant.clock(), AuditEntry(event="command", actor=WHO, what="restored")
             )
         )
+        self.restored_at = plant.data.head
         if not plant.is_frozen:
             plant.froze.append((plant.clock.now, FOR_EVER))
         plant.note(f"the backup is put back; it holds {len(self.old_outbox)} actions")
+
+    def is_old(self, action_id: str) -> bool:
+        """May the store that was lost have done it?"""
+        decided = (one.position for one in self._plant.data.decisions if one.action_id == action_id)
+        return action_id in self.old_outbox or any(position < self.restored_at for position in decided)
 
 
 def at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:

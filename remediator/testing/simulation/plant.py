@@ -122,8 +122,12 @@ class Plant:
     async def _pause(self, point: str) -> None:
         if point in OFFERS:
             self.offers += 1
-        elif point == "commit_step:after" and self.troubled:
-            self._perhaps_freeze()
+        elif point == "commit_step:before":
+            self.crowd.step_begins()
+        elif point == "commit_step:after":
+            self.crowd.step_ends()
+            if self.troubled:
+                self._perhaps_freeze()
         if self.random.random() < self.odds.pause:
             await switch(point)
         if self.troubled and ":" in point and self.random.random() < self.odds.store_fault:

@@ -21,8 +21,8 @@ class LaneWatch:
 
     async def perform(self, action: Action, *, uncertain: bool) -> Outcome:
         plant = self._plant
-        if action.id in plant.crowd.old_outbox:
-            plant.violations.append(f"P2 {action.id} of the restored outbox is sent")
+        if plant.crowd.is_old(action.id):
+            plant.violations.append(f"P2 {action.id} from before the restore is sent")
         flying = plant.flying.setdefault(action.lane, {})
         for other, until in flying.values():
             if plant.clock.now < until:
