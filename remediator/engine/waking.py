@@ -48,7 +48,7 @@ def wake_cases(context: Context, state: DagState, run_id: str, run: DagRunState,
             case.due = context.now + context.policy.told_look_every
             if run_id != NO_DAGRUN and looks.has_api(context, state):
                 looks.want(run, context.now)
-            else:
+            elif not telling.is_behind(context, state, case):
                 telling.tell_again(context, state, case)
 
 
