@@ -37,7 +37,7 @@ def issue_retries(context: Context, state: DagState, run_id: str, run: DagRunSta
     for name, case in (approved or planned).items():  # what a person let happen is limited by nobody else's limit
         brake = brakes.retry_brake(context, state, run, case)
         put_off = brakes.issue_brake(context, state, run, case) if brake is None else None
-        if _is_told_now(brake, put_off) and looks.is_needed(context, state, case):
+        if not _waits_untold(brake, put_off) and looks.is_needed(context, state, case):
             case.due = None
             looks.want_unless_asked(run, context.now)
         elif brake is not None:
@@ -51,9 +51,9 @@ def issue_retries(context: Context, state: DagState, run_id: str, run: DagRunSta
         _issue(context, state, run_id, run, chosen)
 
 
-def _is_told_now(brake: Brake | None, put_off: tuple[Brake, Instant] | None) -> bool:
-    """Does what stands against the retry concern people? Maintenance and caps do not."""
-    return brake is not None or (put_off is not None and put_off[0][0] is Reason.PAUSED)
+def _waits_untold(brake: Brake | None, put_off: tuple[Brake, Instant] | None) -> bool:
+    """Is it only put off, and nobody told? So do maintenance and caps; everything else needs to know how things are."""
+    return brake is None and put_off is not None and put_off[0][0] is not Reason.PAUSED
 
 
 def _brake_planned(context: Context, state: DagState, run_id: str, run: DagRunState, case: Case, brake: Brake) -> None:

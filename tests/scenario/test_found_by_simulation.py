@@ -114,3 +114,16 @@ def test_what_a_backup_had_not_told_of_us_yet_is_told_after_it_is_put_back() -> 
     anew = [one for one in line.waiting if one.incident == digest.incident]
     assert [one.params for one in anew] == [digest.params, digest.params]
     assert anew[1].id != digest.id
+
+
+def test_a_pause_during_maintenance_is_known_when_the_retry_that_it_put_off_has_its_turn() -> None:
+    window = Maintenance(("prod",), START, START + 60 * MINUTE, "an upgrade")
+    line = story(Step("airflow.retry", backoff=Backoff(SECOND, jitter=0)), maintenance=(window,)).fails("load")
+    line.at("59m").expect_nothing().scheduler.paused.add(("prod", "sales"))
+    line.at("61m").expect_reason(Reason.PAUSED).expect_page().expect_nothing()
+
+
+def test_a_pause_during_a_long_backoff_is_known_when_the_retry_has_its_turn() -> None:
+    line = story(Step("airflow.retry", backoff=Backoff(10 * MINUTE, jitter=0))).fails("load")
+    line.at("9m").scheduler.paused.add(("prod", "sales"))
+    line.at("11m").expect_reason(Reason.PAUSED).expect_page().expect_nothing()
