@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from remediator.actions.airflow import routes
+from remediator.actions.airflow import routes, verdict
 from remediator.actions.airflow.resources import BackfillRow, DagRow, PoolRow
 from remediator.actions.airflow.routes import Body, Clearing
 from remediator.actions.airflow.rows import DagRunRow, TaskInstancePage, decoded
 from remediator.actions.airflow.session import Answer, Caller
 from remediator.model.action import Backfill, Mark, Pause, Pool
+from remediator.model.time import SECOND
 
 
 class Changes:
-    """Each is sent once, and once more only if its token was refused."""
+    """Each is sent once, and once more only if its token was refused; none on knowledge that grew old before it."""
 
     def __init__(self, session: Caller) -> None:
         self._session = session
@@ -67,4 +69,5 @@ class Changes:
         return decoded(answer.body, TaskInstancePage)
 
     async def _write(self, method: str, path: str, body: Any) -> Answer:
-        return await self._session.write(method, path, body=body)
+        begin_by = asyncio.get_running_loop().time() + verdict.SEND_VALID / SECOND
+        return await self._session.write(method, path, body=body, begin_by=begin_by)

@@ -33,7 +33,10 @@ JSON = "application/json"
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One request. keep: how many bytes of the end of the answer are wanted; 0: all of it."""
+    """One request. keep: how many bytes of the end of the answer are wanted; 0: all of it.
+
+    begin_by: the event loop's time in seconds after which it is not sent any more; None: whenever its turn comes.
+    """
 
     method: str
     path: str
@@ -41,6 +44,7 @@ class Call(msgspec.Struct, frozen=True):
     body: Any = None
     accept: str = JSON
     keep: int = 0
+    begin_by: float | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -61,8 +65,10 @@ class Caller(Protocol):
     async def tail(self, path: str, *, params: Params, accept: str, keep: int) -> Answer:
         """The last `keep` bytes of a long answer. Raises Fault."""
 
-    async def write(self, method: str, path: str, *, params: Params = (), body: Any = None) -> Answer:
-        """A call that changes something. Raises Fault."""
+    async def write(
+        self, method: str, path: str, *, params: Params = (), body: Any = None, begin_by: float | None = None
+    ) -> Answer:
+        """A call that changes something. Raises Fault; NotSent after `begin_by` (as Call has it)."""
 
     async def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -100,10 +106,12 @@ class Session:
         """As a read, but of an answer of any length up to `max_log_bytes` only the end is kept."""
         return await self._again(Call("GET", path, params, None, accept, keep))
 
-    async def write(self, method: str, path: str, *, params: Params = (), body: Any = None) -> Answer:
+    async def write(
+        self, method: str, path: str, *, params: Params = (), body: Any = None, begin_by: float | None = None
+    ) -> Answer:
         """A call that changes something: sent once, and once more only if its token was refused."""
         async with self._gate.turn(), _bounded(self._settings.read_timeout_s + self._settings.connect_timeout_s):
-            return await self._authorised(Call(method, path, params, body))
+            return await self._authorised(Call(method, path, params, body, begin_by=begin_by))
 
     async def _again(self, call: Call) -> Answer:
         tries = AsyncRetrying(
@@ -159,6 +167,8 @@ class Session:
         request = self._http.build_request(
             call.method, call.path, params=list(call.params) or None, json=call.body, headers=headers
         )
+        if call.begin_by is not None and asyncio.get_running_loop().time() > call.begin_by:
+            raise NotSent("it stood still, or waited too long for its turn: what was seen before is too old")
         try:
             response = await self._http.send(request, stream=True)
             try:

@@ -55,13 +55,15 @@ class V1Session:
         except Answered as fault:
             raise _of_v1(fault) from None
 
-    async def write(self, method: str, path: str, *, params: Params = (), body: Any = None) -> Answer:
+    async def write(
+        self, method: str, path: str, *, params: Params = (), body: Any = None, begin_by: float | None = None
+    ) -> Answer:
         """A call that changes something. Raises Fault."""
         call = Call(method, path, params, body)
         said, first = _said(call), v1.dry_run_of(call)
         if first is not None and _goes_too_far(call, (await self._read(first)).body):
             raise Unsayable("API v1 clears every failed index of a mapped task, and more failed than these")
-        answer = await self._write(said)
+        answer = await self._write(said, begin_by)
         for note in v1.notes(call, _touched(answer.body)):
             with suppress(Fault):
                 await self._write(note)
@@ -73,9 +75,11 @@ class V1Session:
         except Answered as fault:
             raise _of_v1(fault) from None
 
-    async def _write(self, call: Call) -> Answer:
+    async def _write(self, call: Call, begin_by: float | None = None) -> Answer:
         try:
-            return await self._session.write(call.method, call.path, params=call.params, body=call.body)
+            return await self._session.write(
+                call.method, call.path, params=call.params, body=call.body, begin_by=begin_by
+            )
         except Answered as fault:
             raise _of_v1(fault) from None
 
@@ -107,9 +111,11 @@ class AutoSession:
         """The last `keep` bytes of a long answer. Raises Fault."""
         return await (await self._caller()).tail(path, params=params, accept=accept, keep=keep)
 
-    async def write(self, method: str, path: str, *, params: Params = (), body: Any = None) -> Answer:
+    async def write(
+        self, method: str, path: str, *, params: Params = (), body: Any = None, begin_by: float | None = None
+    ) -> Answer:
         """A call that changes something. Raises Fault; NotSent if it is not known yet to which version."""
-        return await (await self._caller()).write(method, path, params=params, body=body)
+        return await (await self._caller()).write(method, path, params=params, body=body, begin_by=begin_by)
 
     async def _caller(self) -> Caller:
         async with self._finding:

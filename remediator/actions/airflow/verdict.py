@@ -23,6 +23,8 @@ ASKED_MAX: Duration = 60 * SECOND
 """The longest that an answer may make us wait."""
 LOOK_VALID: Duration = 10 * SECOND
 """A process that stood still for longer since its look knows nothing any more: it looks again before it clears."""
+SEND_VALID: Duration = 10 * SECOND
+"""How long a change may wait for its turn, a token, a first answer: then it is not sent, and all is looked at again."""
 NAMED_LIMIT = 3
 """How many task instances a reason names."""
 

@@ -62,14 +62,14 @@ class SimulatedClient:
         return sorted(found, key=lambda row: row.when, reverse=True)
 
     async def pause(self, wanted: Pause) -> DagRow:
-        await self._go()
+        await self._begin()
         self._log("patch_dag", {"is_paused": wanted.paused}, wanted.dag_id)
         self._scheduler.pause(wanted.dag_id, self._action.id, paused=wanted.paused)
         self._come_back()
         return DagRow(wanted.dag_id, wanted.paused)
 
     async def resize(self, wanted: Pool, include_deferred: bool) -> PoolRow:
-        await self._go()
+        await self._begin()
         self._log("patch_pool", {"pool_name": wanted.pool, "slots": wanted.slots}, "")
         self._scheduler.resize(wanted.pool, wanted.slots, self._action.id)
         self._come_back()
@@ -86,6 +86,13 @@ class SimulatedClient:
         await switch("change.asked")
         if self._network.fails(self._scheduler.deployment):
             raise NotSent("no answer")
+
+    async def _begin(self) -> None:
+        """A change waits for its turn; what stood still meanwhile is not sent."""
+        asked_at = self._clock()
+        await self._go()
+        if self._clock() - asked_at > verdict.SEND_VALID:
+            raise NotSent("stood still before the call")
 
     def _come_back(self) -> None:
         if self._network.fails(self._scheduler.deployment):
@@ -145,15 +152,27 @@ class SimulatedDagruns:
 
     guarantee = Guarantee.PROVABLE
 
-    def __init__(self, schedulers: Mapping[str, Scheduler], network: Network) -> None:
+    def __init__(self, schedulers: Mapping[str, Scheduler], network: Network, clock: Callable[[], Instant]) -> None:
         self._schedulers = schedulers
         self._network = network
+        self._clock = clock
 
     async def perform(self, action: Action, *, uncertain: bool) -> Outcome:
-        await switch("change.asked")
+        looked_at = self._clock()
+        await switch("change.looks")
         if self._network.fails(action.target):
             return RetryAfter(SOON, "no answer", uncertain=uncertain)
-        outcome = self._found(action) or self._do(action)
+        found = self._found(action)
+        if found is not None:
+            return found
+        if self._clock() - looked_at > verdict.LOOK_VALID:
+            return verdict.look_too_old(uncertain=uncertain)
+        asked_at = self._clock()
+        await switch("change.asked")
+        if self._clock() - asked_at > verdict.SEND_VALID or self._network.fails(action.target):
+            return RetryAfter(SOON, "not sent", uncertain=uncertain)
+        # A dagrun that is there by now is not created; one that runs again by now is cleared all the same.
+        outcome = (self._found(action) if isinstance(action.params, Trigger) else None) or self._do(action)
         await switch("change.answered")
         if self._network.fails(action.target):
             return RetryAfter(SOON, "timed out", uncertain=True)

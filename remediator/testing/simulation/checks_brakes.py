@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from remediator.actions.airflow.verdict import LOOK_VALID
 from remediator.model.action import CHANGES_TARGET, Retry
 from remediator.model.policy import Mode
 from remediator.model.time import MINUTE, SECOND
-from remediator.runtime.dispatcher import GO_VALID
-from remediator.testing.simulation.checks_people import is_undo
+from remediator.testing.simulation.checks_people import is_undo, unseen
 from remediator.testing.simulation.layout import CHANGES_PER_MINUTE, MAX_ATTEMPTS, PER_HOUR, WATCHED
 from remediator.testing.simulation.outside import name_of
 from remediator.testing.simulation.plant import Plant
@@ -23,7 +21,7 @@ def brakes_held(plant: Plant) -> list[str]:
         ours = [clear for clear in scheduler.clears if clear[5] != "person"]
         if ours and (name == WATCHED or plant.ceilings[name] is Mode.OBSERVE):
             found.append(f"P5 {name} allows no changes, and {len(ours)} were made")
-        found += _frozen_clears(plant, name, scheduler)
+        found += _frozen_changes(plant, name, scheduler)
         issued = sorted(row.action.not_before for row in plant.data.outbox.values()
                         if row.action.kind in CHANGES_TARGET and row.action.target == name
                         and not is_undo(row.action))  # fmt: skip
@@ -38,12 +36,14 @@ def brakes_held(plant: Plant) -> list[str]:
     return found
 
 
-def _frozen_clears(plant: Plant, name: str, scheduler: Scheduler) -> list[str]:
+def _frozen_changes(plant: Plant, name: str, scheduler: Scheduler) -> list[str]:
     """No call begins under a freeze; only a process that stood still within one can end it a little later."""
-    grace = GO_VALID + LOOK_VALID if plant.odds.stall else 0
+    grace = unseen(plant)
+    done = [(at, who, f"cleared {run_id}/{task}") for at, _, run_id, task, _, who in scheduler.clears]
+    done += [(one.at, one.who, f"changed {one.thing}") for one in scheduler.changes]
     return [
-        f"P5 {name}: {who} cleared {run_id}/{task_id} {(at - begin) / SECOND:.1f} s after the freeze"
-        for at, _, run_id, task_id, _, who in scheduler.clears
+        f"P5 {name}: {who} {what} {(at - begin) / SECOND:.1f} s after the freeze"
+        for at, who, what in done
         for begin, end in plant.froze
         if who != "person" and begin + grace < at < end
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from remediator.actions.airflow.verdict import LOOK_VALID
+from remediator.actions.airflow.verdict import LOOK_VALID, SEND_VALID
 from remediator.engine.incident import incident_id
 from remediator.model.action import Action, Pause, Pool, Retry
 from remediator.model.incident import Incident
@@ -25,7 +25,12 @@ LOOKS_PER_MINUTE = 31
 READ_LATE: Duration = 250 * SECOND
 """How long after it was said an answer may be read at the latest."""
 SEEN_LATE: Duration = 30 * SECOND
-"""How long a change may still go by a look from before a pause."""
+"""How much older than `look_again_max` a look may be when the change is made: faults put off who does it."""
+
+
+def unseen(plant: Plant) -> Duration:
+    """How long a process that stands still may act on what it saw: the store's go, its look, the wait for its turn."""
+    return GO_VALID + LOOK_VALID + SEND_VALID if plant.odds.stall else 0
 
 
 def check_people(plant: Plant) -> list[str]:
@@ -116,7 +121,7 @@ def _needs_yes(plant: Plant, name: str, action: Action) -> bool:
 
 def paused_is_respected(plant: Plant) -> list[str]:
     """P5: what a person has paused is not run again by a change that was decided on after that could be known."""
-    late = READ_LATE if plant.odds.stall else SEEN_LATE
+    late = READ_LATE if plant.odds.stall else plant.spec.policy.look_again_max + SEEN_LATE
     found = []
     for name, at, dag_id, run_id, task, action in _clears(plant):
         paused = _paused_since(plant.schedulers[name], dag_id, at)
@@ -138,7 +143,7 @@ def quiet_in_maintenance(plant: Plant) -> list[str]:
     """P5: nothing is changed in a window of maintenance."""
     if plant.features.maintenance is None:
         return []
-    grace = GO_VALID + LOOK_VALID if plant.odds.stall else 0
+    grace = unseen(plant)
     begin, end = (START + one for one in plant.features.maintenance)
     scheduler = plant.schedulers["alpha"]
     ours = [(at, f"{run_id}/{task}") for at, _, run_id, task, _, who in scheduler.clears if who != "person"]

@@ -105,9 +105,13 @@ class SimulatedRetries:
         decided = self.judge(found, action, retry, uncertain=uncertain)
         if not isinstance(decided, Clear):
             return decided
-        await switch("clear.asked")
+        await switch("clear.planned")
         if self._clock() - looked_at > verdict.LOOK_VALID:
             return verdict.look_too_old(uncertain=uncertain)
+        asked_at = self._clock()
+        await switch("clear.asked")
+        if self._clock() - asked_at > verdict.SEND_VALID:
+            return RetryAfter(verdict.LATER, "stood still before the call", uncertain=uncertain)
         sent = self._send(action, retry, decided, uncertain)
         await switch("clear.answered")
         if not isinstance(sent, LookAgain):

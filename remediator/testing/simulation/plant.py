@@ -148,7 +148,7 @@ class Plant:
         reachable = {name: one for name, one in self.schedulers.items() if name != WATCHED}
         looks = SimulatedLooks(reachable, self.network, self.looks)
         changes = LaneWatch(SimulatedChanges(reachable, self.network, self.clock), self)
-        dagruns = LaneWatch(SimulatedDagruns(reachable, self.network), self)
+        dagruns = LaneWatch(SimulatedDagruns(reachable, self.network, self.clock), self)
         dispatcher = Dispatcher(
             name,
             store,

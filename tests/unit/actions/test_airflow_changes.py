@@ -98,6 +98,19 @@ class TestEveryChange:
         assert len(place.state.log) == before
 
     @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+    async def test_what_stood_still_between_its_look_and_the_call_is_not_sent(
+        self, place: Place, case: Case, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("remediator.actions.airflow.verdict.SEND_VALID", -1)
+        wanted = case.prepare(place.state)
+        before = len(place.state.log)
+        outcome = await place.perform(wanted)
+        assert isinstance(outcome, RetryAfter), outcome
+        assert "too old" in outcome.reason
+        assert not outcome.uncertain
+        assert len(place.state.log) == before
+
+    @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
     async def test_a_preview_tells_and_changes_nothing(self, place: Place, case: Case) -> None:
         wanted = case.prepare(place.state)
         before = len(place.state.log)

@@ -8,6 +8,10 @@ import pytest
 
 from remediator.actions.airflow.errors import NotSent
 from remediator.actions.airflow.gate import Gate, Pace
+from remediator.actions.airflow.session import Session
+from remediator.actions.airflow.session_v1 import V1Session
+from remediator.actions.airflow.settings import AirflowSettings
+from remediator.model.secret import Secret
 
 
 class TestPace:
@@ -96,3 +100,18 @@ class TestGate:
         with pytest.raises(NotSent, match="the rate leaves no room"):
             async with gate.turn():
                 pass
+
+
+@pytest.mark.parametrize("kind", [Session, V1Session])
+async def test_a_change_that_waited_too_long_for_its_turn_is_not_sent(kind: type[Session | V1Session]) -> None:
+    gate = Gate(1, 0, 5)
+    session = kind(AirflowSettings(deployment="prod", base_url="http://127.0.0.1:9", token=Secret("t")), gate)
+    async with gate.turn():
+        begin_by = asyncio.get_running_loop().time()
+        waiting = asyncio.create_task(
+            session.write("PATCH", "/api/v2/dags/sales", body={"is_paused": True}, begin_by=begin_by)
+        )
+        await asyncio.sleep(0)
+    with pytest.raises(NotSent, match="waited too long"):
+        await waiting
+    await session.close()
