@@ -267,7 +267,10 @@ def _failed_again(scheduler: Scheduler, dag_id: str, run_id: str, task: str, at:
 
 
 def looks_are_few(plant: Plant) -> list[str]:
-    """P5: the scheduler is not asked about one dagrun over and over."""
+    """P5: the scheduler is not asked about one dagrun over and over.
+
+    Reads count, not looks: what was wanted of one dagrun while no dispatcher ran is claimed together and read once.
+    """
     return [
         f"P5 {name}/{dag_id}/{run_id} was looked at {count} times in minute {minute - START // MINUTE}"
         for (name, dag_id, run_id, minute), count in plant.looks.items()

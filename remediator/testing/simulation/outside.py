@@ -46,13 +46,15 @@ class SimulatedLooks:
     def __init__(
         self, schedulers: dict[str, Scheduler], network: Network, looks: Counter[tuple[str, str, str, int]]
     ) -> None:
-        """looks: how many were made, by deployment, dagrun and minute."""
+        """looks: reads by deployment, dagrun and minute: one for all that ask at once, as the real one does."""
         self._schedulers = schedulers
         self._network = network
         self._looks = looks
 
     async def ask(self, actions: Sequence[Action], now: Instant) -> list[Answer]:
         await switch("look.asked")
+        dagruns = {(one.target, look.dag_id, look.run_id) for one in actions if isinstance(look := one.params, Look)}
+        self._looks.update((*dagrun, now // MINUTE) for dagrun in dagruns)
         answers = [self._answer(action, now) for action in actions]
         await switch("look.answered")
         return answers
@@ -62,7 +64,6 @@ class SimulatedLooks:
         error = "no answer" if failed else ""
         if isinstance(action.params, Look):
             dag_id, run_id = action.params.dag_id, action.params.run_id
-            self._looks[action.target, dag_id, run_id, now // MINUTE] += 1
             truth = None if failed else scheduler.truth(dag_id, run_id, action.params.proving)
             return Looked(action.id, action.key, run_id, truth, error)
         if isinstance(action.params, LogTail):
