@@ -25,7 +25,7 @@ LOOKS_PER_MINUTE = 31
 READ_LATE: Duration = 250 * SECOND
 """How long after it was said an answer may be read at the latest."""
 SEEN_LATE: Duration = 30 * SECOND
-"""How much older than `look_again_max` a look may be when the change is made: faults put off who does it."""
+"""How long a change may still go by a look from before a pause, if maintenance or a cap did not put it off."""
 
 
 def unseen(plant: Plant) -> Duration:
@@ -121,9 +121,12 @@ def _needs_yes(plant: Plant, name: str, action: Action) -> bool:
 
 def paused_is_respected(plant: Plant) -> list[str]:
     """P5: what a person has paused is not run again by a change that was decided on after that could be known."""
-    late = READ_LATE if plant.odds.stall else plant.spec.policy.look_again_max + SEEN_LATE
+    put_off = {one.key for one in plant.data.decisions if one.reason in (Reason.MAINTENANCE, Reason.CAPPED)}
     found = []
     for name, at, dag_id, run_id, task, action in _clears(plant):
+        late = READ_LATE if plant.odds.stall else SEEN_LATE
+        if action.key in put_off:  # it has its turn at a time of its own, on a look that is not too old by then
+            late = max(late, plant.spec.policy.look_again_max + SEEN_LATE)
         paused = _paused_since(plant.schedulers[name], dag_id, at)
         if paused is not None and action.not_before > paused + late:
             found.append(f"P5 {name}/{dag_id}/{run_id}/{task} was cleared {(at - paused) // SECOND} s after a pause")
