@@ -16,7 +16,8 @@ def run(
     config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")] = Path("remediator.toml"),
 ) -> None:
     """Run the daemon until it is told to stop (SIGTERM, SIGINT)."""
-    from remediator.runtime.app import run as run_daemon  # only here: other commands start without the broker's client
+    from remediator.runtime.app import AddressError  # only here: other commands start without the broker's client
+    from remediator.runtime.app import run as run_daemon
 
     try:
         run_daemon(config)
@@ -24,3 +25,5 @@ def run(
         fail(str(faults))
     except StoreError as error:
         fail(f"store: {error}")
+    except AddressError as error:
+        fail(f"{config}: {error}")

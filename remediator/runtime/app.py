@@ -48,6 +48,16 @@ MATCHERS_STOP_S = 3.0
 """A poll ends within a second, a commit soon after."""
 
 
+class AddressError(Exception):
+    """The address of [http] cannot be had. Its text says which, why, and what to do."""
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        super().__init__(
+            f"[http] host, port: cannot listen at {host} port {port}: {why}; give it an address of this machine that "
+            "is free, or stop what has it, such as another remediator"
+        )
+
+
 class Seams(msgspec.Struct, frozen=True):
     """Where tests and the demo may look in or step between; the daemon itself uses the defaults."""
 
@@ -174,10 +184,20 @@ class Daemon:
             self.wakes.journal.set, DeploymentMap(self.config.bindings()).assign, self.observer.health,
             self.observer.delays, self.outside.executors,
         )  # fmt: skip
-        async with serving(build_app(surface, self.metrics, settings.token), settings.host, settings.port) as running:
+        app = build_app(surface, self.metrics, settings.token)
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                running = await stack.enter_async_context(serving(app, settings.host, settings.port))
+            except OSError as error:
+                raise AddressError(settings.host, settings.port, _why(error)) from error
             self.http_url = running.url
             self.log.info(Name.HTTP_LISTENING, url=running.url)
             yield
+
+
+def _why(error: OSError) -> str:
+    """asyncio's and socket's own repeat the address."""
+    return (error.strerror or str(error)).partition(" (while")[0]
 
 
 def _raise_dead(done: set[asyncio.Task[None]]) -> None:
@@ -204,8 +224,8 @@ async def serve(config: Config, seams: Seams | None = None) -> None:
         loop.add_signal_handler(signal.SIGHUP, daemon.rules.want_reload)
         await daemon.run()
         log.info(Name.DAEMON_STOPPED)
-    except (Faults, StoreError):
-        raise  # what the user wrote wrong, and a store that cannot be opened, are told by the caller, once
+    except (Faults, StoreError, AddressError):
+        raise  # what the user wrote wrong, a store or an address that cannot be had: told by the caller, once
     except Exception as error:
         log.error(Name.DAEMON_FAILED, problem=f"{type(error).__name__}: {error}")
         raise
@@ -214,7 +234,7 @@ async def serve(config: Config, seams: Seams | None = None) -> None:
 
 
 def run(config_path: Path, seams: Seams | None = None) -> None:
-    """`remediator run`. Raises Faults for what the user wrote wrong, StoreError for a store that cannot be opened."""
+    """`remediator run`. Raises Faults for what the user wrote wrong, StoreError and AddressError."""
     config = load_config(config_path)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(config, seams))
