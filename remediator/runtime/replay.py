@@ -124,7 +124,8 @@ def _add(total: Changes, more: Changes) -> None:
 
 
 async def verify(store: Store) -> Verdict:
-    """Replay up to the committed position and compare decisions, outbox and states. Nobody should decide meanwhile."""
+    """Replay up to the committed position and compare decisions, outbox and states. Raises StoreError, also if they
+    differ and somebody decided meanwhile."""
     start, committed = await find_start(store), await store.controller_start()
     replayed = await replay(store, start, committed.position)
     changes = replayed.changes
@@ -136,6 +137,8 @@ async def verify(store: Store) -> Verdict:
         or _state_difference(changes.states, states)
         or _timer_difference(changes.timers, committed.timers)
     )
+    if difference and await store.controller_start() != committed:
+        raise StoreError("a daemon decided meanwhile, so that nothing can be compared: stop it, or replay a backup")
     return Verdict(
         start.position,
         changes.position,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
+import msgspec
 import pytest
 
 from remediator.demo.broker import EmbeddedBroker
 from remediator.model.time import SECOND
 from remediator.runtime.replay import Verdict, find_start, replay, verify
 from remediator.store.factory import open_store
-from remediator.store.port import StepCommit, Store
+from remediator.store.port import ControllerStart, StepCommit, Store, StoreError
 from tests.acceptance.crash_postgres import postgres_url
 from tests.acceptance.crash_run import Plan, run
 from tests.acceptance.harness import clock, command, write_config
@@ -37,6 +39,8 @@ async def test_the_journal_replays_on_sqlite(tmp_path: Path, embedded_broker: Em
         await spoil_a_state(store)
         assert "state of dag:prod/trouble_" in (await verify(store)).difference
         await check_the_command(tmp_path, url, "state of dag:prod/trouble_", 1)
+        with pytest.raises(StoreError, match="a daemon decided meanwhile"):
+            await verify(cast(Store, Moving(store)))
     finally:
         await store.close()
 
@@ -54,6 +58,22 @@ async def test_the_journal_replays_on_postgresql(
         await check_from_a_snapshot(store)
     finally:
         await store.close()
+
+
+class Moving:
+    """A store on which somebody decides while it is read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._moved = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    async def controller_start(self) -> ControllerStart:
+        start = await self._store.controller_start()
+        self._moved += 1
+        return start if self._moved == 1 else msgspec.structs.replace(start, position=start.position + 1)
 
 
 def check(verdict: Verdict, start: int) -> None:
