@@ -98,7 +98,10 @@ def thawed(context: Context, world: WorldState) -> None:
     if found is None:
         return
     if not found.told:
-        _tell(context, world, found)
+        _tell(context, world, found, frozen=False)
+    else:
+        text = f"thawed; {found.told}"
+        context.effects.alerts.append(Alert(ALERT, SUBJECT, text, Reason.RECOVERED, is_over=True))
     context.ledger.restore = None
     context.touch(LEDGER_KEY)
 
@@ -138,10 +141,10 @@ def words(found: Restore) -> str:
     )
 
 
-def _tell(context: Context, world: WorldState, found: Restore) -> None:
+def _tell(context: Context, world: WorldState, found: Restore, *, frozen: bool = True) -> None:
     left = missing(context, world, found)
     text = "; not known yet: ".join([words(found), *([", ".join(left)] if left else [])])
     found.told = text
     context.touch(LEDGER_KEY)
-    context.effects.alerts.append(Alert(ALERT, SUBJECT, f"put back by {found.by}: {text}; nothing is changed until "
-                                        "'remediator freeze off'", Reason.RESTORED))  # fmt: skip
+    then = "; nothing is changed until 'remediator freeze off'" if frozen else ""
+    context.effects.alerts.append(Alert(ALERT, SUBJECT, f"put back by {found.by}: {text}{then}", Reason.RESTORED))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from remediator.model.action import Action
+from remediator.model.incident import Phase
 from remediator.model.inputs import Activated, Performed, Pressed
 from remediator.model.outcome import NOT_DONE, Delivered, Refused, Unknown
 from remediator.model.policy import DeploymentPolicy, Destination, Mode, Policy, Route
@@ -109,4 +110,15 @@ def test_a_thaw_before_everything_is_known_tells_what_is() -> None:
     line = story(CHAT).fails("load").at("1m").expect_message()
     put_back(line.unreachable()).at("2m").expect_nothing().thaw().at("3m").expect_message().expect_nothing()
     assert "not known yet" in found(line)
+    assert "nothing is changed" not in found(line)
     assert line.core.ledger.restore is None
+
+
+def test_what_was_found_is_over_with_the_thaw() -> None:
+    line = story(CHAT).fails("load").at("1m").expect_message()
+    put_back(line).at("5m").expect_message()
+    told = next(one for one in line.incidents.values() if one.rule == "self.restored")
+    assert (told.phase, "nothing is changed until" in told.status) == (Phase.FIRING, True)
+    line.thaw()
+    over = next(one for one in line.incidents.values() if one.rule == "self.restored")
+    assert (over.phase, "nothing is changed" in over.status) == (Phase.RESOLVED, False)
