@@ -52,11 +52,11 @@ def doctor(
 def check_lines(checks: list[Check]) -> Iterator[str]:
     """The table; below it what is to be done."""
     yield from columns([(check.status.upper(), safe(check.name), safe(check.text)) for check in checks])
-    todo = [check for check in checks if check.todo]
+    todo = dict.fromkeys(f"  {safe(check.name)}: {safe(check.todo)}" for check in checks if check.todo)
     if todo:
         yield ""
         yield "to do"
-        yield from (f"  {safe(check.name)}: {safe(check.todo)}" for check in todo)
+        yield from todo
 
 
 async def all_checks(path: Path, notify: tuple[str, ...] = ()) -> list[Check]:

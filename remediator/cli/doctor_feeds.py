@@ -52,7 +52,7 @@ async def check_feed(config: Config, feed: Feed, store: Store | None) -> list[Ch
         await consumer.start()
         existing = await consumer.topics()
     except (KafkaError, OSError) as error:
-        text = f"the broker cannot be reached: {type(error).__name__} {error}"
+        text = f"the broker cannot be reached: {str(error) or type(error).__name__}"
         return [fail(name, text, f"check {', '.join(feed.bootstrap_servers)} and [feed.security]")]
     finally:
         await close_consumer(consumer)

@@ -128,6 +128,8 @@ def test_what_the_daemon_says(view: dict[str, Any], statuses: list[str]) -> None
 def test_the_table_says_what_to_do_and_obeys_no_terminal() -> None:
     lines = list(check_lines([ok("a", "fine"), fail("b", "broken\x1b[2J", "mend it")]))
     assert lines == ["OK    a  fine", "FAIL  b  broken [2J", "", "to do", "  b: mend it"]
+    twice = [fail("a", "one", "mend it"), fail("a", "two", "mend it")]
+    assert list(check_lines(twice))[-2:] == ["to do", "  a: mend it"]
 
 
 def test_a_bad_configuration_is_the_only_check(tmp_path: Path) -> None:
