@@ -48,6 +48,8 @@ class View:
     counts: Counts
     world: WorldState
     now: Instant
+    kept: str = ""
+    """The folder that stays; '': none does."""
 
 
 def screen(view: View, height: int) -> Layout:
@@ -174,6 +176,6 @@ def _help(view: View) -> Panel:
         f"(/api/v1/status, /metrics)",
         f"In another terminal:  remediator freeze on --url {url} --reason trying     (off: everything is decided anew)",
         f"                      remediator incidents --url {url}      remediator explain --incident <id> --url {url}",
-        "Ctrl-C ends it and leaves nothing behind.",
+        f"Ctrl-C ends it and leaves {f'what is in {view.kept}' if view.kept else 'nothing'} behind.",
     )
     return Panel(Text("\n".join(lines)), title="try it")

@@ -73,7 +73,7 @@ async def _demo(options: Options, folder: Path) -> int:
     async with planted(folder, story, Tally(), seed=options.seed, length=length, port=port) as plant:
         ends_at = plant.started_at + options.seconds * SECOND if options.seconds else None
         if is_live:
-            await _show(plant, console, stop, ends_at)
+            await _show(plant, console, stop, ends_at, str(options.keep or ""))
         else:
             if not options.headless:
                 print(f"demo: HTTP API at {plant.daemon.http_url}; Ctrl-C ends it", flush=True)
@@ -93,12 +93,12 @@ async def _wait(plant: Plant, stop: asyncio.Event, ends_at: Instant | None) -> N
         await _pause(stop, FRAME_S)
 
 
-async def _show(plant: Plant, console: Console, stop: asyncio.Event, ends_at: Instant | None) -> None:
+async def _show(plant: Plant, console: Console, stop: asyncio.Event, ends_at: Instant | None, kept: str) -> None:
     """The same, with the screen."""
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while not stop.is_set() and (ends_at is None or now() < ends_at):
             _raise_if_dead(plant)
-            view = View(plant, await plant.counts(), await plant.world(), now())
+            view = View(plant, await plant.counts(), await plant.world(), now(), kept)
             live.update(screen(view, console.height), refresh=True)
             await _pause(stop, FRAME_S)
 
