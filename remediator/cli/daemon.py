@@ -36,6 +36,13 @@ UrlOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+def shown(url: str) -> str:
+    """The address for a message, without the user and password that may be written into it."""
+    scheme, found, rest = url.rpartition("://")
+    authority, slash, path = rest.partition("/")
+    return safe(scheme + found + authority.rpartition("@")[2] + slash + path)
+
+
 class Daemon(msgspec.Struct, frozen=True):
     """Where the daemon listens, and what it asks for."""
 
@@ -43,7 +50,7 @@ class Daemon(msgspec.Struct, frozen=True):
     token: str = ""
 
     def __repr__(self) -> str:
-        return f"Daemon({self.url!r})"
+        return f"Daemon({shown(self.url)!r})"
 
     def get(self, path: str, **params: Any) -> Any:
         """The JSON at a path of the API. Ends the command with one line if there is none."""
@@ -69,9 +76,9 @@ class Daemon(msgspec.Struct, frozen=True):
             with httpx.Client(timeout=TIMEOUT_S, trust_env=False, verify=needs_tls(httpx.URL(self.url))) as client:
                 response = client.request(method, self.url.rstrip("/") + path, headers=headers, **more)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            fail(f"cannot reach remediator at {safe(self.url)}: {safe(error) or type(error).__name__}")
+            fail(f"cannot reach remediator at {shown(self.url)}: {safe(error) or type(error).__name__}")
         if response.status_code == 401:
-            fail(f"remediator at {safe(self.url)} asks for a token: set {TOKEN_VARIABLE}, or give --config")
+            fail(f"remediator at {shown(self.url)} asks for a token: set {TOKEN_VARIABLE}, or give --config")
         if response.status_code in (404, 409):
             fail("\n".join([f"remediator says: {safe(error_text(response))}", *found_lines(response)]), missing)
         if response.status_code != 200:
@@ -104,7 +111,7 @@ def _json(response: httpx.Response, url: str) -> Any:
     try:
         return response.json()
     except (json.JSONDecodeError, UnicodeDecodeError):
-        fail(f"what answers at {safe(url)} is not remediator")
+        fail(f"what answers at {shown(url)} is not remediator")
 
 
 def find_daemon(config: Path | None, url: str | None) -> Daemon:

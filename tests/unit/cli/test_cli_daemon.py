@@ -124,6 +124,10 @@ def test_no_daemon_is_one_clear_line(url: str) -> None:
     result = CliRunner().invoke(build(), ["status", "--url", url])
     assert result.exit_code == 2
     assert result.stderr.startswith(f"cannot reach remediator at {url}")
+    written = url.replace("://", "://ada:hunter2@")
+    result = CliRunner().invoke(build(), ["status", "--url", written])
+    assert result.stderr.startswith(f"cannot reach remediator at {url}")
+    assert "hunter2" not in result.output
     assert len(result.stderr.splitlines()) == 1
 
 
