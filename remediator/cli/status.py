@@ -118,8 +118,10 @@ def feed_text(feed: dict[str, Any]) -> str:
 
 
 def deployment_text(deployment: dict[str, Any]) -> str:
-    """'act, feed main; 5 of 20 failures of the last hour were announced by no event (25 %)'"""
-    text = f"{safe(deployment.get('ceiling', ''))}, feed {safe(deployment.get('feed', ''))}"
+    """'act, feed main; 5 of 20 failures of the last hour were announced by no event (25 %)', 'NO ANSWER for 12m, …'"""
+    silent = deployment.get("silent_s")
+    text = "" if silent is None else f"NO ANSWER for {_length(silent)}, "
+    text += f"{safe(deployment.get('ceiling', ''))}, feed {safe(deployment.get('feed', ''))}"
     text += "" if deployment.get("has_api", True) else ", no API"
     loss = Loss(deployment.get("failures_last_hour", 0), deployment.get("unannounced_last_hour", 0))
     if loss.share is None:

@@ -90,6 +90,7 @@ class DaemonSurface(AccountsSurface):
                     "ceiling": deployment.ceiling.value,
                     "feed": deployment.feed,
                     "has_api": deployment.has_api,
+                    "silent_s": silent_s(world, name, now),
                     **loss_view(loss_of(ledger, name, now)),
                 }
                 for name, deployment in self._policy().deployments.items()
@@ -131,6 +132,13 @@ class DaemonSurface(AccountsSurface):
 
     async def unmatched(self, since: Duration) -> View:
         return await unmatched_view(self._store, since, self._clock(), self._policy().unclassified_route)
+
+
+def silent_s(world: WorldState, deployment: str, now: Instant) -> float | None:
+    """For how long its API has not answered the sweeps; None: it answers, or was never asked."""
+    sweep = world.sweeps.get(deployment)
+    since = None if sweep is None else sweep.failing_since
+    return None if since is None else max(0, now - since) / SECOND
 
 
 def delay_view(delays: Sequence[Duration]) -> View:

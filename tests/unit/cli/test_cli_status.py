@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from remediator.cli.status import deployment_text, feed_text, status_lines
 from remediator.engine.ledger_state import LedgerState
+from remediator.engine.state import SweepState, WorldState
 from remediator.model.time import HOUR, SECOND
-from remediator.runtime.surface import delay_view
+from remediator.runtime.surface import delay_view, silent_s
 from remediator.runtime.surface_accounts import loss_of, loss_view
 
 NOW = 10 * HOUR
@@ -33,6 +34,14 @@ def test_a_feed_that_is_not_read_says_so_and_why() -> None:
     assert feed_text({"problem": problem, "blind": False}) == f"NOT READ: {problem}"
     both = feed_text({"problem": problem, "blind": True, "watermark_age_s": 900.0})
     assert both == f"BLIND, NOT READ: {problem}, complete up to 900.0 s ago"
+
+
+def test_a_deployment_that_does_not_answer_says_so_and_for_how_long() -> None:
+    world = WorldState(sweeps={"prod": SweepState(0, 0, failing_since=NOW - 90 * SECOND), "lab": SweepState(0, 0)})
+    assert [silent_s(world, name, NOW) for name in ("prod", "lab", "new")] == [90.0, None, None]
+    deployment = {"ceiling": "act", "feed": "main", "silent_s": silent_s(world, "prod", NOW)}
+    assert deployment_text(deployment) == "NO ANSWER for 1m30s, act, feed main"
+    assert deployment_text({**deployment, "silent_s": None}) == "act, feed main"
 
 
 def test_a_restored_store_says_what_it_found() -> None:
