@@ -57,7 +57,10 @@ def draft(group: Group, route: str = "default") -> Draft:
     kind, message = _short_type(example), (example.error.message or "")[:MAX_EXAMPLE]
     pattern = pattern_of(message)
     if not kind and not pattern:
-        raise UndraftableError("the error says nothing that a rule could ask for: neither a type nor a message")
+        raise UndraftableError(
+            "the error says nothing that a rule could ask for: "
+            f"neither a type of at most {MAX_TYPE} characters nor a message"
+        )
     name = _name(group)
     blank = _BLANK if _finds(_BLANK, utf8(message)) else _BLANK_ABROAD
     where = _where(kind, pattern, blank)

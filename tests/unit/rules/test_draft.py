@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rule_cases import read_cases, run_cases
 
 from remediator.model.event import ErrorInfo, Event
-from remediator.rules.draft import UndraftableError, draft, pattern_of
+from remediator.rules.draft import MAX_TYPE, UndraftableError, draft, pattern_of
 from remediator.rules.globs import compile_pattern, utf8
 from remediator.rules.index import RuleSet
 from remediator.rules.lint import lint
@@ -101,8 +101,9 @@ def test_what_is_in_an_error_stays_inside_its_quotes() -> None:
 
 
 def test_an_error_that_says_nothing_has_no_draft() -> None:
-    with pytest.raises(UndraftableError, match="neither a type nor a message"):
-        draft(group_of(ErrorInfo()))
+    for error in (ErrorInfo(), ErrorInfo("x" * (MAX_TYPE + 1)), ErrorInfo("x" * (MAX_TYPE + 1), " ")):
+        with pytest.raises(UndraftableError, match="neither a type of at most 200 characters nor a message"):
+            draft(group_of(error))
 
 
 ugly = st.text(st.sampled_from("ab/F7'\"`.:-_ <>n@[]()~\\,Z\n\t\u20285é$\u007f") | st.characters(), max_size=400)
@@ -124,7 +125,7 @@ def test_a_pattern_finds_the_message_it_was_made_from(message: str) -> None:
 @example("0", "\xa0")
 @example("0", "\x1c\u2028")
 def test_any_error_has_a_good_draft(kind: str, message: str) -> None:
-    if signature(ErrorInfo(kind, message)).id:
+    if signature(ErrorInfo(kind, message)).id and (len(kind) <= MAX_TYPE or message.strip()):
         is_good(ErrorInfo(kind or None, message or None))
 
 
