@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from remediator.store.port import StoreError
-from remediator.store.sqlite_file import FileLock
+from remediator.store.sqlite_file import FileLock, make_private
 
 BUSY_TIMEOUT_S = 10.0
 
@@ -25,6 +25,7 @@ def save(path: Path, to: Path) -> int:
     unfinished.unlink(missing_ok=True)
     try:
         with closing(_readable(path)) as store:
+            make_private(unfinished)
             store.execute("VACUUM INTO ?", (str(unfinished),))
         os.replace(unfinished, to)
     except (sqlite3.Error, OSError) as error:
@@ -42,6 +43,7 @@ def put_back(backup: Path, path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             if not lock.take():
                 raise StoreError(f"{path}: a daemon runs on it; stop it first")
+            make_private(path)
             with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as target:
                 source.backup(target)
     except (sqlite3.Error, OSError) as error:

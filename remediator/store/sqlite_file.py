@@ -56,6 +56,11 @@ class Session:
         return result
 
 
+def make_private(path: Path) -> None:
+    """Make the file, for its owner alone, if it is not there: error texts and notes of people are in it."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
 def connect(path: Path, *, durability: str, busy_timeout_s: float, max_page_count: int | None) -> sqlite3.Connection:
     """A connection in WAL mode; folders that are missing are made. Raises sqlite3.Error, or StoreError where the
     folder or WAL is not to be had."""
@@ -63,6 +68,10 @@ def connect(path: Path, *, durability: str, busy_timeout_s: float, max_page_coun
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path}: its folder cannot be made: {error.strerror}") from error
+    try:
+        make_private(path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be opened: {error.strerror}") from error
     # check_same_thread: the executor's one thread opens it and uses it; close may come from the interpreter's end.
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
