@@ -195,7 +195,9 @@ class StormAirflow:
         """As `session.Caller` has it."""
         return self._counted(self._answer(method, path, dict(params), body))
 
-    async def write(self, method: str, path: str, *, params: Params = (), body: Any = None) -> Answer:
+    async def write(
+        self, method: str, path: str, *, params: Params = (), body: Any = None, begin_by: float | None = None
+    ) -> Answer:
         """As `session.Caller` has it."""
         return self._counted(self._answer(method, path, dict(params), body))
 

@@ -5,6 +5,7 @@ Owns everything about the medium and nothing of the port's meaning. Blocking: ru
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -57,8 +58,13 @@ class Session:
 
 
 def make_private(path: Path) -> None:
-    """Make the file, for its owner alone, if it is not there: error texts and notes of people are in it."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    """Make the file, for its owner alone, if it is not there: error texts and notes of people are in it.
+
+    A store that is there is never opened here: closing any descriptor of a file drops all POSIX locks of the process
+    on it, SQLite's too, and the next process to close the store would delete the write-ahead log that is in use.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def connect(path: Path, *, durability: str, busy_timeout_s: float, max_page_count: int | None) -> sqlite3.Connection:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +38,29 @@ async def test_a_store_its_backup_and_what_is_put_back_are_their_owners_alone(tm
     await store.close()
     put_back(copy, again)
     assert [mode(one) for one in (copy, again)] == [0o600] * 2
+
+
+async def test_another_process_that_comes_and_goes_leaves_the_log_of_a_store_in_use(tmp_path: Path) -> None:
+    """SQLite's locks are the process's: one descriptor too many, closed, and they are gone with all that is written
+    after it."""
+    path = tmp_path / "remediator.db"
+    store = SqliteStore(path)
+    await store.open()
+    await store.append([Tick()], NOW)
+    assert count_elsewhere(path) == 1
+    await store.append([Tick()], NOW)
+    assert count_elsewhere(path) == 2
+    await store.close()
+
+
+def count_elsewhere(path: Path) -> int:
+    """The journal's chunks, as another process reads them."""
+    program = (
+        "import sqlite3, sys; store = sqlite3.connect(sys.argv[1]); "
+        "print(store.execute('SELECT count(*) FROM journal').fetchone()[0]); store.close()"
+    )
+    run = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    return int(run.stdout)
 
 
 def mode(path: Path) -> int:
