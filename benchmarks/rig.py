@@ -14,11 +14,11 @@ from pathlib import Path
 from benchmarks.topic import Cost, Stopwatch
 from benchmarks.workload import FEED, Workload
 from remediator.actions.log import LogExecutor
-from remediator.actions.port import Executor
+from remediator.actions.port import Executor, Questioner
 from remediator.config.settings import Config, Feed, FetchLimits, StoreSettings
 from remediator.engine.core import Changes
 from remediator.model.action import Action, Look
-from remediator.model.inputs import Activated, Entry, Looked, Swept
+from remediator.model.inputs import Activated, Answer, Entry, Looked, Swept
 from remediator.model.time import SECOND, Instant
 from remediator.model.truth import DagRunTruth
 from remediator.rules.index import RuleSet
@@ -41,7 +41,7 @@ LIMIT_S = 300.0
 class AtOnce:
     """A scheduler that answers at once: every dagrun asked about has ended well."""
 
-    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Looked | Swept]:
+    async def ask(self, actions: Sequence[Action], now: Instant) -> list[Answer]:
         return [_answer(action, now) for action in actions]
 
 
@@ -90,7 +90,7 @@ class Rig:
         self.matcher = Matcher(
             wiring.make_intake(config, feed), self.source, self.store, now, lambda: rules, self._seen
         )
-        questioners = {"airflow.look": AtOnce(), "airflow.sweep": AtOnce()}
+        questioners: dict[str, Questioner] = {"airflow.look": AtOnce(), "airflow.sweep": AtOnce()}
         done = executors or {"log": LogExecutor(log.warning)}
         self.dispatcher = Dispatcher("bench", self.store, now, done, questioners, told=self._observer.performed)
         self._watch = Stopwatch()

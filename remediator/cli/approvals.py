@@ -14,7 +14,7 @@ from remediator.cli.people import AsOption, actor
 from remediator.model.time import SECOND, format_duration
 
 View = dict[str, Any]
-HEAD = ("ID", "EXPIRES", "DEPLOYMENT", "RULE", "INCIDENT", "WHAT")
+HEAD = ("ID", "EXPIRES", "DEPLOYMENT", "RULE", "INCIDENT", "TASKS", "WHAT")
 TEXT_LIMIT = 120
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The proposal's id, or the beginning of it.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; it is journalled.")]
@@ -154,5 +154,6 @@ def _row(view: dict[str, Any]) -> tuple[str, ...]:
         safe(view["deployment"]),
         safe(view["rule"]),
         safe(view["incident"])[:12],
+        str(view["affects"] or ""),
         what if len(what) <= TEXT_LIMIT else what[: TEXT_LIMIT - 1] + "…",
     )

@@ -105,7 +105,8 @@ def verify(
 def verdict_lines(verifier: Verifier, faults: list[str]) -> Iterator[str]:
     """The verdict as a person reads it."""
     yield from (f"BROKEN: {safe(fault)}" for fault in faults)
-    yield f"{verifier.checked:,} entries checked: {'the chain is broken' if faults else 'the chain is whole'}"
+    begins = f", from entry {verifier.start + 1}" if verifier.start else ""
+    yield f"{verifier.checked:,} entries checked{begins}: {'the chain is broken' if faults else 'the chain is whole'}"
     if not faults:
         yield f"head {verifier.seq}:{verifier.hash}"
 

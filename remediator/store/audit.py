@@ -180,6 +180,8 @@ class Verifier:
     def __init__(self, head: AuditHead) -> None:
         self.faults: list[str] = []
         self.checked = 0
+        self.start = head.anchor_seq
+        """What comes before is not there to be checked: pruned, or left out of an export."""
         self.seq = head.anchor_seq
         self.hash = head.anchor_hash
         self._head = head
