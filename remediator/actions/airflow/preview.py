@@ -28,11 +28,14 @@ def of_clear(
     meant: Collection[Name] | None = None,
     refused: Refused | None = None,
 ) -> Preview:
-    """What a dry run of a clear listed. meant: what it names; the rest follows from it and comes last. None: all."""
+    """What a dry run of a clear listed. meant: what it names; the rest follows from it and comes last. None: all.
+
+    Airflow's own order changes from one call to the next: what failed comes first, then by name.
+    """
     where = f"of {dag_id} {run_id}"
     if not rows:
         return Preview(f"clears no task instance {where}", refused=reason_of(refused))
-    ordered = sorted(rows, key=lambda row: _follows(row, meant))
+    ordered = sorted(rows, key=lambda row: (_follows(row, meant), row.state != "failed", row.task_id, row.map_index))
     names = named([instance(row, DOWNSTREAM if _follows(row, meant) else "") for row in ordered])
     text = f"clears {counted(len(rows), 'task instance')} {where}: {names}"
     return Preview(text, len(rows), reason_of(refused))

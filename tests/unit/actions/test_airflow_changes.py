@@ -210,8 +210,8 @@ class TestRerun:
         preview = await place.preview(action(Rerun("job", RUN)))
         assert preview.affects == 5
         assert preview.text == (
-            f"clears 5 task instances of job {RUN}: start (success), part.load (failed), part.clean (success), "
-            "part.check (upstream_failed), end (upstream_failed)"
+            f"clears 5 task instances of job {RUN}: part.load (failed), end (upstream_failed), "
+            "part.check (upstream_failed), part.clean (success), start (success)"
         )
 
 

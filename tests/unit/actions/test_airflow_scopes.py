@@ -131,15 +131,15 @@ class TestRetryScopes:
         preview = await place.preview(retry(failed_job(place.state), "group"))
         assert preview.affects == 4
         assert preview.text == (
-            f"clears 4 task instances of job {RUN}: part.load (failed), part.clean (success), "
-            "part.check (upstream_failed), end (upstream_failed, downstream)"
+            f"clears 4 task instances of job {RUN}: part.load (failed), part.check (upstream_failed), "
+            "part.clean (success), end (upstream_failed, downstream)"
         )
 
     async def test_a_preview_names_what_was_meant_first_and_what_would_refuse_it(self, place: Place) -> None:
         run = failed_job(place.state)
         bounded = await place.preview(retry(run, "task", 1))
         assert bounded.text.endswith(
-            ": part.load (failed), part.check (upstream_failed, downstream), end (upstream_failed, downstream)"
+            ": part.load (failed), end (upstream_failed, downstream), part.check (upstream_failed, downstream)"
         )
         assert bounded.refused == "it would touch 3 task instances, more than the 1 allowed"
         wanted = retry(run)
