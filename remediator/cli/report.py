@@ -44,7 +44,7 @@ def report_lines(found: View) -> Iterator[str]:
     yield from _table("refused", ("WHY", "TIMES", "INCIDENTS"), [_reason(one) for one in found["refused"]])
     yield from _table("unknown: what became of these could not be found out", ("INCIDENT", "AT", "WHAT"),
                       [_unknown(one) for one in found["unknown"]])  # fmt: skip
-    yield from _table("unclassified: no rule knew these", ("SIGNATURE", "COUNT", "DAGS", "ERROR"),
+    yield from _table("unclassified: no rule knew these", ("SIGNATURE", "FAILURES", "DAGS", "ERROR"),
                       [_group(one) for one in found["unclassified"]])  # fmt: skip
     yield from _table("rules", ("RULE", "ANSWERED", "CHANGES", "HELPED", "IN VAIN", "PRECISION", "EVER"),
                       [_rule(one) for one in found["rules"]])  # fmt: skip
@@ -68,8 +68,8 @@ def _counts(counts: View, pages: View) -> Iterator[str]:
     routes = ", ".join(f"{safe(name) or 'no route'} {count}" for name, count in sorted(pages.items()))
     digested = f", {counts['digested']} more in digests" if counts["digested"] else ""
     yield f"pages: {counts['pages']}{f' ({routes})' if routes else ''}{digested}; changes: {counts['changes']}"
-    yield (f"held {counts['held']}, refused {counts['refused']}, unknown {counts['unknown']}, "
-           f"unclassified {counts['unclassified']}")  # fmt: skip
+    yield (f"held {counts['held']}, refused {counts['refused']}, unclassified {counts['unclassified']}; "
+           f"changes of which nobody knows what became {counts['unknown']}")  # fmt: skip
 
 
 def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from remediator.model.time import SECOND, format_duration
 KNOWN = {
     "time",
     "frozen",
+    "freeze",
     "incidents_open",
     "journal",
     "outbox",
@@ -27,7 +28,7 @@ KNOWN = {
     "breakers",
 }
 
-FROZEN = "FROZEN: no change is made until `remediator freeze off`; `remediator audit export` says who froze it, and why"
+THAW = "no change is made until `remediator freeze off`"
 
 
 def status(url: UrlOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -43,7 +44,7 @@ def status(url: UrlOption = None, config: ConfigOption = None, as_json: JsonOpti
 def status_lines(view: dict[str, Any]) -> Iterator[str]:
     """The status as a person reads it."""
     journal = view.get("journal", {})
-    yield FROZEN if view.get("frozen") else "running"
+    yield frozen_text(view.get("freeze")) if view.get("frozen") else "running"
     if found := view.get("restored"):
         yield f"restored         {'looking; so far' if found['looking'] else 'found'}: {safe(found['found'])}"
     yield f"incidents open   {view.get('incidents_open', 0)}"
@@ -66,6 +67,14 @@ def status_lines(view: dict[str, Any]) -> Iterator[str]:
     for name, value in view.items():
         if name not in KNOWN:
             yield f"{safe(name):<16} {safe(value)}"
+
+
+def frozen_text(freeze: dict[str, Any] | None) -> str:
+    """'FROZEN by ada at 2026-03-02T02:11:40Z (release): …'; who did it is known once it is decided upon."""
+    if freeze is None:
+        return f"FROZEN: {THAW}"
+    why = f" ({safe(freeze['reason'])})" if freeze["reason"] else ""
+    return f"FROZEN by {safe(freeze['by'])} at {safe(freeze['at'])[:19]}Z{why}: {THAW}"
 
 
 def approvals_text(approvals: dict[str, Any]) -> str:

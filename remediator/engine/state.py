@@ -367,12 +367,24 @@ class ReportState(msgspec.Struct, omit_defaults=True):
     pending: str = ""
 
 
+class Freeze(msgspec.Struct, frozen=True):
+    """Who stopped all changes, when and why."""
+
+    by: str
+    at: Instant
+    why: str
+
+
 class WorldState(msgspec.Struct, omit_defaults=True):
-    """What is not one DAG's. `now` never goes back; `armed_at` is when this program last began to decide."""
+    """What is not one DAG's. `now` never goes back; `armed_at` is when this program last began to decide.
+
+    freeze: of the freeze that is on; None also if a version that did not keep it pressed it.
+    """
 
     now: Instant = 0
     armed_at: Instant = 0
     frozen: bool = False
+    freeze: Freeze | None = None
     rule_set: str = ""
     feeds: dict[str, FeedState] = {}
     sweeps: dict[str, SweepState] = {}

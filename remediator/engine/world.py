@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from remediator.engine import breakers, feeds, incident, ledger, reports, restore, surveys, tell
 from remediator.engine.context import Alert, Context
-from remediator.engine.state import FeedState, OpenIncident, SweepState, WorldState
+from remediator.engine.state import FeedState, Freeze, OpenIncident, SweepState, WorldState
 from remediator.model.action import Action, Sweep
 from remediator.model.ids import stable_id
 from remediator.model.incident import REPORT_RULE
@@ -48,6 +48,7 @@ def on_activated(context: Context, world: WorldState, activated: Activated) -> N
 def on_pressed(context: Context, world: WorldState, pressed: Pressed) -> None:
     """The freeze is pressed on or off."""
     world.frozen = pressed.command in ("freeze", "restored")
+    world.freeze = Freeze(pressed.actor, context.now, pressed.reason) if world.frozen else None
     if pressed.command == "restored":
         restore.begin(context, world, pressed)
     elif not world.frozen:

@@ -79,6 +79,7 @@ class Tally:
         self._end = end
         self._held: dict[str, Counter[str]] = {}
         self._refused: dict[str, Counter[str]] = {}
+        self._unclassified: set[str] = set()
         self._unknown: list[Decision] = []
         self._pages: Counter[str] = Counter()
         self._page: tuple[Instant, str, str] | None = None
@@ -97,6 +98,8 @@ class Tally:
             self._refused.setdefault(reason.value, Counter())[decision.incident] += 1
         if reason is Reason.OUTCOME_UNKNOWN and len(self._unknown) < LISTED:
             self._unknown.append(decision)
+        elif reason is Reason.UNCLASSIFIED:
+            self._unclassified.add(decision.incident)
         elif reason is Reason.PAGED:
             self._count_page(decision)
         elif reason is Reason.RULE_OBSERVES:
@@ -184,7 +187,7 @@ class Tally:
             "held": len(_union(self._held)),
             "refused": len(_union(self._refused)),
             "unknown": self._counts[Reason.OUTCOME_UNKNOWN],
-            "unclassified": self._counts[Reason.UNCLASSIFIED],
+            "unclassified": len(self._unclassified),
             "changes": sum(self._counts[reason] for reason in ISSUED),
             "pages": self._pages.total(),
             "digested": self._counts[Reason.DIGESTED],

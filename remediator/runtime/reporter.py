@@ -46,8 +46,8 @@ def summary_of(view: View) -> str:
     counts, since = view["counts"], str(view["since"])[:16].replace("T", " ")
     return (
         f"since {since} UTC: {counts['opened']} incidents opened, {counts['healed']} healed, {counts['open']} open; "
-        f"{counts['held']} held, {counts['refused']} refused, {counts['unknown']} unknown, "
-        f"{counts['unclassified']} unclassified; {counts['pages']} pages, {counts['changes']} changes"
+        f"{counts['held']} held, {counts['refused']} refused, {counts['unclassified']} unclassified; "
+        f"{counts['unknown']} changes unknown; {counts['pages']} pages, {counts['changes']} changes"
     )
 
 

@@ -19,7 +19,7 @@ from remediator.runtime.beats import Beats
 from remediator.runtime.foresight import Foresight
 from remediator.runtime.health import Health
 from remediator.runtime.standing import approvals_view, breakers_view, open_proposals
-from remediator.runtime.surface_accounts import AccountsSurface, loss_of, loss_view, restored_view
+from remediator.runtime.surface_accounts import AccountsSurface, freeze_view, loss_of, loss_view, restored_view
 from remediator.runtime.surface_rules import Assign, Explainer, unmatched_view
 from remediator.runtime.surface_story import Storyteller
 from remediator.runtime.wiring import WatchedSource
@@ -84,6 +84,7 @@ class DaemonSurface(AccountsSurface):
             store_failing=self._health.problems(),
             approvals=approvals_view(open_proposals(await self._open_incidents(), now), now),
             breakers=breakers_view(ledger, self._policy(), now),
+            **freeze_view(world, frozen=counts.frozen),
             **restored_view(ledger),
             deployments={
                 name: {

@@ -10,6 +10,7 @@ import msgspec
 from remediator.engine.ledger_state import LedgerState
 from remediator.engine.restore import words
 from remediator.engine.saved import decode_ledger_state
+from remediator.engine.state import WorldState
 from remediator.model.ids import LEDGER_KEY
 from remediator.model.incident import Incident, Proposal
 from remediator.model.inputs import Pressed
@@ -182,6 +183,14 @@ def loss_view(loss: Loss) -> View:
         "unannounced_last_hour": loss.unannounced,
         "loss_rate": None if loss.share is None else round(loss.share, 3),
     }
+
+
+def freeze_view(world: WorldState, *, frozen: bool) -> View:
+    """Who stopped all changes; {} if nobody did, or it is not decided upon yet."""
+    found = world.freeze
+    if not frozen or found is None:
+        return {}
+    return {"freeze": {"by": found.by, "at": format_instant(found.at), "reason": found.why}}
 
 
 def restored_view(ledger: LedgerState) -> View:

@@ -25,13 +25,13 @@ pytestmark = pytest.mark.subprocesses
 
 KILLS = int(os.environ.get("REMEDIATOR_KILLS", "50"))
 RECORDS = int(os.environ.get("REMEDIATOR_RECORDS", "20000"))
-FEW = Plan(kills=5, seed=11, lives=(1.5, 4.0))
+FEW = Plan(kills=3, seed=11, lives=(1.2, 3.0))
 CALM = Plan(is_static=True)
 
 
 @pytest.mark.broker
 async def test_a_few_kills_change_nothing(tmp_path: Path, embedded_broker: EmbeddedBroker) -> None:
-    now, size, bootstrap = clock(), 2_000, embedded_broker.bootstrap
+    now, size, bootstrap = clock(), 1_200, embedded_broker.bootstrap
     calm, killed = await asyncio.gather(
         run(tmp_path / "calm", bootstrap, f"sqlite:///{tmp_path}/calm.db", size, now, Plan()),
         run(tmp_path / "killed", bootstrap, f"sqlite:///{tmp_path}/killed.db", size, now, FEW),

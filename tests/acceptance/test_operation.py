@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -118,7 +119,9 @@ async def _resolved(daemon: DaemonProcess, dag: str) -> bool:
 
 async def test_a_freeze_stops_changes_and_a_thaw_decides_anew(place: Site) -> None:
     async with DaemonProcess(place.config()) as daemon:
-        code, out, _ = await command("freeze", "on", "--reason", "release", "--config", str(daemon.config))
+        code, out, _ = await command(
+            "freeze", "on", "--as", "ada", "--reason", "release", "--config", str(daemon.config)
+        )
         assert code == 0
         assert out.startswith("frozen")
         place.world.run_dag("resets", "r1", clock())
@@ -129,7 +132,7 @@ async def test_a_freeze_stops_changes_and_a_thaw_decides_anew(place: Site) -> No
         await eventually(lambda: place.pages_about("breaks.load"), "people are told all the same")
         assert place.state.calls["clear"] == 0
         code, out, _ = await command("status", "--config", str(daemon.config))
-        assert out.startswith("FROZEN")
+        assert re.match(r"FROZEN by ada \(cli\).* at 20\S+Z \(release\): no change is made until", out)
         await eventually(lambda: daemon.metric("remediator_frozen"), "the metric says so")
         await _heals_by_itself(place, "r2")
         code, out, _ = await command("freeze", "off", "--config", str(daemon.config))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.harness import DaemonProcess, Site, clock, command, eventually
 
-pytestmark = [pytest.mark.subprocesses, pytest.mark.broker]
+pytestmark = [pytest.mark.subprocesses, pytest.mark.broker, pytest.mark.slow]
 
 CRASH = "remediator.testing.crash"
 

@@ -56,6 +56,11 @@ def test_every_episode_that_ended_counts_and_what_is_open_however_old_it_is() ->
     assert (counts["healed"], counts["ended_otherwise"], counts["open"]) == (1, {"recovered": 1}, 2)
 
 
+def test_an_incident_that_no_rule_knew_counts_once_however_often_it_failed() -> None:
+    decisions = [decided(Reason.UNCLASSIFIED, incident=name, rule="") for name in ("a", "b", "a")]
+    assert told(decisions, [])["counts"]["unclassified"] == 2
+
+
 def test_a_page_is_one_however_many_destinations_its_route_has() -> None:
     decisions = [
         decided(Reason.PAGED, f"{kind} by route '{route}'", name, at=at)
