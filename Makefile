@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RESULTS ?= build/results
-WORKERS ?= 4
+WORKERS ?= 5
 SEEDS ?= 1000
 ARGS ?=
 

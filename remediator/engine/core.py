@@ -14,6 +14,7 @@ import msgspec
 
 from remediator.engine import dag, detector, feeds, keys, ledger, reports, restore, routing, surveys, waking, world
 from remediator.engine.context import Context, Effects
+from remediator.engine.detector_state import DetectorState
 from remediator.engine.ledger_state import LedgerState
 from remediator.engine.routing import Message
 from remediator.engine.saved import (
@@ -23,7 +24,7 @@ from remediator.engine.saved import (
     decode_world_state,
     encode_state,
 )
-from remediator.engine.state import ConditionsState, DetectorState, FeedState, KeyState, State, WorldState
+from remediator.engine.state import ConditionsState, FeedState, KeyState, State, WorldState
 from remediator.engine.timers import TimerBook, Timers
 from remediator.model.action import Action
 from remediator.model.ids import CONDITIONS_KEY, LEDGER_KEY, WORLD_KEY, dag_key

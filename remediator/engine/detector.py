@@ -11,9 +11,9 @@ import msgspec
 
 from remediator.engine import conditions, feeds, homes, windows
 from remediator.engine.context import Calm, Context
+from remediator.engine.detector_state import DetectorState, Holding, Kept
 from remediator.engine.homes import case_name
 from remediator.engine.keys import has_room, limit
-from remediator.engine.state import DetectorState, Holding, Kept
 from remediator.engine.windows import Met
 from remediator.model.event import Event
 from remediator.model.firing import Firing, FiringView

@@ -11,6 +11,7 @@ import msgspec
 
 from remediator.engine import conditions, explain_detector, firing, incident, judge, response
 from remediator.engine.context import Context, Effects
+from remediator.engine.detector_state import DetectorState
 from remediator.engine.explain_steps import Ground, feed_check, incident_view, steps_of
 from remediator.engine.explain_views import (
     MAX_ELEMENTS,
@@ -44,7 +45,6 @@ from remediator.engine.state import (
     ConditionsState,
     DagRunState,
     DagState,
-    DetectorState,
     KeyState,
     WorldState,
     task_key,

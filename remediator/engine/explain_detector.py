@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from remediator.engine import detector, feeds, windows
 from remediator.engine.context import Context
+from remediator.engine.detector_state import DetectorState, Kept
 from remediator.engine.explain_views import NO, UNKNOWN, WAIT, YES, Check, instant, length
-from remediator.engine.state import DetectorState, Kept
 from remediator.model.event import Event
 from remediator.model.ids import stable_id
 from remediator.model.time import Instant

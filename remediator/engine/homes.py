@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remediator.engine.state import DetectorState
+from remediator.engine.detector_state import DetectorState
 from remediator.model.event import Event
 from remediator.rules.spec import Rule
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remediator.engine.context import Alert, Context
-from remediator.engine.state import DetectorState
+from remediator.engine.detector_state import DetectorState
 from remediator.model.ids import LEDGER_KEY, detector_key
 from remediator.model.reasons import Reason
 from remediator.rules.spec import Rule

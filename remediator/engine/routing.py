@@ -12,8 +12,9 @@ import msgspec
 
 from remediator.engine import conditions, dag, detector, firing, keys
 from remediator.engine.context import Calm, Context
+from remediator.engine.detector_state import DetectorState
 from remediator.engine.homes import home_of
-from remediator.engine.state import DagState, DetectorState, KeyState
+from remediator.engine.state import DagState, KeyState
 from remediator.model.event import Event
 from remediator.model.firing import Firing
 from remediator.model.ids import dag_key

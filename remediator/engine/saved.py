@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from remediator.engine.detector_state import DetectorState
 from remediator.engine.ledger_state import LedgerState
-from remediator.engine.state import ConditionsState, DagState, DetectorState, KeyState, State, WorldState
+from remediator.engine.state import ConditionsState, DagState, KeyState, State, WorldState
 
 _encoder = msgspec.msgpack.Encoder()
 _dag_decoder = msgspec.msgpack.Decoder(DagState)

@@ -10,7 +10,7 @@ from collections.abc import Sequence as Items
 
 import msgspec
 
-from remediator.engine.state import Kept
+from remediator.engine.detector_state import Kept
 from remediator.model.time import Duration, Instant
 from remediator.rules.spec import Compound, Sequence, Window
 

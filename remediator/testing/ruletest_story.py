@@ -10,7 +10,7 @@ import copy
 import msgspec
 
 from remediator.engine.core import Changes
-from remediator.engine.state import DetectorState
+from remediator.engine.detector_state import DetectorState
 from remediator.model.action import Action, LogLine, Message, Page, Pause, Retry, RetryTarget
 from remediator.model.event import TERMINAL, UNMAPPED_INDEX, Event, compact
 from remediator.model.incident import Incident, Phase

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from remediator.engine import breakers, firing, forgetting, incident, world
+from remediator.engine.detector_state import DetectorState
 from remediator.engine.saved import encode_state
-from remediator.engine.state import DagState, DetectorState, State
+from remediator.engine.state import DagState, State
 from remediator.model.event import ConditionInfo, Event
 from remediator.model.policy import Budget, DeploymentPolicy, Destination, Mode, Policy, Route
 from remediator.model.reasons import Reason
