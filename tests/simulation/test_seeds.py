@@ -7,8 +7,8 @@ import pytest
 from remediator.testing.simulation.run import repeat_with, run_seed, story
 
 SEEDS_PER_BLOCK = 50
-FAST = range(0, 300, SEEDS_PER_BLOCK)
-MORE = range(300, 1_500, SEEDS_PER_BLOCK)
+FAST = range(0, 200, SEEDS_PER_BLOCK)
+MORE = range(200, 1_500, SEEDS_PER_BLOCK)
 """For the full suite: the fast one has to leave room for the others."""
 
 
