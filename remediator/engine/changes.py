@@ -340,7 +340,7 @@ def _put_off(context: Context, undo: Undo) -> Undo:
         return undo
     (reason, text), until = put_off
     context.decide(reason, f"{target_of(undo.params)} goes back after that: {text}", incident=undo.incident)
-    return msgspec.structs.replace(undo, due=until)
+    return msgspec.structs.replace(undo, due=until, held=False)  # the clock wakes it, and not another thaw
 
 
 def on_undone(context: Context, state: DagState, performed: Performed) -> None:
@@ -353,7 +353,7 @@ def on_undone(context: Context, state: DagState, performed: Performed) -> None:
     is_maintained = brakes.under_maintenance(context, undo.target) is not None
     if isinstance(outcome, Refused) and (outcome.reason in WANTED_AGAIN or is_maintained):
         again = max(context.now, undo.due + 1)  # an instant of its own: the action's id must be another one
-        state.undos.append(msgspec.structs.replace(undo, due=again))
+        state.undos.append(msgspec.structs.replace(undo, due=again, held=False))
         return
     text = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
     reason = Reason.DELIVERED if isinstance(outcome, Delivered) else Reason.REFUSED

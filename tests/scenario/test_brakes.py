@@ -283,6 +283,17 @@ def test_an_undo_that_the_freeze_caught_on_its_way_is_made_after_the_thaw() -> N
     assert len(ids) == len(set(ids)) == 3
 
 
+def test_an_undo_that_a_thaw_leaves_to_maintenance_is_made_after_that() -> None:
+    window = Maintenance(("prod",), START + 40 * MINUTE, START + 2 * HOUR, "an upgrade")
+    pause = Step("airflow.pause", undo_after=30 * MINUTE)
+    line = story(pause, otherwise=(), policy=limits(maintenance=(window,)))
+    line.answer_with("airflow.pause", Delivered(before="unpaused")).fails("load").at("20m")
+    line.expect_change("airflow.pause", paused=True)
+    line.look_says("load", "success", 2, dagrun="success").dagrun("success").at("25m")
+    line.freeze().at("50m").thaw().at("119m").expect_nothing()
+    line.at("121m").expect_change("airflow.pause", paused=False)
+
+
 def test_what_a_person_had_done_already_is_not_taken_back() -> None:
     pause = Step("airflow.pause", undo_after=30 * MINUTE)
     line = story(pause, otherwise=()).answer_with("airflow.pause", Delivered(before="paused", detail="already"))
