@@ -227,7 +227,7 @@ def _note_pause(context: Context, state: DagState, action: Action) -> None:
     if isinstance(action.params, Pause):
         place = f"{action.target}/{action.params.dag_id}"
         state.pausing[action.id] = place, action.params.paused
-        if action.params.paused:
+        if action.params.paused and not ledger.is_paused_by_us(context, place):
             ledger.note_pause(context, place, False)
 
 
@@ -236,7 +236,9 @@ def end_pause(context: Context, state: DagState, performed: Performed) -> None:
     place, pauses = state.pausing.pop(performed.action_id, ("", False))
     done = performed.outcome if isinstance(performed.outcome, Delivered) else None
     if place and pauses:
-        ledger.note_pause(context, place, True if done is not None and done.before == "unpaused" else None)
+        is_ours = done is not None and done.before == "unpaused"
+        if is_ours or not ledger.is_paused_by_us(context, place):  # it may have been ours before
+            ledger.note_pause(context, place, is_ours or None)
     elif place and (done is not None or (isinstance(performed.outcome, Refused) and performed.outcome.theirs)):
         ledger.note_pause(context, place, None)  # it goes on, or is paused by a person by now
 

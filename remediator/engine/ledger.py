@@ -131,9 +131,14 @@ def note_pause(context: Context, place: str, delivered: bool | None) -> None:
     context.touch(LEDGER_KEY)
 
 
+def is_paused_by_us(context: Context, place: str) -> bool:
+    """Was it a pause of ours that stopped it, as far as anybody has seen since?"""
+    return context.ledger.our_pauses.get(place, False)
+
+
 def paused_by_person(context: Context, place: str, *, paused: bool) -> bool:
     """The scheduler says whether 'deployment/dag' is paused: did somebody else do it?"""
-    if not paused and context.ledger.our_pauses.get(place):
+    if not paused and is_paused_by_us(context, place):
         note_pause(context, place, None)  # somebody has let it go on: the next pause is not ours
     return paused and place not in context.ledger.our_pauses
 

@@ -68,6 +68,16 @@ def test_what_we_paused_ourselves_holds_nothing() -> None:
     line.expect_reason(Reason.PAUSED, 0)
 
 
+def test_what_we_had_paused_before_is_still_ours_after_a_second_pause() -> None:
+    line = story(PAUSE, RETRY)
+    line.answer_with("airflow.pause", Delivered(before="unpaused")).fails("load").at("2s")
+    line.paused().at("1m").expect_change("airflow.pause").expect_retry("load")
+    line.answer_with("airflow.pause", Delivered(before="paused"))
+    for name in ("b", "c"):
+        line.fails(name, run_id=name).until(line.now + MINUTE).expect_change("airflow.pause").expect_retry(name)
+    line.expect_nothing().expect_reason(Reason.PAUSED, 0)
+
+
 def test_what_was_paused_before_our_pause_is_a_persons() -> None:
     line = story(PAUSE, RERUN).answer_with("airflow.pause", Delivered(before="paused")).paused().fails("load")
     line.at("1m").expect_change("airflow.pause").expect_page().expect_nothing().expect_reason(Reason.PAUSED)
