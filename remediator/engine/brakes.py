@@ -237,6 +237,7 @@ def spend(context: Context, state: DagState, run: DagRunState, cases: Sequence[C
         counts = run.attempts.setdefault(task_of(case), {})
         counter = counter_of(context, case)
         counts[counter] = counts.get(counter, 0) + 1
+        case.spent = context.now
     for task_id in dict.fromkeys(counted_as(case) for case in cases):
         state.budgets[task_id] = [*budget.pruned(state.budgets.get(task_id, []), context.now), context.now]
     for place in _places(context, state, cases):
@@ -256,13 +257,12 @@ def refund(
         if counts.get(counter, 0) > 0:
             counts[counter] -= 1
     done = {counted_as(case) for case in others}
+    at = max((case.spent for case in cases), default=0)  # they were issued together
     for task_id in dict.fromkeys(counted_as(case) for case in cases if counted_as(case) not in done):
-        if state.budgets.get(task_id):
-            state.budgets[task_id].pop()
+        budget.give_back(state.budgets.get(task_id, []), at)
     still = _places(context, state, others)
     for place in _places(context, state, cases):
-        if place not in still and context.ledger.spent.get(place):
-            context.ledger.spent[place].pop()
+        if place not in still and budget.give_back(context.ledger.spent.get(place, []), at):
             context.touch(LEDGER_KEY)
 
 

@@ -24,6 +24,14 @@ def exhausted(spent: list[Instant], budget: Budget, now: Instant) -> str:
     return ""
 
 
+def give_back(spent: list[Instant], at: Instant) -> bool:
+    """The change of that instant was not made: it counts no more. What was spent since stays when it was."""
+    if at not in spent:
+        return False
+    spent.remove(at)
+    return True
+
+
 def pruned(spent: list[Instant], now: Instant) -> list[Instant]:
     """What can still count."""
     return [at for at in spent if at > now - DAY]

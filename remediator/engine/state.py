@@ -105,6 +105,8 @@ class Case(msgspec.Struct, omit_defaults=True):
     """People were told that a person's pause holds it up."""
     seen: Instant = 0
     """When a look last showed that it goes on."""
+    spent: Instant = 0
+    """As which instant the change that was issued last counts against its budgets."""
 
 
 class Unaccounted(msgspec.Struct, omit_defaults=True):

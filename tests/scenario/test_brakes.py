@@ -10,7 +10,7 @@ from remediator.model.action import Action, Page, Pause, Retry
 from remediator.model.event import Event
 from remediator.model.inputs import Performed, Pressed
 from remediator.model.outcome import FROZEN, Delivered, FinalOutcome, Refused, Unknown
-from remediator.model.policy import DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
+from remediator.model.policy import Budget, DeploymentPolicy, Destination, Maintenance, Mode, Policy, Route
 from remediator.model.reasons import Reason
 from remediator.model.time import HOUR, MINUTE, SECOND
 from remediator.model.truth import Finding
@@ -209,6 +209,27 @@ def test_a_change_that_waits_in_the_outbox_is_not_made_once_maintenance_has_begu
     line.at("2m").give(Performed(retry.id, retry.key, retry.kind, expired)).at("59m").expect_nothing()
     line.expect_reason(Reason.MAINTENANCE).at("61m")
     assert [one.not_before > window.end for one in line.actions if one.kind == "airflow.retry"] == [False, True]
+
+
+class FirstAway(Timeline):
+    """Of the dagrun r0 alone the clear waits in the outbox."""
+
+    def _answer(self, action: Action) -> None:
+        if not (isinstance(action.params, Retry) and action.params.run_id == "r0"):
+            super()._answer(action)
+
+
+@pytest.mark.parametrize("target", ["task", "dag"])
+def test_a_refused_change_gives_back_its_own_place_and_no_later_one(target: str) -> None:
+    twice = (Budget(per_hour=2, target=target), Budget(per_hour=9))
+    rule = Rule("r", on=("task.failed_finally",), mode=Mode.ACT, do=(RETRY,), otherwise=(PAGE,), budget=twice)
+    line = FirstAway(RuleSetSpec((rule,), limits(budget_cap=Budget()))).fails("load", run_id="r0").at("25m")
+    line.fails("load", run_id="r1").at("26m").expect_retry("load")
+    (first,) = (one for one in line.actions if isinstance(one.params, Retry) and one.params.run_id == "r0")
+    line.give(Performed(first.id, first.key, first.kind, Refused("not done before airflow.retry expired"))).at("28m")
+    line.fails("load", run_id="r2").at("63m").expect_page().expect_retry("load")
+    line.fails("load", run_id="r3").at("84m").expect_nothing().expect_reason(Reason.BUDGET_SPENT)
+    line.at("86m").fails("load", run_id="r4").at("87m").expect_retry("load")
 
 
 def test_more_pages_than_a_person_can_read_become_one_digest() -> None:
