@@ -14,12 +14,13 @@ from remediator.model.ids import stable_id
 from remediator.model.incident import Handling, Incident, Phase
 from remediator.model.inputs import Performed
 from remediator.model.outcome import Delivered, Refused, Unknown
-from remediator.model.policy import Destination
+from remediator.model.policy import Destination, Route
 from remediator.model.reasons import Reason
 
 PAGERDUTY = "pagerduty.page"
 SLACK = "slack.message"
 LOG = "log"
+DIGEST = "page_digest"
 
 
 def tell(context: Context, held: OpenIncident, route_name: str, *, paged: bool) -> None:
@@ -53,7 +54,7 @@ def _digest(context: Context, held: OpenIncident, route: str) -> None:
     held.digested.append(route)
     incidents.change(context, held, paged=any(told.paged for told in held.told))
     text = ledger.digest(context, route, held.incident.title)
-    context.effects.alerts.append(Alert("page_digest", route, text, Reason.DIGESTED, route))
+    context.effects.alerts.append(Alert(DIGEST, route, text, Reason.DIGESTED, route))
 
 
 def _waking_nobody(destinations: tuple[Destination, ...]) -> tuple[Destination, ...]:
@@ -188,7 +189,20 @@ def _fall_back(context: Context, held: OpenIncident, told: Told, text: str) -> N
         context.decide(Reason.FALLBACK_ROUTE, f"{told.route!r} failed, using {route.fallback!r}",
                        incident=held.incident.id)  # fmt: skip
         tell(context, held, route.fallback, paged=told.paged)
+    if route is not None and held.incident.rule == f"self.{DIGEST}":
+        _wake_if_unseen(context, held, route)
     context.effects.alerts.append(Alert("notification_failed", told.route, f"{told.destination.kind}: {text}"))
+
+
+def _wake_if_unseen(context: Context, held: OpenIncident, route: Route) -> None:
+    """A digest stands for pages: if nobody can be shown it without being woken, somebody is."""
+    if any(told.state in ("pending", "done") for told in held.told):
+        return
+    for destination in route.destinations:
+        if destination.kind == PAGERDUTY and not _knows(held, destination, paged=True):
+            told = Told(destination, route.name, "", paged=True)
+            held.told.append(told)
+            _start(context, held, told)
 
 
 def on_outcome(context: Context, state: DagState | WorldState, performed: Performed) -> None:

@@ -15,8 +15,7 @@ from remediator.model.inputs import Activated, Gap, Performed, Pressed, Swept, U
 from remediator.model.reasons import Reason
 from remediator.model.time import HOUR, Instant, format_duration
 
-DIGEST = "page_digest"
-RENEWED = (DIGEST, breakers.ALERT)
+RENEWED = (tell.DIGEST, breakers.ALERT)
 """Alerts whose text goes on while they are open."""
 NEVER: Instant = 2**62
 MAX_OF_A_KIND = 50
@@ -164,7 +163,8 @@ def _renew(context: Context, known: OpenIncident, alert: Alert) -> None:
     incident.change(context, known, status=alert.text, error=alert.text, proposals=alert.proposals)
     tell.update(context, known)
     is_edited = tell.is_edited(known)
-    if alert.kind == DIGEST and ledger.is_worth_repeating(context, alert.subject, is_edited=is_edited):
+    tell.try_again(context, known)
+    if alert.kind == tell.DIGEST and ledger.is_worth_repeating(context, alert.subject, is_edited=is_edited):
         tell.trigger_again(context, known)
     elif alert.paged:
         tell.tell(context, known, alert.route, paged=True)
@@ -185,7 +185,7 @@ def _open_alert(context: Context, world: WorldState, identity: str, alert: Alert
         title=f"{alert.kind.replace('_', ' ')}: {alert.subject}",
         cause=str(context.now),
         severity="warning",
-        lasts=HOUR if alert.kind == DIGEST else context.policy.self_alert_every,
+        lasts=HOUR if alert.kind == tell.DIGEST else context.policy.self_alert_every,
         episode=episode,
         error=alert.text,
         proposals=alert.proposals,
@@ -206,7 +206,7 @@ def _end_alert(context: Context, world: WorldState, kind: str, subject: str, tex
 def _close_alert(context: Context, world: WorldState, identity: str, reason: Reason, text: str) -> None:
     world.alert_due.pop(identity, None)
     held = incident.close(context, world, identity, reason, text)
-    if held is not None and held.incident.rule == f"self.{DIGEST}":
+    if held is not None and held.incident.rule == f"self.{tell.DIGEST}":
         ledger.digest_over(context, held.incident.title.rpartition(": ")[2])
     if held is not None and held.incident.rule != REPORT_RULE:
         tell.update(context, held)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from remediator.engine.state import DagState
-from remediator.model.action import Action, Page, Pause, Retry
+from remediator.model.action import Action, Message, Page, Pause, Retry
 from remediator.model.event import Event
 from remediator.model.inputs import Performed, Pressed
 from remediator.model.outcome import FROZEN, Delivered, FinalOutcome, Refused, Unknown
@@ -246,6 +246,30 @@ def test_more_pages_than_a_person_can_read_become_one_digest() -> None:
     assert "4 more incidents" in pages[-1].params.incident.error  # though the first of them was on its way alone
     line.at("62m").fails("load", dag_id="d9").at("63m")
     assert sum(one.kind == "pagerduty.page" for one in line.actions) >= 4
+
+
+@pytest.mark.parametrize("fallback", ["", "chat"])
+def test_a_digest_that_cannot_be_posted_wakes_somebody(fallback: str) -> None:
+    both = (*POLICY.routes["default"].destinations, *POLICY.routes["chat"].destinations)
+    route = Route("default", both, fallback=fallback, pages_per_hour=1)
+    line = story(PAGE, policy=limits(routes={**POLICY.routes, "default": route}))
+    line.answer_with("slack.message", Refused("channel_is_archived"))
+    for number in range(4):
+        line.fails("load", dag_id=f"d{number}").until(line.now + MINUTE)
+    pages = [one.params.incident for one in line.actions if isinstance(one.params, Page)]
+    assert [one.rule == "self.page_digest" for one in pages] == [False, True, True, True]
+    assert "3 more incidents" in pages[-1].error
+
+
+def test_a_digest_that_could_not_be_posted_is_tried_again_with_the_next_page_it_counts() -> None:
+    route = Route("default", POLICY.routes["chat"].destinations, pages_per_hour=0)
+    line = story(PAGE, policy=limits(routes={**POLICY.routes, "default": route}))
+    line.answer_with("slack.message", Refused("service unavailable")).fails("load").at("1m").expect_message()
+    line.answer_with("slack.message", Delivered("C1/1")).fails("load", dag_id="d2").at("2m")
+    (posted,) = (one for one in line.incidents.values() if one.rule == "self.page_digest")
+    last = [one.params for one in line.actions if one.incident == posted.id][-1]
+    assert isinstance(last, Message)
+    assert (last.ref, "2 more incidents" in last.incident.error) == ("C1/1", True)  # edited, and so posted before
 
 
 def test_a_question_is_seen_when_the_pages_of_the_hour_are_used_up() -> None:
