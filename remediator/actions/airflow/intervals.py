@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 import msgspec
@@ -14,10 +15,15 @@ from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, TaskInstance
 from remediator.actions.airflow.verdict import SOON, is_expected, moved_on, too_many
 from remediator.model.action import Action, Reprocess
 from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter, Unknown
-from remediator.model.time import Duration, Instant
+from remediator.model.time import DAY, Duration, Instant
 
 MOST_DAGRUNS = 100
 """How many dagruns one action may touch, whoever approves it."""
+
+LONGEST_GAP: Duration = 4 * DAY
+"""Between dates of a schedule that leaves nights, weekends and a holiday out."""
+MOST_BEYOND = 100
+"""How many dates beyond the range it may cost to find the end of the last one in it."""
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -67,8 +73,9 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def margin(dag: DagRow) -> Duration:
-    """How far beyond `until` to look, so that the last interval's end is found, although months differ."""
-    return 2 * _length(dag)
+    """How far beyond `until` to look, so that the last interval's end is found, over a weekend or a longer month."""
+    length = _length(dag)
+    return max(2 * length, min(LONGEST_GAP, MOST_BEYOND * length))
 
 
 def planned(seen: Seen, action: Action) -> Plan:
@@ -80,7 +87,7 @@ def planned(seen: Seen, action: Action) -> Plan:
     fates = [_fate(run, action, seen.asked) for run in runs]
     return Plan(
         clear=tuple(run for run, fate in zip(runs, fates, strict=True) if fate == "clear"),
-        create=tuple(each for each in _scheduled(seen) if _is_missing(each, wanted, taken)),
+        create=tuple(each for each in _scheduled(seen, wanted.until) if _is_missing(each, wanted, taken)),
         done=fates.count("done"),
         in_flight=fates.count("in flight"),
         moved=fates.count("moved"),
@@ -146,20 +153,33 @@ def _start(run: DagRunRow) -> Instant:
     return instant_of(run.data_interval_start or run.logical_date) or 0
 
 
-def _scheduled(seen: Seen) -> Iterator[Interval]:
-    """The schedule's intervals: each ends where the next one begins. Dagruns fill in what is in flight."""
+def _scheduled(seen: Seen, until: Instant) -> Iterator[Interval]:
+    """The schedule's intervals: each ends where the next one begins. Dagruns fill in what is in flight.
+
+    Airflow lists none that is not over; where the one after the last begins its DAG knows.
+    """
     if seen.dates is None:
         return
     length = 0 if seen.dag is None else _length(seen.dag)
     known = {instant_of(run.logical_date) for run in seen.runs if run.run_type in ("scheduled", "backfill")}
     starts = sorted({*seen.dates, *(date for date in known if date is not None)})
-    for number, start in enumerate(starts):
-        following = starts[number + 1] if number + 1 < len(starts) else start + length
+    ends = sorted({*starts, *_upcoming(seen.dag, until)})
+    for start in starts:
+        number = bisect_right(ends, start)
+        following = ends[number] if number < len(ends) else start + length
         yield Interval(start, following if length else start)
 
 
 def _is_missing(interval: Interval, wanted: Reprocess, taken: set[Instant | None]) -> bool:
     return wanted.since <= interval.start < wanted.until and interval.start not in taken
+
+
+def _upcoming(dag: DagRow | None, until: Instant) -> list[Instant]:
+    """Both ends of the interval that comes next, unless there may be others before it, which were not asked for."""
+    if dag is None:
+        return []
+    ends = instant_of(dag.next_dagrun_data_interval_start), instant_of(dag.next_dagrun_data_interval_end)
+    return [end for end in ends if end is not None and end <= until + margin(dag)]
 
 
 def _length(dag: DagRow) -> Duration:

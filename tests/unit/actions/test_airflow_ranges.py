@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from remediator.actions.airflow.intervals import Interval, Seen, planned
+from remediator.actions.airflow.resources import DagRow
 from remediator.actions.airflow.verdict import SOON
 from remediator.demo.fleet.faults import Kind
 from remediator.demo.fleet.state import DagRun
@@ -18,7 +20,7 @@ from remediator.model.action import (
     Reprocess,
 )
 from remediator.model.outcome import Delivered, Refused, RetryAfter, Unknown
-from remediator.model.time import DAY, HOUR, MINUTE, SECOND
+from remediator.model.time import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant
 from tests.unit.actions.airflow_changes import (
     FIRST,
     ME,
@@ -43,6 +45,10 @@ def wanted_for(run: DagRun) -> Action:
     """Its day again, because of its first task instance."""
     attempt = target(next(iter(run.tasks.values())))
     return action(Reprocess(run.dag_id, FIRST, FIRST + DAY, run_id=run.run_id, attempt=attempt))
+
+
+def midnight(date: str) -> Instant:
+    return parse_instant(f"{date}T00:00:00Z")
 
 
 class TestReprocess:
@@ -96,6 +102,26 @@ class TestReprocess:
     async def test_an_interval_that_is_not_over_is_not_missing(self, place: Place) -> None:
         wanted = action(Reprocess("intervals", NOW // DAY * DAY - DAY, NOW + DAY))
         assert await place.perform(wanted) == Delivered(ref=ME, detail="dagruns: 1 created")
+
+    @pytest.mark.parametrize(
+        ("upcoming", "over", "ends"),
+        [
+            ("2026-03-01 2026-04-01", "2026-01-01 2026-02-01", "2026-03-01"),
+            ("2026-01-12 2026-01-13", "2026-01-08 2026-01-09", "2026-01-12"),
+            ("2026-02-01 2026-03-01", "2026-01-01 2026-02-01", "2026-03-01"),
+            ("2027-01-01 2027-02-01", "2026-01-01", "2026-02-01"),
+        ],
+        ids=["a month", "a weekend", "it comes next itself", "others may be between"],
+    )
+    def test_the_last_interval_ends_where_the_one_begins_that_is_not_over(
+        self, upcoming: str, over: str, ends: str
+    ) -> None:
+        begin, end = upcoming.split()
+        dag = DagRow("d", next_dagrun_data_interval_start=f"{begin}T00:00:00Z",
+                     next_dagrun_data_interval_end=f"{end}T00:00:00Z")  # fmt: skip
+        dates = tuple(midnight(date) for date in over.split())
+        plan = planned(Seen(dag, dates=dates), action(Reprocess("d", dates[-1], dates[-1] + 1)))
+        assert plan.create == (Interval(dates[-1], midnight(ends)),)
 
     async def test_a_dag_without_a_schedule_misses_nothing(self, place: Place) -> None:
         place.state.add_dag(place.state.dags["job"])
