@@ -10,6 +10,7 @@ from remediator.engine.context import Alert, Context
 from remediator.engine.doublings import is_power_of_two
 from remediator.engine.ledger_state import Breaker, Rate
 from remediator.engine.state import Case
+from remediator.engine.steps import next_step, task_of
 from remediator.model.ids import LEDGER_KEY, WORLD_KEY, stable_id
 from remediator.model.incident import Proposal
 from remediator.model.inputs import Pressed
@@ -45,7 +46,7 @@ def _of(context: Context, case: Case) -> Breaker | None:
 def open_for(context: Context, case: Case) -> str:
     """'' if the rule may try for this error, else why not. After a rest one probe is let through."""
     breaker = _of(context, case)
-    if breaker is None or (not breaker.probe and context.now >= rests_until(context.policy, breaker)):
+    if breaker is None or (not breaker.probe and context.now >= _lets_through_at(context, case, breaker)):
         return ""
     helped, tried = sum(breaker.results), len(breaker.results)
     return f"rule {case.rule!r} helped in {helped} of its last {tried} changes for this error"
@@ -56,15 +57,26 @@ def next_turn(context: Context, case: Case) -> Instant:
     breaker = _of(context, case)
     if breaker is None:
         return context.now
-    soonest = max(rests_until(context.policy, breaker), breaker.turn_until)
+    soonest = _lets_through_at(context, case, breaker)
     return max(soonest, context.now + TURN) if breaker.probe else soonest
+
+
+def _lets_through_at(context: Context, case: Case, breaker: Breaker) -> Instant:
+    """When the rest is over, and the turn of another."""
+    rested = rests_until(context.policy, breaker)
+    return rested if breaker.turn_of == _holder(case) else max(rested, breaker.turn_until)
+
+
+def _holder(case: Case) -> str:
+    """Whose turn it is."""
+    return f"{case.incident}/{case.event.run_id or ''}/{task_of(case)}"
 
 
 def take_turn(context: Context, case: Case) -> None:
     """The case goes on: if the breaker is still open, it is the one to probe it, and the others go on waiting."""
     breaker = _of(context, case)
     if breaker is not None:
-        breaker.turn_until = context.now + TURN
+        breaker.turn_of, breaker.turn_until = _holder(case), context.now + TURN
         context.touch(LEDGER_KEY)
 
 
@@ -108,6 +120,17 @@ def note_probe(context: Context, case: Case, action_id: str) -> None:
         context.touch(LEDGER_KEY)
         text = "one change is let through to see whether it helps again"
         context.decide(Reason.BREAKER_PROBES, text, incident=case.incident, action_id=action_id, rule=case.rule)
+
+
+def go_on(context: Context, case: Case) -> None:
+    """The probe is delivered, and only a further change of its case can prove anything: the turn stays with it."""
+    breaker = _of(context, case)
+    if breaker is None or breaker.probe != case.action_id:
+        return
+    step = next_step(context, case)
+    wait = step.wait + step.backoff.initial if step is not None else 0
+    breaker.probe, breaker.turn_of, breaker.turn_until = "", _holder(case), context.now + wait + TURN
+    context.touch(LEDGER_KEY)
 
 
 def free_probe(context: Context, action_id: str) -> None:

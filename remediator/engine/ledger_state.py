@@ -19,7 +19,8 @@ class Breaker(msgspec.Struct, omit_defaults=True):
 
     results_of: changes under way whose result was counted: one clear of many tasks is one result.
     opened_at: since when cases wait, of the last probe in vain if there was one. in_vain: probes that did not help.
-    probe: the change that was let through meanwhile. turn_until: till then the one whose turn it is may issue it.
+    probe: the change that was let through meanwhile. turn_until: till then the one whose turn it is (turn_of) may issue
+    it, and nobody else.
     waiting: cases that have begun to wait since it opened. proposal: the question to people whether to go on.
     given_up: a person said no to it: people are told instead of waiting. since: when it opened, whatever was probed.
     """
@@ -34,6 +35,7 @@ class Breaker(msgspec.Struct, omit_defaults=True):
     proposal: str = ""
     given_up: bool = False
     since: Instant = 0
+    turn_of: str = ""
 
 
 class Rate(msgspec.Struct):

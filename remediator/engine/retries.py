@@ -162,6 +162,7 @@ def _go_on(
         text = outcome.detail or step.action
         context.decide(Reason.DELIVERED, text, incident=case.incident, action_id=case.action_id, rule=case.rule)
         case.index += 1
+    breakers.go_on(context, case)
     case.phase = CasePhase.TOLD
     response.proceed(context, state, run_id, run, case)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from remediator.engine import breakers
 from remediator.model.event import Event
 from remediator.model.ids import WORLD_KEY
 from remediator.model.incident import Incident, Proposal
 from remediator.model.inputs import Fact, Pressed
-from remediator.model.policy import Policy
+from remediator.model.policy import Mode, Policy
 from remediator.model.reasons import Reason
-from remediator.model.time import HOUR, MINUTE
+from remediator.model.time import HOUR, MINUTE, SECOND
+from remediator.rules.spec import Rule, RuleSetSpec, Step
 from remediator.testing.timeline import Timeline
 from tests.scenario.test_brakes import PAGE, RETRY, answer, limits, story
 
@@ -204,3 +207,37 @@ def test_one_of_many_that_recovers_leaves_the_question_to_the_others() -> None:
     answer(line, "approve", "careful").at("3m")
     (clear,) = (one for one in line.actions if one.kind == "airflow.retry")
     assert len(clear.params.tasks) == 2  # type: ignore[union-attr]
+
+
+TRIGGER = Step("airflow.trigger", params={"dag_id": "repair"})
+
+
+def test_a_probe_of_several_changes_is_one_case_though_only_the_last_can_be_proved() -> None:
+    line = in_vain(story(TRIGGER, RETRY, policy=SAMPLE), 3).at("12m")
+    assert (triggers(line), retries(line)) == (3, 3)
+    for number in range(10):
+        line.fails("load", dag_id=f"d{number}").until(line.now + 10 * SECOND)
+    assert (triggers(line), retries(line)) == (4, 4)
+    line.look_says("load", "success", 2, dagrun="success", dag_id="d0").at("16m")
+    line.expect_reason(Reason.BREAKER_CLOSED)
+    assert (triggers(line), retries(line)) == (13, 13)
+
+
+def test_whose_probe_was_delivered_and_goes_no_further_gives_its_turn_away() -> None:
+    doubtful = msgspec.structs.replace(RETRY, wait=HOUR)
+    line = in_vain(story(RETRY, policy=SAMPLE), 3)
+    line.activate(changed(TRIGGER, doubtful))
+    line.at("12m").fails("load", dag_id="d0").at("13m").look_says("load", "success", 2, dagrun="success", dag_id="d0")
+    line.at("80m").fails("load", dag_id="d1").at("81m")
+    assert triggers(line) == 2
+
+
+def changed(*do: Step) -> RuleSetSpec:
+    """The rule does something else from now on."""
+    rule = Rule("r", on=("task.failed_finally",), mode=Mode.ACT, do=do, otherwise=(PAGE,))
+    return RuleSetSpec((rule,), SAMPLE)
+
+
+def triggers(line: Timeline) -> int:
+    """Dagruns that were wanted."""
+    return sum(one.kind == "airflow.trigger" for one in line.actions)
