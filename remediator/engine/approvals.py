@@ -105,6 +105,12 @@ def _joins(context: Context, state: DagState, case: Case) -> bool:
     return True
 
 
+def is_yet_to_be_asked(state: DagState, case: Case) -> bool:
+    """Is the question prepared that the case waits for, so that it says what the case adds?"""
+    question = state.questions.get(case.proposal)
+    return case.phase is CasePhase.PROPOSED and question is not None and question.until is not None
+
+
 def _say_how_many(context: Context, state: DagState, case: Case, count: int) -> None:
     """The question is about more by now: its preview is asked for anew."""
     proposals = state.incidents[case.incident].incident.proposals

@@ -219,7 +219,7 @@ def _take_refusal(
     step = next_step(context, case) or Step(action=RETRY)
     if outcome.affects:
         response.stopped(context, state, case, step, (Reason.TOO_MANY_AFFECTED, outcome.reason))
-        case.affects = outcome.affects if case.phase is CasePhase.PROPOSED else 0
+        case.affects = outcome.affects if approvals.is_yet_to_be_asked(state, case) else 0
         looks.want_fresh(run, context.now)
         return
     if context.world.frozen or outcome.reason in WANTED_AGAIN:  # the thaw may have come before this refusal was read

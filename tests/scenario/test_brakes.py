@@ -146,6 +146,30 @@ def test_a_yes_is_for_as_many_task_instances_as_were_named() -> None:
     assert bounds == [50, 80]
 
 
+class Sized(Timeline):
+    """What follows each task differs in size."""
+
+    def outcome_of(self, action: Action) -> FinalOutcome | None:
+        if not isinstance(action.params, Retry):
+            return super().outcome_of(action)
+        size = max({"a": 150, "b": 200, "c": 900}[one.task_id] for one in action.params.tasks)
+        allowed = action.params.max_affected
+        return Refused(f"it would touch {size} task instances", affects=size) if 0 < allowed < size else None
+
+
+def test_a_yes_is_not_for_the_many_more_that_joined_after_the_question() -> None:
+    rule = Rule("r", on=("task.failed_finally",), mode=Mode.ACT, do=(RETRY,), otherwise=(PAGE,), group=("dag_id",))
+    line = Sized(RuleSetSpec((rule,), limits(blast_radius=100)))
+    for name in "abc":
+        line.fails(name).until(line.now + MINUTE).expect_retry(name)
+    answer(line, "approve").at("5m").expect_retry("a", "b", "c")
+    assert [one.params.max_affected for one in line.actions if isinstance(one.params, Retry)] == [100, 100, 100, 150]
+    (asked,) = (one for incident in line.incidents.values() for one in incident.proposals)
+    assert "it would touch 900" in asked.text
+    answer(line, "approve").at("7m").expect_retry("a", "b", "c")
+    assert [one.params.max_affected for one in line.actions if isinstance(one.params, Retry)][4:] == [900]
+
+
 def test_a_change_carries_what_must_never_run_again_in_its_dag() -> None:
     never = ("prod/sales/charge", "prod/other/x", "other/*/x", "*charge_card")
     line = story(RETRY, policy=limits(never_retry=never)).fails("load").at("10s")
