@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from remediator.actions.airflow.asked import Lines, may_have_cleared
+from remediator.actions.airflow.marked import Wish
 from remediator.actions.airflow.note import is_ours
 from remediator.actions.airflow.preview import counted, short_instant
 from remediator.actions.airflow.resources import DagRow
@@ -44,6 +45,7 @@ class Seen(msgspec.Struct, frozen=True):
     runs: every dagrun by logical date from `since` to some intervals after `until`. dates: those that its schedule
     has there, without what is in flight; none if it has no schedule, None if the API does not tell them (v1). asked:
     clears that somebody asked for since, if any can be ours. failed: what failed in the dagrun that it is wanted for.
+    theirs: dagruns that a person wants to be failed, by id.
     """
 
     dag: DagRow | None
@@ -51,10 +53,12 @@ class Seen(msgspec.Struct, frozen=True):
     dates: tuple[Instant, ...] | None = ()
     asked: Lines = ()
     failed: TaskInstanceRow | None = None
+    theirs: Mapping[str, Wish] = {}
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """clear: finished dagruns. create: what is missing. The rest is left: done by us, in flight, moved on by others.
+    """clear: finished dagruns. create: what is missing. The rest is left: done by us, in flight, moved on by others, or
+    marked failed by a person.
 
     is_blind: nobody can tell what is missing.
     """
@@ -64,6 +68,7 @@ class Plan(msgspec.Struct, frozen=True):
     done: int = 0
     in_flight: int = 0
     moved: int = 0
+    marked: int = 0
     is_blind: bool = False
 
     @property
@@ -82,15 +87,16 @@ def planned(seen: Seen, action: Action) -> Plan:
     """What is to be done with each data interval that begins in [since, until)."""
     assert isinstance(action.params, Reprocess)  # noqa: S101  (the dispatcher picks the executor by kind)
     wanted = action.params
-    runs = [run for run in seen.runs if wanted.since <= _start(run) < wanted.until]
+    runs = [run for run in seen.runs if begins_in(run, wanted)]
     taken = {instant_of(run.logical_date) for run in seen.runs}
-    fates = [_fate(run, action, seen.asked) for run in runs]
+    fates = [_fate(run, action, seen) for run in runs]
     return Plan(
         clear=tuple(run for run, fate in zip(runs, fates, strict=True) if fate == "clear"),
         create=tuple(each for each in _scheduled(seen, wanted.until) if _is_missing(each, wanted, taken)),
         done=fates.count("done"),
         in_flight=fates.count("in flight"),
         moved=fates.count("moved"),
+        marked=fates.count("marked"),
         is_blind=seen.dates is None,
     )
 
@@ -105,6 +111,8 @@ def not_yet(seen: Seen, plan: Plan, action: Action, *, uncertain: bool) -> Outco
     own = next((run for run in seen.runs if run.dag_run_id == wanted.run_id), None)
     if wanted.attempt is None or own is None or is_ours(own.note, action.id):
         return None
+    if own.dag_run_id in seen.theirs and not plan.done:
+        return Refused(str(seen.theirs[own.dag_run_id]), theirs=True)
     if not is_expected(wanted.attempt, seen.failed):
         return None if plan.done else moved_on([(wanted.attempt, seen.failed)], may_be_ours=uncertain)
     if own.state not in OVER_STATES:
@@ -120,7 +128,7 @@ def settled(plan: Plan, action: Action) -> Outcome | None:
         return Unknown(f"{counted(plan.moved, 'dagrun')} ran again since, perhaps by an earlier call of ours")
     if plan.done:
         return Delivered(ref=action.id, detail=f"{counted(plan.done, 'dagrun')} done{left(plan)}")
-    if plan.in_flight or plan.is_blind:
+    if plan.in_flight or plan.marked or plan.is_blind:
         return Refused(f"nothing to do{left(plan)}")
     return Refused("no data interval begins in the range")
 
@@ -135,17 +143,25 @@ def forbidden(plan: Plan, affects: int, max_affected: int) -> Refused | None:
 
 def left(plan: Plan) -> str:
     """What is not touched, as the end of a sentence."""
-    parts = [f"{plan.in_flight} in flight"] * bool(plan.in_flight) + [f"{plan.moved} moved on"] * bool(plan.moved)
+    counts = ((plan.in_flight, "in flight"), (plan.moved, "moved on"), (plan.marked, "marked failed by a person"))
+    parts = [f"{count} {what}" for count, what in counts if count]
     alone = f", {' and '.join(parts)} left alone" if parts else ""
     return f"{alone}, missing dagruns are not created: API v1 tells no schedule" if plan.is_blind else alone
 
 
-def _fate(run: DagRunRow, action: Action, asked: Lines) -> str:
+def _fate(run: DagRunRow, action: Action, seen: Seen) -> str:
     if is_ours(run.note, action.id):
         return "done"
-    if may_have_cleared(run, asked, action):
+    if may_have_cleared(run, seen.asked, action):
         return "moved"
+    if run.dag_run_id in seen.theirs:
+        return "marked"
     return "clear" if run.state in OVER_STATES else "in flight"
+
+
+def begins_in(run: DagRunRow, wanted: Reprocess) -> bool:
+    """Does its data interval begin in the range?"""
+    return wanted.since <= _start(run) < wanted.until
 
 
 def _start(run: DagRunRow) -> Instant:

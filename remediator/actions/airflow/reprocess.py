@@ -6,13 +6,14 @@ A call does what it can while its look is fresh and says that there is more; who
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from remediator.actions.airflow import intervals, routes, verdict
 from remediator.actions.airflow.asked import CLEARED_AS, since
 from remediator.actions.airflow.client import AirflowClient, Position, next_position
 from remediator.actions.airflow.errors import Answered, Fault, Lost, NotSent, TooLarge, Unsayable
 from remediator.actions.airflow.intervals import Interval, Plan, Seen
+from remediator.actions.airflow.marked import EVENTS, FAILED, Wish, of_dagrun
 from remediator.actions.airflow.note import merged
 from remediator.actions.airflow.once import Watch, tried
 from remediator.actions.airflow.preview import counted, named, reason_of
@@ -97,7 +98,17 @@ async def _look(client: AirflowClient, action: Action, *, uncertain: bool) -> Se
     until = wanted.until + intervals.margin(dag)
     asked = await client.asked(CLEARED_AS, since(action), wanted.dag_id) if uncertain else ()
     runs, dates = await asyncio.gather(_runs(client, wanted, until), _dates(client, wanted, until))
-    return Seen(dag, runs, dates, asked, failed)
+    return Seen(dag, runs, dates, asked, failed, await _theirs(client, wanted, runs))
+
+
+async def _theirs(client: AirflowClient, wanted: Reprocess, runs: Sequence[DagRunRow]) -> dict[str, Wish]:
+    """What people marked failed, of the dagruns that it would clear."""
+    failed = [run for run in runs if run.state == FAILED and intervals.begins_in(run, wanted)]
+    if not failed:
+        return {}
+    lines = await client.logged(EVENTS, wanted.dag_id, min(instant_of(run.queued_at) or 0 for run in failed))
+    wishes = ((run.dag_run_id, of_dagrun(run, lines)) for run in failed)
+    return {run_id: wish for run_id, wish in wishes if wish is not None}
 
 
 async def _runs(client: AirflowClient, wanted: Reprocess, until: Instant) -> tuple[DagRunRow, ...]:

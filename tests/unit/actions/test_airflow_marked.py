@@ -15,10 +15,22 @@ from remediator.actions.airflow.rows import DagRunRow, TaskInstanceRow
 from remediator.actions.airflow.session import Call
 from remediator.demo.fleet.faults import Kind
 from remediator.demo.fleet.state import DagRun, TaskInstance
-from remediator.model.action import Rerun, Retry
+from remediator.model.action import Reprocess, Rerun, Retry
 from remediator.model.outcome import Delivered, Refused, RetryAfter
-from remediator.model.time import HOUR, MINUTE, SECOND, Instant, format_instant
-from tests.unit.actions.airflow_changes import NOW, RUN, Place, action, failed_job, retry, standing, target
+from remediator.model.time import DAY, HOUR, MINUTE, SECOND, Instant, format_instant
+from tests.unit.actions.airflow_changes import (
+    FIRST,
+    ME,
+    NOW,
+    RUN,
+    Place,
+    action,
+    dated,
+    failed_job,
+    retry,
+    standing,
+    target,
+)
 
 ROW = TaskInstanceRow(
     "id",
@@ -135,6 +147,25 @@ async def test_a_try_of_a_marked_dagrun_is_not_cleared() -> None:
             assert isinstance(outcome, Refused)
             assert outcome.reason.startswith("ann marked the dagrun failed")
         assert not place.state.clear_records
+
+
+async def test_a_marked_dagrun_is_not_reprocessed_and_those_beside_it_are() -> None:
+    async with standing() as place:
+        marked_failed, failed = dated(place.state, "points", 0, "failed"), dated(place.state, "points", 1, "failed")
+        place.state.record(NOW, "patch_dag_run", "ann", "points", marked_failed.run_id, '{"state": "failed"}')
+        attempt = target(marked_failed.tasks["one", -1])
+        for_it = Reprocess("points", FIRST, FIRST + 2 * DAY, run_id=marked_failed.run_id, attempt=attempt)
+        outcome = await place.perform(action(for_it))
+        assert isinstance(outcome, Refused)
+        assert outcome.theirs
+        assert outcome.reason.startswith("ann marked the dagrun failed")
+        assert await place.perform(action(Reprocess("points", FIRST, FIRST + DAY))) == Refused(
+            "nothing to do, 1 marked failed by a person left alone"
+        )
+        assert await place.perform(action(Reprocess("points", FIRST, FIRST + 2 * DAY))) == Delivered(
+            ref=ME, detail="dagruns: 1 cleared, 1 marked failed by a person left alone"
+        )
+        assert [record.run_id for record in place.state.clear_records] == [failed.run_id]
 
 
 async def test_what_nobody_marked_is_cleared_beside_what_somebody_did() -> None:
