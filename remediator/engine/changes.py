@@ -165,8 +165,9 @@ def params_of(context: Context, case: Case, step: Step, action_id: str, scene: S
             wanted = Reprocess(_named(dag_id), since, end, why, most, never_tags=tags)
             return _of_its_dagrun(wanted, case)
         case "airflow.backfill":
-            return Backfill(_named(dag_id), *_range(given, case), given.get("reprocess", "failed"),
-                            given.get("max_active", 2), why, most, tags)  # fmt: skip
+            backfill = Backfill(_named(dag_id), *_range(given, case), given.get("reprocess", "failed"),
+                                given.get("max_active", 2), why, most, tags)  # fmt: skip
+            return _of_its_dagrun(backfill, case)
         case "airflow.pause" | "airflow.resume":
             return Pause(_named(dag_id), step.action == "airflow.pause", why)
         case "airflow.pool":
@@ -181,7 +182,7 @@ def params_of(context: Context, case: Case, step: Step, action_id: str, scene: S
     raise UnfitError(f"{step.action} is no change")
 
 
-def _of_its_dagrun(wanted: Reprocess | Rerun, case: Case) -> Reprocess | Rerun:
+def _of_its_dagrun(wanted: Reprocess | Rerun | Backfill, case: Case) -> Reprocess | Rerun | Backfill:
     """What failed is named in a change of its own dagrun, whose end is waited for: it is known before that."""
     if not proofs.is_of_its_dagrun(wanted, case):
         return wanted

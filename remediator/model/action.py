@@ -111,7 +111,8 @@ class Reprocess(msgspec.Struct, frozen=True, tag="airflow.reprocess", omit_defau
 class Backfill(msgspec.Struct, frozen=True, tag="airflow.backfill", omit_defaults=True):
     """Airflow's own backfill of the logical dates from `since` to `until`, both included; one per DAG at a time.
 
-    reprocess: 'none', 'failed' or 'completed', as Airflow has it. never_tags: of a DAG that is left alone.
+    reprocess: 'none', 'failed' or 'completed', as Airflow has it. run_id, attempt: as for a reprocessing; what has not
+    ended when it is created Airflow leaves out of it. never_tags: of a DAG that is left alone.
     """
 
     dag_id: str
@@ -122,6 +123,8 @@ class Backfill(msgspec.Struct, frozen=True, tag="airflow.backfill", omit_default
     why: str = ""
     max_affected: int = 0
     never_tags: tuple[str, ...] = ()
+    run_id: str = ""
+    attempt: RetryTarget | None = None
 
 
 class CancelBackfill(msgspec.Struct, frozen=True, tag="airflow.cancel_backfill", omit_defaults=True):

@@ -142,9 +142,10 @@ def test_a_backfill_may_take_its_time_to_come_to_the_failed_dagrun() -> None:
     line.at("30m").expect_reason(Reason.DID_NOT_HELP).expect_change("airflow.backfill").expect_page()
 
 
-def test_the_failed_dagrun_is_named_so_that_its_end_is_waited_for() -> None:
-    line = dated(story(REPROCESS)).at("10s")
-    (wanted,) = (one.params for one in line.actions if one.kind == "airflow.reprocess")
+@pytest.mark.parametrize("step", [REPROCESS, BACKFILL])
+def test_the_failed_dagrun_is_named_so_that_its_end_is_waited_for(step: Step) -> None:
+    line = dated(story(step)).at("10s")
+    (wanted,) = (one.params for one in line.actions if one.kind == step.action)
     assert wanted.run_id == "r1"
     assert (wanted.attempt.task_id, wanted.attempt.try_number) == ("load", 1)
 

@@ -14,12 +14,12 @@ from remediator.actions.airflow.errors import Answered
 from remediator.actions.airflow.once import Send
 from remediator.actions.airflow.preview import counted, named, reason_of
 from remediator.actions.airflow.resources import BackfillPlan, BackfillRow, DagRow
-from remediator.actions.airflow.rows import instant_of
+from remediator.actions.airflow.rows import OVER_STATES, DagRunRow, TaskInstanceRow, instant_of
 from remediator.actions.airflow.scope import never_tagged
-from remediator.actions.airflow.verdict import LookAgain
+from remediator.actions.airflow.verdict import SOON, LookAgain, is_expected
 from remediator.actions.port import Preview
 from remediator.model.action import Action, Backfill, Guarantee
-from remediator.model.outcome import Delivered, Outcome, Refused
+from remediator.model.outcome import Delivered, Outcome, Refused, RetryAfter
 from remediator.model.time import Instant
 
 Backfills = Sequence[BackfillRow]
@@ -28,12 +28,14 @@ Backfills = Sequence[BackfillRow]
 class Seen(msgspec.Struct, frozen=True):
     """The DAG's backfills, and how many task instances ours would touch, if that is limited.
 
-    dag: asked for if its tags matter.
+    dag: asked for if its tags matter. run, failed: the dagrun that it is wanted for, and what failed in it, if any.
     """
 
     backfills: Backfills
     affects: int = 0
     dag: DagRow | None = None
+    run: DagRunRow | None = None
+    failed: TaskInstanceRow | None = None
 
 
 class Backfilling:
@@ -50,14 +52,16 @@ class Backfilling:
 
     async def look(self) -> Seen:
         found = await self._client.backfills(self._backfill.dag_id)
-        limited = bool(self._backfill.max_affected) and self._known(found) is None
-        return Seen(found, await self._affects() if limited else 0, await self._dag())
+        if self._known(found) is not None:
+            return Seen(found)
+        affects = await self._affects() if self._backfill.max_affected else 0
+        return Seen(found, affects, await self._dag(), *await self._wanted_for())
 
     def decide(self, seen: Seen) -> Send[None] | Outcome:
         """Before any call of ours, one of the same range is a person's."""
         wanted = self._backfill
         refused = never_tagged(seen.dag, wanted.never_tags) or verdict.too_many(seen.affects, wanted.max_affected)
-        return self._known(seen.backfills) or refused or Send(None)
+        return self._known(seen.backfills) or refused or self._not_yet(seen) or Send(None)
 
     async def send(self, call: None) -> BackfillRow:
         return await self._client.changes.backfill(self._backfill)
@@ -80,6 +84,24 @@ class Backfilling:
         if ours:
             return Delivered(ref=str(ours[0].id), detail=f"backfill {ours[0].id} found by its range")
         return open_one(found)
+
+    def _not_yet(self, seen: Seen) -> Outcome | None:
+        """Must the dagrun that it is wanted for end first, or has it moved on?"""
+        attempt = self._backfill.attempt
+        if attempt is None or seen.run is None:
+            return None
+        if not is_expected(attempt, seen.failed):
+            return verdict.moved_on([(attempt, seen.failed)], may_be_ours=self._uncertain)
+        if seen.run.state in OVER_STATES:
+            return None
+        return RetryAfter(SOON, f"dagrun {seen.run.dag_run_id} is still {seen.run.state}", uncertain=self._uncertain)
+
+    async def _wanted_for(self) -> tuple[DagRunRow | None, TaskInstanceRow | None]:
+        wanted, attempt = self._backfill, self._backfill.attempt
+        if attempt is None:
+            return None, None
+        run = await self._client.dagrun(wanted.dag_id, wanted.run_id)
+        return run, await self._client.task_instance(wanted.dag_id, wanted.run_id, attempt.task_id, attempt.map_index)
 
     async def _affects(self) -> int:
         plan = await self._client.would_backfill(self._backfill)

@@ -187,6 +187,11 @@ class TestReprocess:
         )
 
 
+def backfill_for(run: DagRun) -> Backfill:
+    attempt = target(next(iter(run.tasks.values())))
+    return Backfill(run.dag_id, FIRST, FIRST, "completed", run_id=run.run_id, attempt=attempt)
+
+
 class TestBackfill:
     async def test_a_persons_backfill_of_the_same_range_is_not_ours(self, place: Place) -> None:
         wanted = action(Backfill("points", FIRST, FIRST + DAY))
@@ -203,6 +208,30 @@ class TestBackfill:
         assert [run.state for run in (failed, fine)] == ["queued", "success"]
         assert failed.conf == {"day": 1}
         assert place.state.run("points", "backfill__2027-01-06T00:00:00+00:00") is not None
+
+    async def test_the_failed_dagrun_that_it_is_for_must_end_first(self, place: Place) -> None:
+        """Airflow's backfill leaves out what has not ended, and does not come back to it."""
+        run = dated(place.state, "points", 0, "failed")
+        wanted = action(backfill_for(run))
+        run.state = "running"
+        assert await place.perform(wanted) == RetryAfter(SOON, f"dagrun {run.run_id} is still running")
+        assert place.state.calls["create_backfill"] == 0
+        run.state = "failed"
+        assert await place.perform(wanted) == Delivered(ref="1", detail="backfill 1 created")
+        assert run.state == "queued"
+        assert await place.perform(wanted, uncertain=True) == Delivered(ref="1", detail="backfill 1 found by its range")
+
+    @pytest.mark.parametrize("uncertain", [False, True])
+    async def test_what_a_person_healed_is_not_backfilled(self, place: Place, uncertain: bool) -> None:
+        run = dated(place.state, "points", 0, "failed")
+        wanted = action(backfill_for(run))
+        for task in run.tasks.values():
+            task.state, task.try_number = "success", 2
+        run.state = "success"
+        moved = "attempt moved on: one is success at try 2"
+        unknown = Unknown(f"{moved}, perhaps by an earlier call of ours")
+        assert await place.perform(wanted, uncertain=uncertain) == (unknown if uncertain else Refused(moved))
+        assert place.state.calls["create_backfill"] == 0
 
     async def test_another_open_one_is_named(self, place: Place) -> None:
         open_backfill(place.state)
