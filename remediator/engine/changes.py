@@ -224,8 +224,8 @@ def _filled(context: Context, value: Any, scene: Scene) -> Any:
 
 
 def _note_pause(context: Context, state: DagState, action: Action) -> None:
-    """What we pause ourselves is no person's wish."""
-    if isinstance(action.params, Pause):
+    """What we pause ourselves is no person's wish. What an undo pauses again was one before."""
+    if isinstance(action.params, Pause) and not (action.params.paused and action.params.since is not None):
         place = f"{action.target}/{action.params.dag_id}"
         state.pausing[action.id] = place, action.params.paused
         if action.params.paused and not ledger.is_paused_by_us(context, place):

@@ -34,8 +34,12 @@ class Story(Timeline):
 
 
 def story(*do: Step, otherwise: tuple[Step, ...] = (PAGE,)) -> Story:
+    return Story(spec(*do, otherwise=otherwise))
+
+
+def spec(*do: Step, otherwise: tuple[Step, ...] = (PAGE,)) -> RuleSetSpec:
     rule = Rule("r", on=("task.failed_finally",), mode=Mode.ACT, do=do, otherwise=otherwise)
-    return Story(RuleSetSpec((rule,), POLICY))
+    return RuleSetSpec((rule,), POLICY)
 
 
 def test_a_retry_waits_until_the_dag_is_resumed_and_is_told_once() -> None:
@@ -93,6 +97,18 @@ def test_an_undo_that_a_person_forestalled_is_told_and_the_pause_is_theirs() -> 
     assert undo.params.since == line.began + 2 * SECOND
     assert any(one.rule == "self.undo_failed" for one in line.incidents.values())
     assert line.core.ledger.our_pauses == {}
+
+
+def test_a_pause_that_we_only_put_back_is_still_a_persons() -> None:
+    resume = Step("airflow.resume", undo_after=10 * MINUTE)
+    line = story(resume).answer_with("airflow.pause", Delivered(before="paused")).fails("load").at("1m")
+    line.expect_change("airflow.pause", paused=False)
+    line.answer_with("airflow.pause", Delivered(before="unpaused")).at("11m").expect_change(
+        "airflow.pause", paused=True
+    )
+    line.paused().activate(spec(RETRY))
+    line.fails("other", run_id="r2").at("14m").expect_reason(Reason.PAUSED)
+    assert not [one for one in line.actions if one.kind == "airflow.retry"]
 
 
 def test_our_own_pause_is_forgotten_once_it_is_undone() -> None:
