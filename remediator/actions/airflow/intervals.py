@@ -160,8 +160,8 @@ def _fate(run: DagRunRow, action: Action, seen: Seen) -> str:
 
 
 def begins_in(run: DagRunRow, wanted: Reprocess) -> bool:
-    """Does its data interval begin in the range?"""
-    return wanted.since <= _start(run) < wanted.until
+    """Does its data interval begin in the range? That of a dagrun made by hand lies before its logical date."""
+    return run.dag_run_id == wanted.run_id or wanted.since <= _start(run) < wanted.until
 
 
 def _start(run: DagRunRow) -> Instant:

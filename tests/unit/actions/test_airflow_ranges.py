@@ -99,6 +99,17 @@ class TestReprocess:
             assert outcome == Refused(f"attempt moved on: {task.task_id} is {task.state} at try 2")
         assert place.state.clears == 0
 
+    async def test_a_failed_dagrun_that_was_made_by_hand_is_reprocessed_though_its_interval_lies_before(
+        self, place: Place
+    ) -> None:
+        made, before = FIRST + 10 * HOUR, (FIRST - DAY, FIRST)
+        run = place.state.add_run("intervals", "by hand", NOW, run_type="manual", logical_date=made, interval=before)
+        run.tasks["one", -1].state, run.tasks["one", -1].try_number = "failed", 1
+        place.state.set_run_state(run, "failed", NOW)
+        attempt = target(run.tasks["one", -1])
+        wanted = Reprocess("intervals", made, made + 1, run_id=run.run_id, attempt=attempt)
+        assert await place.perform(action(wanted)) == Delivered(ref=ME, detail="dagruns: 1 cleared")
+
     async def test_an_interval_that_is_not_over_is_not_missing(self, place: Place) -> None:
         wanted = action(Reprocess("intervals", NOW // DAY * DAY - DAY, NOW + DAY))
         assert await place.perform(wanted) == Delivered(ref=ME, detail="dagruns: 1 created")
