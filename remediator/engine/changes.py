@@ -30,14 +30,17 @@ from remediator.model.action import (
 )
 from remediator.model.ids import dagrun_lane, stable_id
 from remediator.model.inputs import Performed
-from remediator.model.outcome import WANTED_AGAIN, Delivered, Refused
+from remediator.model.outcome import WANTED_AGAIN, Delivered, Refused, ran_out
 from remediator.model.policy import Mode
 from remediator.model.reasons import Reason
-from remediator.model.time import Instant, format_duration, parse_instant
+from remediator.model.time import MINUTE, Duration, Instant, format_duration, parse_instant
 from remediator.rules.scene import Scene
 from remediator.rules.spec import Step
 
 MAX_UNDOS = 200
+MAX_UNDO_TRIES = 48
+UNDO_AGAIN: Duration = MINUTE
+"""An undo that nobody answered in its time is harmless to try again: it changes back only what is still as it was."""
 MAX_DESCRIBED = 500
 
 
@@ -347,7 +350,7 @@ def _put_off(context: Context, undo: Undo) -> Undo:
 
 
 def on_undone(context: Context, state: DagState, performed: Performed) -> None:
-    """An undo has ended: one that the freeze or maintenance stopped is wanted again."""
+    """An undo has ended: one that the freeze, maintenance or an outage stopped is wanted again."""
     undo = state.undoing.pop(performed.action_id, None)
     if undo is None:
         return
@@ -358,9 +361,16 @@ def on_undone(context: Context, state: DagState, performed: Performed) -> None:
         again = max(context.now, undo.due + 1)  # an instant of its own: the action's id must be another one
         state.undos.append(msgspec.structs.replace(undo, due=again, held=False))
         return
-    text = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
-    reason = Reason.DELIVERED if isinstance(outcome, Delivered) else Reason.REFUSED
-    told = f"undo of {target_of(undo.params)}: {text}"
-    context.decide(reason, told, incident=undo.incident)
-    if not isinstance(outcome, Delivered):
-        context.effects.alerts.append(Alert("undo_failed", f"{undo.target} {target_of(undo.params)}", told))
+    subject, told = f"{undo.target} {target_of(undo.params)}", f"undo of {target_of(undo.params)}: "
+    if isinstance(outcome, Delivered):
+        told += outcome.detail
+        context.decide(Reason.DELIVERED, told, incident=undo.incident)
+        context.effects.alerts.append(Alert("undo_failed", subject, told, Reason.RECOVERED, is_over=True))
+        return
+    told += outcome.reason
+    if ran_out(outcome) and undo.tries < MAX_UNDO_TRIES:
+        told += "; it is tried again"
+        again = context.now + UNDO_AGAIN
+        state.undos.append(msgspec.structs.replace(undo, due=again, held=False, tries=undo.tries + 1))
+    context.decide(Reason.REFUSED, told, incident=undo.incident)
+    context.effects.alerts.append(Alert("undo_failed", subject, told))

@@ -204,6 +204,8 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
     """It is due, and waits for a thaw."""
     since: Instant = 0
     """When the change was issued."""
+    tries: int = 0
+    """How often it was issued and its time ran out."""
 
 
 class Question(msgspec.Struct, omit_defaults=True):

@@ -57,6 +57,14 @@ NOT_DONE = "the store is a backup, and this was not done"
 """The reason of a refusal of what a restored store still held: it is decided anew, and never done as it was."""
 WANTED_AGAIN = frozenset({FROZEN, NOT_DONE})
 """Reasons of refusals that say nothing against the change itself."""
+EXPIRED, GAVE_UP = "not done before", "gave up after"
+"""How the reasons begin of what came to no answer in its time: nobody said no."""
+
+
+def ran_out(outcome: Refused | Unknown) -> bool:
+    """Did its time or its tries run out, so that the same may be wanted again?"""
+    return outcome.reason.startswith((EXPIRED, GAVE_UP))
+
 
 Outcome = Delivered | RetryAfter | Refused | Unknown
 FinalOutcome = Delivered | Refused | Unknown

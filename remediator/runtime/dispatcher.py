@@ -12,7 +12,7 @@ import msgspec
 from remediator.actions.port import Executor, Prover, Questioner
 from remediator.model.action import QUESTIONS, DryRun, LogTail, Look, Report, Survey
 from remediator.model.inputs import Answer, Input, Looked, Performed, Previewed, Reported, Surveyed, Swept, Tailed
-from remediator.model.outcome import FROZEN, Delivered, Outcome, Refused, RetryAfter, Unknown
+from remediator.model.outcome import EXPIRED, FROZEN, GAVE_UP, Delivered, Outcome, Refused, RetryAfter, Unknown
 from remediator.model.time import MINUTE, SECOND, Duration, Instant
 from remediator.runtime import audit
 from remediator.store.audit import AuditEntry
@@ -146,7 +146,7 @@ def outcome_of(go: Go, claim: Claim, now: Instant) -> Outcome | None:
         case Go.FROZEN:
             return Unknown("frozen, and an earlier call may have acted") if claim.uncertain else Refused(FROZEN)
         case Go.EXPIRED:
-            why = f"not done before {claim.action.kind} expired"
+            why = f"{EXPIRED} {claim.action.kind} expired"
             return Unknown(f"{why}, and an earlier call may have acted") if claim.uncertain else Refused(why)
         case Go.RATE:
             return RetryAfter(MINUTE - now % MINUTE, "the deployment has had its changes of this minute")
@@ -157,7 +157,7 @@ def at_last(claim: Claim, outcome: Outcome) -> Outcome:
     """A retry that would be one too many is an end."""
     if not isinstance(outcome, RetryAfter) or claim.tries < MAX_TRIES:
         return outcome
-    why = f"gave up after {claim.tries + 1} tries: {outcome.reason}"
+    why = f"{GAVE_UP} {claim.tries + 1} tries: {outcome.reason}"
     return Unknown(why) if claim.uncertain or outcome.uncertain else Refused(why)
 
 

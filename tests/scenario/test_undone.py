@@ -83,3 +83,28 @@ def test_what_cannot_be_taken_back_is_told(outcome: Delivered | Unknown) -> None
     line = story(pool, otherwise=()).answer_with("airflow.pool", outcome).fails("load").at("1m")
     line.expect_change("airflow.pool", slots=64).expect_message()
     assert any(one.rule == "self.undo_failed" for one in line.incidents.values())
+
+
+@pytest.mark.parametrize("outcome", [
+    Refused("not done before airflow.pause expired"),
+    Refused("gave up after 51 tries: not reachable"),
+    Unknown("not done before airflow.pause expired, and an earlier call may have acted"),
+])  # fmt: skip
+def test_an_undo_that_nobody_answered_is_told_and_tried_again(outcome: Refused | Unknown) -> None:
+    pause = Step("airflow.pause", undo_after=30 * MINUTE)
+    line = story(pause, otherwise=()).answer_with("airflow.pause", Delivered(before="unpaused"))
+    line.fails("load").at("1m").expect_change("airflow.pause", paused=True)
+    line.answer_with("airflow.pause", outcome).at("31m").expect_change("airflow.pause", paused=False)
+    (told,) = (one for one in line.incidents.values() if one.rule == "self.undo_failed")
+    assert told.status.endswith("; it is tried again")
+    line.answer_with("airflow.pause", Delivered(before="paused")).at("33m").expect_change("airflow.pause", paused=False)
+    assert line.incidents[told.id].resolution
+    ids = [one.id for one in line.actions if one.kind == "airflow.pause"]
+    assert len(ids) == len(set(ids)) == 3
+
+
+def test_an_undo_is_not_tried_for_ever() -> None:
+    pause = Step("airflow.pause", undo_after=30 * MINUTE)
+    line = story(pause, otherwise=()).answer_with("airflow.pause", Delivered(before="unpaused")).fails("load").at("1m")
+    line.answer_with("airflow.pause", Refused("not done before airflow.pause expired")).at("3h")
+    assert sum(one.kind == "airflow.pause" for one in line.actions) == 1 + 49
