@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 20.0
 TOKEN_VARIABLE = "REMEDIATOR_TOKEN"  # noqa: S105  (the name of a variable)
 URL_VARIABLE = "REMEDIATOR_URL"
+UNTOLD = "HTTP 404"
+"""An answer without an error of ours in it: remediator names what it did not find."""
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  (compared with, not bound)
 
 ConfigOption = Annotated[
@@ -71,6 +73,8 @@ class Daemon(msgspec.Struct, frozen=True):
     def _call(self, method: str, path: str, *, missing: int = COULD_NOT, **more: Any) -> Any:
         import httpx  # only here: a command that asks no daemon starts in a fraction of the time without it
 
+        if not all(" " <= char <= "~" for char in self.token):
+            fail(f"the token ({TOKEN_VARIABLE}, or --config) cannot be sent: it has a line break, or is not ASCII")
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             with httpx.Client(timeout=TIMEOUT_S, trust_env=False, verify=needs_tls(httpx.URL(self.url))) as client:
@@ -79,6 +83,9 @@ class Daemon(msgspec.Struct, frozen=True):
             fail(f"cannot reach remediator at {shown(self.url)}: {safe(error) or type(error).__name__}")
         if response.status_code == 401:
             fail(f"remediator at {shown(self.url)} asks for a token: set {TOKEN_VARIABLE}, or give --config")
+        said = error_text(response)
+        if response.status_code == 404 and (said == UNTOLD or (said == "Not Found" and missing == COULD_NOT)):
+            fail(f"what answers at {shown(self.url)} has no {path}: it is not remediator, or another version of it")
         if response.status_code in (404, 409):
             fail("\n".join([f"remediator says: {safe(error_text(response))}", *found_lines(response)]), missing)
         if response.status_code != 200:

@@ -52,6 +52,23 @@ def test_what_is_typed_wins_over_the_environment(served: Served, tmp_path: Path)
     assert len(served.daemon.pressed) == 1
 
 
+@pytest.mark.parametrize("token", ["secr3t\n", "secr3t\r\nX-Other: 1", "sécr3t"])
+def test_a_token_that_cannot_be_sent_is_named_and_not_shown(served: Served, token: str) -> None:
+    environment = {"REMEDIATOR_URL": served.url, "REMEDIATOR_TOKEN": token}
+    result = CliRunner().invoke(build(), ["status"], env=environment)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "REMEDIATOR_TOKEN" in result.stderr
+    assert "cr3t" not in result.stderr
+
+
+@pytest.mark.parametrize("command", [["status"], ["freeze", "on"]])
+def test_a_server_that_knows_no_such_path_is_not_taken_for_remediator(served: Served, command: list[str]) -> None:
+    environment = {"REMEDIATOR_URL": f"{served.url}/elsewhere", "REMEDIATOR_TOKEN": TOKEN}
+    result = CliRunner().invoke(build(), command, env=environment)
+    assert result.exit_code == 2
+    assert f"/api/v1/{command[0]}: it is not remediator, or another version of it" in result.stderr
+
+
 def test_incidents(served: Served) -> None:
     result = served.run("incidents", "--all", "--limit", "3")
     head, line = result.stdout.splitlines()
