@@ -41,13 +41,13 @@ def scene(context: Context, rule: Rule, case: Case, incident: Incident | None) -
 def open_or_join(context: Context, state: DagState, case: Case, rule: Rule, run_id: str, title: str) -> OpenIncident:
     """The failure belongs to its case's incident, which is opened if it is not open."""
     event, identity = case.event, case.incident
-    task_id = event.task_id or ""
+    task_id = (event.task_id or "") if state.dag_id else ""  # of many DAGs no single task is the place
     if rule.title:
         title = context.rules.render(rule.title, scene(context, rule, case, None))
     found = state.incidents.get(identity)
     if found is not None:
         old = found.incident
-        runs = old.dagruns if run_id in old.dagruns else (*old.dagruns, run_id)[-MAX_DAGRUNS_LISTED:]
+        runs = old.dagruns if not run_id or run_id in old.dagruns else (*old.dagruns, run_id)[-MAX_DAGRUNS_LISTED:]
         change(context, found, dagruns=runs, failures=old.failures + 1, rule=rule.id, error=_error_of(event),
                log_url=event.log_url or old.log_url, severity=rule.severity, runbook=rule.runbook,
                labels=rule.labels)  # fmt: skip

@@ -22,6 +22,15 @@ def test_an_incident_stays_open_while_its_firings_are_swallowed() -> None:
     line.at("3h").expect_open(0)
 
 
+def test_what_many_dags_have_in_common_is_of_no_task_and_of_no_dagrun() -> None:
+    line = story(rule(on=("task.failed_finally",), per=(), window=Window(HOUR, at_least=2), once_within=MINUTE))
+    for number, dag in enumerate(("one", "two", "three", "four")):
+        line.at(f"{number * 2 + 1}m").fails("load", dag_id=dag).at(f"{number * 2 + 2}m")
+    (found,) = (one for one in line.incidents.values() if one.dag_id == "" and one.rule == "r")
+    assert found.failures > 1
+    assert (found.task_id, found.dagruns) == ("", ())
+
+
 def test_an_end_that_is_older_than_the_hold_does_not_stop_it() -> None:
     line = say(story(held()), "a@20s").at("25s")
     assert fired(say(line, "end@5s").at("2m")) == 1
