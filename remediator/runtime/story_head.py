@@ -17,6 +17,10 @@ from remediator.store.port import ActionRow
 ERROR_SHOWN = 200
 OWN = "self."
 """How the rules of incidents about the daemon itself begin."""
+OWN_LEFT: dict[str, str] = {
+    "self.page_digest": "See to the incidents that it names: `remediator incidents` lists all that are open.",
+}
+"""Own incidents that await something else than that remediator itself is seen to; the freeze does not hold them."""
 RUNS_SHOWN, CHANGES_SHOWN = 3, 2
 """More changes than so many are counted by kind."""
 _PROVED = frozenset({"airflow.retry", "airflow.rerun"})
@@ -80,9 +84,13 @@ def head_of(ground: Ground, incident: Incident) -> Head:
 
 
 def _wrong(ground: Ground, incident: Incident) -> str:
-    error = " ".join(incident.error.split())[:ERROR_SHOWN]
+    error = _cut(" ".join(incident.error.split()))
     what = f"{incident.title}: {error}" if error and error not in incident.title else incident.title
     return f"{what} ({', '.join(_scale(ground, incident))})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= ERROR_SHOWN else f"{text[: ERROR_SHOWN - 1]}…"
 
 
 def _scale(ground: Ground, incident: Incident) -> Iterator[str]:
@@ -184,6 +192,8 @@ def _left(ground: Ground, incident: Incident) -> str:
         return f"{'. '.join(capital(one) for one in standing) or 'Nothing'}; {why}."
     if incident.proposals:
         return " ".join(_answers(ground, incident))
+    if incident.rule in OWN_LEFT:
+        return OWN_LEFT[incident.rule]
     return _awaited(ground, incident)
 
 

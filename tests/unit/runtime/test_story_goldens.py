@@ -193,6 +193,13 @@ def test_a_digest_is_told_in_both_stories() -> None:
     assert dict(digest.facts)["rule"] == "none: it is remediator's own alert, page digest"
 
 
+def test_an_open_digest_sends_to_what_it_names_and_is_held_by_no_freeze() -> None:
+    route = msgspec.structs.replace(POLICY.routes["oncall"], pages_per_hour=1)
+    line = line_of(PAGE, policy=limits(routes={**POLICY.routes, "oncall": route})).at("10s")
+    fails(fails(line).at("30s"), dag_id="orders").at("1m").freeze().at("2m")
+    assert story_of(line, "self.page_digest").head.left.startswith("See to the incidents that it names:")
+
+
 def test_a_feed_that_nobody_reads_is_a_persons_matter() -> None:
     story = story_of(line_of(PAGE).at("1m").feed_stops().at("20m"), "self.feed_blind")
     assert story.head.left.startswith("A person has to see to remediator itself: feed 'feed' has not been read")
