@@ -68,7 +68,8 @@ def _counts(counts: View, pages: View) -> Iterator[str]:
     routes = ", ".join(f"{safe(name) or 'no route'} {count}" for name, count in sorted(pages.items()))
     digested = f", {counts['digested']} more in digests" if counts["digested"] else ""
     yield f"pages: {counts['pages']}{f' ({routes})' if routes else ''}{digested}; changes: {counts['changes']}"
-    yield (f"held {counts['held']}, refused {counts['refused']}, unclassified {counts['unclassified']}; "
+    yield (f"incidents, however often they came back: held {counts['held']}, refused {counts['refused']}, "
+           f"unclassified {counts['unclassified']}; "
            f"changes of which nobody knows what became {counts['unknown']}")  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def _healed(one: View) -> tuple[str, ...]:
 
 
 def _reason(one: View) -> tuple[str, ...]:
-    examples = ", ".join(safe(example)[:12] for example in one["examples"][:3] if example)
+    examples = _some([safe(example)[:12] for example in one["examples"][:3]], one["incidents"])
     return safe(one["reason"]), str(one["times"]), f"{one['incidents']}{f' ({examples})' if examples else ''}"
 
 
@@ -97,7 +98,13 @@ def _unknown(one: View) -> tuple[str, ...]:
 
 
 def _group(one: View) -> tuple[str, ...]:
-    return safe(one["id"]) or "-", str(one["count"]), _short(", ".join(one["dags"][:2])), _short(one["template"])
+    dags = _some([_short(dag) for dag in one["dags"][:2]], len(one["dags"]) + one["more_dags"])
+    return safe(one["id"]) or "-", str(one["count"]), dags, _short(one["template"] or "(no error text)")
+
+
+def _some(shown: list[str], total: int) -> str:
+    """'a, b and 3 more'"""
+    return f"{', '.join(shown)}{f' and {total - len(shown)} more' if 0 < len(shown) < total else ''}"
 
 
 def _rule(one: View) -> tuple[str, ...]:

@@ -163,10 +163,11 @@ class Tally:
                 known[one.id] = one
         resolved = [one for one in incidents if one.phase is Phase.RESOLVED and one.updated_at >= self._begin]
         healed = [one for one in resolved if one.helped]
+        opened = sum(one.opened_at >= self._begin for one in incidents)
         return {
             "since": format_instant(self._begin),
             "until": format_instant(self._end),
-            "counts": self._summary(known.values(), resolved, healed),
+            "counts": self._summary(opened, known.values(), resolved, healed),
             "healed": [_incident(one) for one in healed[:LISTED]],
             "held": _by_reason(self._held),
             "refused": _by_reason(self._refused),
@@ -178,9 +179,11 @@ class Tally:
             "proposals": [_asked(asked, known) for asked in self._asked],
         }
 
-    def _summary(self, known: Iterable[Incident], resolved: list[Incident], healed: list[Incident]) -> View:
+    def _summary(
+        self, opened: int, known: Iterable[Incident], resolved: list[Incident], healed: list[Incident]
+    ) -> View:
         return {
-            "opened": self._counts[Reason.INCIDENT_OPENED],
+            "opened": opened,
             "open": sum(one.phase is not Phase.RESOLVED for one in known),
             "healed": len(healed),
             "ended_otherwise": dict(Counter(one.resolution or "unknown" for one in resolved if not one.helped)),
@@ -242,14 +245,14 @@ def rate_views(ledger: LedgerState) -> list[View]:
 
 
 def _union(by_reason: Mapping[str, Counter[str]]) -> set[str]:
-    return {incident for counter in by_reason.values() for incident in counter}
+    return {incident for counter in by_reason.values() for incident in counter if incident}
 
 
 def _by_reason(by_reason: Mapping[str, Counter[str]]) -> list[View]:
-    views = [
-        {"reason": reason, "times": counter.total(), "incidents": len(counter), "examples": list(counter)[:5]}
-        for reason, counter in by_reason.items()
-    ]
+    views = []
+    for reason, counter in by_reason.items():
+        named = [incident for incident in counter if incident]  # a freeze, or a rule over time, is about no incident
+        views.append({"reason": reason, "times": counter.total(), "incidents": len(named), "examples": named[:5]})
     return sorted(views, key=lambda view: (-int(str(view["times"])), str(view["reason"])))
 
 

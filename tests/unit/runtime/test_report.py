@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from remediator.engine.ledger_state import LedgerState, Rate
@@ -21,7 +22,8 @@ def decided(reason: Reason, text: str = "", incident: str = "i", rule: str = "r"
 
 
 def incident(name: str, phase: Phase = Phase.RESOLVED, updated: int = 1_500, episode: int = 1, **more: Any) -> Incident:
-    return Incident(name, episode, f"title {name}", "error", "prod", phase, Handling.NONE, 1_100, updated, **more)
+    opened = min(1_100, updated)
+    return Incident(name, episode, f"title {name}", "error", "prod", phase, Handling.NONE, opened, updated, **more)
 
 
 def told(decisions: list[Decision], incidents: list[Incident], ledger: LedgerState | None = None) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def test_incidents_count_by_how_they_ended() -> None:
         incident("c", Phase.FIRING),
         incident("old", updated=BEGIN - 1, helped=True),
     ]
-    view = told([decided(Reason.INCIDENT_OPENED)] * 3, incidents)
+    view = told([], incidents)
     counts = view["counts"]
     assert (counts["opened"], counts["healed"], counts["open"]) == (3, 1, 1)
     assert counts["ended_otherwise"] == {"recovered": 1}
@@ -54,6 +56,19 @@ def test_every_episode_that_ended_counts_and_what_is_open_however_old_it_is() ->
     ]
     counts = told([], episodes)["counts"]
     assert (counts["healed"], counts["ended_otherwise"], counts["open"]) == (1, {"recovered": 1}, 2)
+
+
+def test_what_was_opened_is_what_ended_or_is_open_remediators_own_incidents_too() -> None:
+    digest = msgspec.structs.replace(incident("digest", Phase.FIRING), deployment="", rule="self.page_digest")
+    counts = told([decided(Reason.DIGESTED, incident="digest")], [incident("a", helped=True), digest])["counts"]
+    assert (counts["opened"], counts["healed"] + counts["open"]) == (2, 2)
+
+
+def test_what_is_about_no_incident_is_none() -> None:
+    decisions = [decided(Reason.FROZEN, "freeze by ada", incident=""), decided(Reason.FROZEN, incident="a")]
+    view = told(decisions, [])
+    assert view["counts"]["held"] == 1
+    assert view["held"] == [{"reason": "frozen", "times": 2, "incidents": 1, "examples": ["a"]}]
 
 
 def test_an_incident_that_no_rule_knew_counts_once_however_often_it_failed() -> None:
