@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
+from os.path import commonprefix
 
 import msgspec
 
@@ -209,5 +210,7 @@ def _timers_unlike(replayed: dict[str, Timers], stored: dict[str, Timers]) -> It
 
 
 def _both(stored: object, replayed: object) -> str:
-    texts = ("nothing" if one is None else str(one)[:SHOWN] for one in (stored, replayed))
-    return "the store holds {}; the replay gives {}".format(*texts)
+    texts = ["nothing" if one is None else str(one) for one in (stored, replayed)]
+    begin = max(0, len(commonprefix(texts)) - SHOWN // 3)
+    shown = [f"{'…' if begin else ''}{text[begin : begin + SHOWN]}" for text in texts]
+    return f"the store holds {shown[0]}; the replay gives {shown[1]}"
