@@ -7,8 +7,7 @@ journal that was decided on by another version of the engine.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
-from os.path import commonprefix
+from itertools import takewhile, zip_longest
 
 import msgspec
 
@@ -211,6 +210,7 @@ def _timers_unlike(replayed: dict[str, Timers], stored: dict[str, Timers]) -> It
 
 def _both(stored: object, replayed: object) -> str:
     texts = ["nothing" if one is None else str(one) for one in (stored, replayed)]
-    begin = max(0, len(commonprefix(texts)) - SHOWN // 3)
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False))
+    begin = max(0, sum(1 for _ in alike) - SHOWN // 3)
     shown = [f"{'…' if begin else ''}{text[begin : begin + SHOWN]}" for text in texts]
     return f"the store holds {shown[0]}; the replay gives {shown[1]}"

@@ -286,6 +286,8 @@ def _unknown(decision: Decision, known: Mapping[str, Incident]) -> View:
 
 
 def _asked(asked: Asked, known: Mapping[str, Incident]) -> View:
+    incident = known.get(asked.incident)
+    waits = incident is None or any(one.id == asked.id for one in incident.proposals)
     return {
         "proposal": asked.id,
         "at": format_instant(asked.at),
@@ -293,7 +295,7 @@ def _asked(asked: Asked, known: Mapping[str, Incident]) -> View:
         "title": _title(asked.incident, known),
         "rule": asked.rule,
         "text": asked.text,
-        "answer": asked.answer,
+        "answer": "not needed" if asked.answer == "open" and not waits else asked.answer,
         "by": asked.by,
         "answered_at": format_instant(asked.answered_at) if asked.answered_at is not None else None,
     }

@@ -60,6 +60,8 @@ class AccountsSurface:
         return [proposal_view(incident, proposal, now) for incident, proposal in found]
 
     async def proposal(self, proposal: str) -> View:
+        if (given := await self._store.answered(proposal)) is not None:
+            raise _was_answered(given)
         incident, found = self._open(proposal, await self._proposed())
         seen = {} if self._foresight is None else await self._foresight.view(found)
         more = {"error": incident.error, "failures": incident.failures, "episode": incident.episode}
@@ -154,11 +156,15 @@ def proposal_view(incident: Incident, proposal: Proposal, now: Instant) -> View:
     }
 
 
+def _was_answered(given: Answer) -> Over:
+    done = {"approve": "approved", "reject": "rejected"}.get(given.command, given.command)
+    return Over(f"proposal {given.proposal} was {done} by {given.actor} at {format_instant(given.at)}")
+
+
 def _answer_view(given: Answer, command: str) -> View:
     """Raises Over if it was answered otherwise."""
     if given.command != command:
-        done = {"approve": "approved", "reject": "rejected"}.get(given.command, given.command)
-        raise Over(f"proposal {given.proposal} was {done} by {given.actor} at {format_instant(given.at)}")
+        raise _was_answered(given)
     return {
         "proposal": given.proposal,
         "command": given.command,

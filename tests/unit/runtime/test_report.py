@@ -8,13 +8,15 @@ import msgspec
 import pytest
 
 from remediator.engine.ledger_state import LedgerState, Rate
-from remediator.model.incident import Handling, Incident, Phase
+from remediator.model.incident import Handling, Incident, Phase, Proposal
 from remediator.model.reasons import Decision, Reason
 from remediator.model.shares import share
 from remediator.runtime.metrics import Metrics
 from remediator.runtime.report import Tally, end_of, rates_by_place, rates_by_rule
 
 BEGIN, END = 1_000, 2_000
+PROPOSAL = "0123456789abcdef01234567"
+ASKED = f"airflow.retry: many; proposal {PROPOSAL} is open until 2026-11-22T06:00:00Z"
 
 
 def decided(reason: Reason, text: str = "", incident: str = "i", rule: str = "r", at: int = 1_500) -> Decision:
@@ -154,6 +156,11 @@ def test_the_end_of_an_incident_that_is_not_known() -> None:
     assert end_of(None) == "no longer known"
 
 
+def test_a_question_whose_failure_was_over_first_is_not_open() -> None:
+    [one] = told([decided(Reason.PROPOSED, ASKED)], [incident("i", resolution="recovered")])["proposals"]
+    assert (one["answer"], one["answered_at"]) == ("not needed", None)
+
+
 @pytest.mark.parametrize(
     ("reason", "text", "answer", "by"),
     [
@@ -164,12 +171,10 @@ def test_the_end_of_an_incident_that_is_not_known() -> None:
     ],
 )
 def test_proposals_and_who_answered(reason: Reason, text: str, answer: str, by: str) -> None:
-    asked = "airflow.retry: many; proposal 0123456789abcdef01234567 is open until 2026-11-22T06:00:00Z"
     other = decided(Reason.APPROVED, "by eve", incident="other")
-    [one] = told([decided(Reason.PROPOSED, asked), other, decided(reason, text, at=1_600)], [incident("i")])[
-        "proposals"
-    ]
-    assert (one["proposal"], one["text"]) == ("0123456789abcdef01234567", "airflow.retry: many")
+    waits = incident("i", Phase.FIRING, proposals=(Proposal(PROPOSAL, "k", "airflow.retry", "many", END),))
+    [one] = told([decided(Reason.PROPOSED, ASKED), other, decided(reason, text, at=1_600)], [waits])["proposals"]
+    assert (one["proposal"], one["text"]) == (PROPOSAL, "airflow.retry: many")
     assert (one["answer"], one["by"], one["answered_at"] is None) == (answer, by, answer == "open")
 
 

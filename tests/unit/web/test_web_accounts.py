@@ -64,6 +64,14 @@ async def test_one_proposal_is_shown_without_an_active_rule_set_too(api: httpx.A
     assert (await api.get(f"/proposals/{ID}")).status_code == 409
 
 
+async def test_a_question_that_was_answered_says_by_whom(api: httpx.AsyncClient, accounts: Accounts) -> None:
+    await accounts.ask(ID)
+    await _answer(api, ID)
+    shown = await api.get(f"/proposals/{ID}")
+    assert shown.status_code == 409
+    assert "was approved by ada (cli) (api token) at" in shown.json()["error"]
+
+
 async def test_an_answer_is_journalled_once_with_who_and_how_they_were_known(
     api: httpx.AsyncClient, accounts: Accounts
 ) -> None:
