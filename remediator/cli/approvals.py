@@ -32,7 +32,7 @@ def approvals_app() -> typer.Typer:
 
 def list_proposals(url: UrlOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List what waits for an answer, what expires first first."""
-    found = find_daemon(config, url).get("/api/v1/proposals")["proposals"]
+    found = find_daemon(config, url).get("/api/v1/proposals", "proposals")["proposals"]
     if as_json:
         say_json(found)
         return
@@ -42,7 +42,7 @@ def list_proposals(url: UrlOption = None, config: ConfigOption = None, as_json: 
 
 def show(proposal: IdArgument, url: UrlOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Tell what is asked, why, by which rule, and what a yes would do now. Exit code 1: as for approve."""
-    found = find_daemon(config, url).look_up(f"/api/v1/proposals/{quote(proposal, safe='')}")
+    found = find_daemon(config, url).look_up(f"/api/v1/proposals/{quote(proposal, safe='')}", "id")
     if as_json:
         say_json(found)
         return
@@ -78,7 +78,7 @@ def _answer(
     command: str, proposal: str, reason: str, name: str, url: UrlOption, config: ConfigOption, *, as_json: bool
 ) -> None:
     path = f"/api/v1/proposals/{quote(proposal, safe='')}/{command}"
-    given = find_daemon(config, url).press(path, {"actor": actor(name), "reason": reason})
+    given = find_daemon(config, url).press(path, "proposal", {"actor": actor(name), "reason": reason})
     if as_json:
         say_json(given)
         return

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from remediator.cli.daemon import ConfigOption, JsonOption, UrlOption, find_daemon
+from remediator.cli.daemon import ConfigOption, Daemon, JsonOption, UrlOption, find_daemon
 from remediator.cli.output import FINDINGS, columns, fail, safe, say, say_json
 from remediator.model.time import format_instant, parse_duration, parse_instant
 from remediator.rules.faults import Faults
@@ -52,7 +52,7 @@ def export(
     """Print the audit, oldest first."""
     daemon = find_daemon(config, url)
     more = {"since": moment_of(since, daemon.get)} if since else {}
-    pages = _pages(lambda after: daemon.get("/api/v1/audit", after=after, limit=PAGE, **more))
+    pages = _pages(lambda after: _page(daemon, after, **more))
     if as_json:
         for page in pages:
             for entry in page["entries"]:
@@ -63,7 +63,11 @@ def export(
         say(line)
 
 
-def moment_of(since: str, get: Callable[[str], Any]) -> str:
+def _page(daemon: Daemon, after: int, **more: str) -> Any:
+    return daemon.get("/api/v1/audit", "entries", after=after, limit=PAGE, **more)
+
+
+def moment_of(since: str, get: Callable[[str, str], Any]) -> str:
     """A time as text: what was given, or that long before the daemon's now."""
     try:
         return format_instant(parse_instant(since))
@@ -71,7 +75,7 @@ def moment_of(since: str, get: Callable[[str], Any]) -> str:
         pass
     try:
         length = parse_duration(since)
-        return format_instant(max(0, parse_instant(get("/api/v1/status")["time"]) - length))
+        return format_instant(max(0, parse_instant(get("/api/v1/status", "time")["time"]) - length))
     except (ValueError, OverflowError):
         fail(f"{safe(since)!r}: --since takes a duration such as '12h', or a time such as 2026-11-22T06:00:00Z")
 
@@ -91,7 +95,7 @@ def verify(
         verifier, faults = _verify_store(store_of, expect)
     else:
         daemon = find_daemon(config, url)
-        verifier, faults = _verify(lambda after: daemon.get("/api/v1/audit", after=after, limit=PAGE), expect)
+        verifier, faults = _verify(lambda after: _page(daemon, after), expect)
     if as_json:
         say_json({"ok": not faults, "checked": verifier.checked, "seq": verifier.seq, "hash": verifier.hash,
                   "faults": faults})  # fmt: skip

@@ -54,23 +54,23 @@ class Daemon(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Daemon({shown(self.url)!r})"
 
-    def get(self, path: str, **params: Any) -> Any:
-        """The JSON at a path of the API. Ends the command with one line if there is none."""
-        return self._call("GET", path, params=params)
+    def get(self, path: str, key: str, **params: Any) -> Any:
+        """The JSON object at a path of the API, which has `key`. Ends the command with one line if there is none."""
+        return self._call("GET", path, key, params=params)
 
-    def look_up(self, path: str) -> Any:
+    def look_up(self, path: str, key: str) -> Any:
         """As get, but what is not there, or is there more than once, is a finding: the command ends with 1."""
-        return self._call("GET", path, missing=FINDINGS)
+        return self._call("GET", path, key, missing=FINDINGS)
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
-        """The JSON answer to a POST. Ends the command with one line if there is none."""
-        return self._call("POST", path, json=body)
+    def post(self, path: str, key: str, body: dict[str, Any]) -> Any:
+        """The JSON answer to a POST, which has `key`. Ends the command with one line if there is none."""
+        return self._call("POST", path, key, json=body)
 
-    def press(self, path: str, body: dict[str, Any]) -> Any:
+    def press(self, path: str, key: str, body: dict[str, Any]) -> Any:
         """As post, but what is not there, or is over, is a finding: the command ends with 1."""
-        return self._call("POST", path, missing=FINDINGS, json=body)
+        return self._call("POST", path, key, missing=FINDINGS, json=body)
 
-    def _call(self, method: str, path: str, *, missing: int = COULD_NOT, **more: Any) -> Any:
+    def _call(self, method: str, path: str, key: str, *, missing: int = COULD_NOT, **more: Any) -> Any:
         import httpx  # only here: a command that asks no daemon starts in a fraction of the time without it
 
         if not all(" " <= char <= "~" for char in self.token):
@@ -90,7 +90,10 @@ class Daemon(msgspec.Struct, frozen=True):
             fail("\n".join([f"remediator says: {safe(error_text(response))}", *found_lines(response)]), missing)
         if response.status_code != 200:
             fail(f"remediator says: {safe(error_text(response))}")
-        return _json(response, self.url)
+        answer = answer_of(response, key)
+        if answer is None:
+            fail(f"what answers at {shown(self.url)} is not remediator, or another version of it")
+        return answer
 
 
 def needs_tls(url: httpx.URL) -> bool:
@@ -114,11 +117,13 @@ def found_lines(response: httpx.Response) -> list[str]:
         return []
 
 
-def _json(response: httpx.Response, url: str) -> Any:
+def answer_of(response: httpx.Response, key: str) -> dict[str, Any] | None:
+    """The JSON object, which has `key`; None of anything else: another server must not be taken for a daemon."""
     try:
-        return response.json()
+        answer = response.json()
     except (json.JSONDecodeError, UnicodeDecodeError):
-        fail(f"what answers at {shown(url)} is not remediator")
+        return None
+    return answer if isinstance(answer, dict) and key in answer else None
 
 
 def find_daemon(config: Path | None, url: str | None) -> Daemon:

@@ -6,7 +6,9 @@ Changes nothing: migrates no store, joins no group, and asks the schedulers only
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +16,7 @@ import httpx
 import msgspec
 import typer
 
-from remediator.cli.daemon import JsonOption, address_of, error_text, needs_tls
+from remediator.cli.daemon import JsonOption, address_of, answer_of, error_text, needs_tls
 from remediator.cli.doctor_check import FAIL, Check, fail, ok, warn
 from remediator.cli.output import FINDINGS, columns, safe, say, say_json
 from remediator.cli.status import loss_text
@@ -38,7 +40,8 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Check configuration, rules, store, feeds, deployments and the daemon. Exit code 1: something fails."""
-    checks = asyncio.run(all_checks(config, tuple(notify or ())))
+    with _quiet("aiokafka"):  # it logs every try; what is wrong is a check's text
+        checks = asyncio.run(all_checks(config, tuple(notify or ())))
     has_failed = any(check.status == FAIL for check in checks)
     if as_json:
         say_json({"ok": not has_failed, "checks": msgspec.to_builtins(checks)})
@@ -47,6 +50,17 @@ def doctor(
             say(line)
     if has_failed:
         raise typer.Exit(FINDINGS)
+
+
+@contextmanager
+def _quiet(library: str) -> Iterator[None]:
+    logger = logging.getLogger(library)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def check_lines(checks: list[Check]) -> Iterator[str]:
@@ -152,7 +166,10 @@ async def _daemon(config: Config) -> list[Check]:
         return [warn("daemon", text, "start it with `remediator run`")]
     if response.status_code != 200:
         return [fail("daemon", f"says: {error_text(response)}", "check [http] token, and the daemon's log")]
-    return list(status_checks(response.json()))
+    status = answer_of(response, "journal")
+    if status is None:
+        return [fail("daemon", f"what answers at {url} is not remediator", "check [http] port, and what listens there")]
+    return list(status_checks(status))
 
 
 def status_checks(status: dict[str, Any]) -> Iterator[Check]:

@@ -28,7 +28,7 @@ def explain(
     if len(given) != 1:
         fail("give either --incident ID or --action ID; `remediator incidents` lists them, a story names its actions")
     name, value = given[0]
-    found = find_daemon(config, url).look_up(f"/api/v1/{PATHS[name]}/{quote(value, safe='')}/explain")
+    found = find_daemon(config, url).look_up(f"/api/v1/{PATHS[name]}/{quote(value, safe='')}/explain", "story")
     if as_json:
         say_json(found)
         return

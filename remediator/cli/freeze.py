@@ -27,7 +27,7 @@ def freeze(
 ) -> None:
     """Stop, or allow again, every change of a pipeline. People are told either way."""
     body = {"on": switch is Switch.ON, "reason": reason, "actor": actor(name)}
-    answer = find_daemon(config, url).post("/api/v1/freeze", body)
+    answer = find_daemon(config, url).post("/api/v1/freeze", "frozen", body)
     if as_json:
         say_json(answer)
     else:

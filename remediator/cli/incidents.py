@@ -22,7 +22,7 @@ def incidents(
 ) -> None:
     """List incidents, latest updated first."""
     params = {"all": "true" if every else "false", "limit": limit}
-    found = find_daemon(config, url).get("/api/v1/incidents", **params)["incidents"]
+    found = find_daemon(config, url).get("/api/v1/incidents", "incidents", **params)["incidents"]
     if as_json:
         say_json(found)
     elif not found:

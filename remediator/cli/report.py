@@ -23,7 +23,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what was healed, held, refused, unknown, unclassified, paged and asked, and how well each rule did."""
-    found = find_daemon(config, url).get("/api/v1/report", since=since)
+    found = find_daemon(config, url).get("/api/v1/report", "counts", since=since)
     if as_json:
         say_json(found)
         return

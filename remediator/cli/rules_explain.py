@@ -96,7 +96,7 @@ def _offline(rules: RuleSet, events: list[Found], settings: Config | None, only:
 
 def _live(daemon: Daemon, events: list[Found], only: list[str]) -> list[View]:
     bodies = ({"event": msgspec.to_builtins(one.event), "topic": one.topic, "rules": only} for one in events)
-    return [view for body in bodies for view in daemon.post("/api/v1/explain", body)["events"]]
+    return [view for body in bodies for view in daemon.post("/api/v1/explain", "events", body)["events"]]
 
 
 # -- text ---------------------------------------------------------------------------------------------------------

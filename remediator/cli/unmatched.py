@@ -75,7 +75,7 @@ def find_unmatched(
     """From a recording or from a daemon. Ends the command if that cannot be done."""
     if events is not None or rules:
         return _recorded(config, events, rules, as_json=as_json)
-    answer = find_daemon(config, url).get("/api/v1/unmatched", since=since)
+    answer = find_daemon(config, url).get("/api/v1/unmatched", "unmatched", since=since)
     try:
         return Unmatched([group_of(view) for view in answer["unmatched"]], answer["route"], bool(answer["more"]))
     except (KeyError, TypeError, ValueError):

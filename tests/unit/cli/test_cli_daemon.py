@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import msgspec
@@ -159,3 +163,68 @@ def test_the_terminal_obeys_nothing_from_an_event() -> None:
     for story in (incident_story(ground), action_story(ground, rows[0])):
         for line in story_lines({"story": story_json(story)}):
             assert line.isprintable()
+
+
+COMMANDS = (
+    ["status"],
+    ["freeze", "on"],
+    ["incidents"],
+    ["report"],
+    ["unmatched"],
+    ["explain", "-i", "abc"],
+    ["audit", "export"],
+    ["audit", "verify"],
+    ["approvals", "list"],
+    ["approvals", "show", "abc"],
+    ["approvals", "approve", "abc"],
+)
+
+
+@contextmanager
+def answering(body: bytes) -> Iterator[str]:
+    """The address of a server that says the same to whatever it is asked."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815  (named by the base class)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join(timeout=20)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[1]", b"{}"])
+def test_what_is_not_remediators_answer_is_taken_for_none(body: bytes) -> None:
+    with answering(body) as url:
+        for command in COMMANDS:
+            result = CliRunner().invoke(build(), [*command, "--url", url])
+            assert (result.exit_code, result.stdout) == (2, ""), command
+            assert "is not remediator, or another version of it" in result.stderr
+
+
+def test_doctor_says_so_too(tmp_path: Path) -> None:
+    config = tmp_path / "remediator.toml"
+    (tmp_path / "rules").mkdir()
+    with answering(b"<html>") as url:
+        port = url.rpartition(":")[2]
+        config.write_text(
+            f'[http]\nport = {port}\n[[feed]]\nname = "a"\nbootstrap_servers = ["127.0.0.1:1"]\ntopics = ["t"]\n'
+            '[[deployment]]\nname = "d"\nfeed = "a"\nnamespaces = ["*"]\n'
+        )
+        checks = json.loads(CliRunner().invoke(build(), ["doctor", "-c", str(config), "--json"]).stdout)["checks"]
+    [daemon] = [one for one in checks if one["name"] == "daemon"]
+    assert (daemon["status"], daemon["text"]) == ("fail", f"what answers at {url} is not remediator")
