@@ -33,7 +33,7 @@ THAW = "no change is made until `remediator freeze off`"
 
 def status(url: UrlOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show what the daemon is doing."""
-    view = find_daemon(config, url).get("/api/v1/status")
+    view = find_daemon(config, url).get("/api/v1/status", "journal")
     if as_json:
         say_json(view)
         return
@@ -45,6 +45,7 @@ def status_lines(view: dict[str, Any]) -> Iterator[str]:
     """The status as a person reads it."""
     journal = view.get("journal", {})
     yield frozen_text(view.get("freeze")) if view.get("frozen") else "running"
+    yield from trouble_lines(view)
     if found := view.get("restored"):
         yield f"restored         {'looking; so far' if found['looking'] else 'found'}: {safe(found['found'])}"
     yield f"incidents open   {view.get('incidents_open', 0)}"
@@ -60,13 +61,23 @@ def status_lines(view: dict[str, Any]) -> Iterator[str]:
         yield f"deployment {safe(name):<5} {deployment_text(deployment)}"
     yield f"outbox           {outbox_text(view.get('outbox', {}))}"
     yield f"dead letters     {view.get('dead_letters', 0):,}"
+    for name, value in view.items():
+        if name not in KNOWN:
+            yield f"{safe(name):<16} {safe(value)}"
+
+
+def trouble_lines(view: dict[str, Any]) -> Iterator[str]:
+    """What keeps it from its work, before everything that looks well: it runs, and yet does nothing."""
     for problem in view.get("store_failing", ()):
         yield f"STORE FAILING    {safe(problem)}"
     for line in str(view.get("rules_rejected", "")).splitlines():
         yield f"RULES REJECTED   {safe(line)}"
-    for name, value in view.items():
-        if name not in KNOWN:
-            yield f"{safe(name):<16} {safe(value)}"
+    unread = [safe(name) for name, feed in view.get("feeds", {}).items() if feed.get("blind") or feed.get("problem")]
+    if unread:
+        yield f"NOT READ         feed {', '.join(unread)}"
+    silent = [safe(name) for name, one in view.get("deployments", {}).items() if one.get("silent_s") is not None]
+    if silent:
+        yield f"NO ANSWER        deployment {', '.join(silent)}"
 
 
 def frozen_text(freeze: dict[str, Any] | None) -> str:

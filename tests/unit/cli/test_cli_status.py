@@ -49,3 +49,22 @@ def test_a_restored_store_says_what_it_found() -> None:
     lines = list(status_lines({"frozen": True, "restored": restored}))
     assert "freeze off" in lines[0]
     assert lines[1] == "restored         found: of 2 open cases 1 were healed"
+
+
+def test_what_keeps_it_from_its_work_comes_before_what_looks_well() -> None:
+    view = {
+        "store_failing": ["store: controller: disk is full"],
+        "rules_rejected": "a.toml:1: no\nb.toml:2: nor that",
+        "feeds": {"main": {"blind": True, "problem": ""}, "other": {"blind": False, "problem": ""}},
+        "deployments": {"prod": {"silent_s": 40.0}, "lab": {"silent_s": None}},
+    }
+    lines = list(status_lines(view))
+    assert lines[:6] == [
+        "running",
+        "STORE FAILING    store: controller: disk is full",
+        "RULES REJECTED   a.toml:1: no",
+        "RULES REJECTED   b.toml:2: nor that",
+        "NOT READ         feed main",
+        "NO ANSWER        deployment prod",
+    ]
+    assert list(status_lines({}))[1].startswith("incidents open")
