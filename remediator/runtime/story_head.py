@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from remediator.engine.steps import UNCLASSIFIED
 from remediator.engine.tell import LOG, PAGERDUTY, SLACK
@@ -23,6 +24,7 @@ OWN_LEFT: dict[str, str] = {
 """Own incidents that await something else than that remediator itself is seen to; the freeze does not hold them."""
 RUNS_SHOWN, CHANGES_SHOWN = 3, 2
 """More changes than so many are counted by kind."""
+ASKED_SHOWN = 2
 _PROVED = frozenset({"airflow.retry", "airflow.rerun"})
 
 LEFT: dict[Reason, str] = {
@@ -191,7 +193,9 @@ def _left(ground: Ground, incident: Incident) -> str:
             why = "it was told long enough ago, and is told again if it goes on"
         return f"{'. '.join(capital(one) for one in standing) or 'Nothing'}; {why}."
     if incident.proposals:
-        return " ".join(_answers(ground, incident))
+        more = len(incident.proposals) - ASKED_SHOWN
+        rest = [f"{more} more wait: `remediator approvals list`."] if more > 0 else []
+        return " ".join([*islice(_answers(ground, incident), ASKED_SHOWN), *rest])
     if incident.rule in OWN_LEFT:
         return OWN_LEFT[incident.rule]
     return _awaited(ground, incident)

@@ -193,6 +193,16 @@ def test_a_digest_is_told_in_both_stories() -> None:
     assert dict(digest.facts)["rule"] == "none: it is remediator's own alert, page digest"
 
 
+def test_many_questions_are_named_by_the_first_and_counted() -> None:
+    line = fails(line_of(Step("airflow.mark", params={"state": "skipped"}), otherwise=()).at("10s")).at("1m")
+    one = told_incident(line)
+    (asked,) = one.proposals
+    many = tuple(msgspec.structs.replace(asked, id=f"{number}{asked.id[1:]}") for number in range(5))
+    left = incident_story(ground_of(line, msgspec.structs.replace(one, proposals=many))).head.left
+    assert left.count("Say yes or no") == 2
+    assert left.endswith("3 more wait: `remediator approvals list`.")
+
+
 def test_an_open_digest_sends_to_what_it_names_and_is_held_by_no_freeze() -> None:
     route = msgspec.structs.replace(POLICY.routes["oncall"], pages_per_hour=1)
     line = line_of(PAGE, policy=limits(routes={**POLICY.routes, "oncall": route})).at("10s")
