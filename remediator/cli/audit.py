@@ -12,10 +12,11 @@ import typer
 
 from remediator.cli.daemon import ConfigOption, Daemon, JsonOption, UrlOption, find_daemon
 from remediator.cli.output import FINDINGS, columns, fail, safe, say, say_json
+from remediator.cli.stored import stored
 from remediator.model.time import format_instant, parse_duration, parse_instant
 from remediator.rules.faults import Faults
 from remediator.store.audit import AuditHead, AuditRow, Verifier, canonical
-from remediator.store.port import Store, StoreError
+from remediator.store.port import StoreError
 
 PAGE = 1_000
 MAX_LINE = 1_048_576
@@ -178,10 +179,7 @@ def _verify_store(config: Path, expect: str) -> tuple[Verifier, list[str]]:
 
 
 async def _verify_directly(config: Path, expect: str) -> tuple[Verifier, list[str]]:
-    from remediator.config.load import load_config  # only here: the other commands start without them
-    from remediator.runtime.wiring import make_store
-
-    store: Store = make_store(load_config(config))
+    store = stored(config)
     await store.open()
     try:
         page = await store.audit(0, PAGE)

@@ -10,6 +10,7 @@ import typer
 
 from remediator.cli.daemon import JsonOption
 from remediator.cli.output import FINDINGS, fail, safe, say, say_json
+from remediator.cli.stored import stored
 from remediator.rules.faults import Faults
 from remediator.runtime.replay import Verdict
 from remediator.store.port import StoreError
@@ -41,11 +42,9 @@ def _verdict(config: Path) -> Verdict:
 
 
 async def _verify(config: Path) -> Verdict:
-    from remediator.config.load import load_config  # only here: the other commands start without them
-    from remediator.runtime.replay import verify
-    from remediator.runtime.wiring import make_store
+    from remediator.runtime.replay import verify  # only here: the other commands start without it
 
-    store = make_store(load_config(config))
+    store = stored(config)
     await store.open()
     try:
         return await verify(store)

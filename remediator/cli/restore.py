@@ -15,6 +15,7 @@ import typer
 from remediator.cli.daemon import JsonOption
 from remediator.cli.output import fail, safe, say, say_json
 from remediator.cli.people import AsOption, actor
+from remediator.cli.stored import stored
 from remediator.model.inputs import Pressed
 from remediator.model.time import SECOND
 from remediator.rules.faults import Faults
@@ -58,10 +59,15 @@ def restore(
 ) -> None:
     """Say that the store came back from a backup: the daemon starts frozen, looks first, and says what it found."""
     try:
-        if confirm and source is not None:
-            copies.put_back(
-                source, _file_of(config, "--from is for SQLite: put a PostgreSQL store back with its tools")
-            )
+        if source is not None:
+            path = _file_of(config, "--from is for SQLite: put a PostgreSQL store back with its tools")
+            if confirm:
+                copies.put_back(source, path)
+            else:
+                copies.check(source)
+                if not path.exists():
+                    _say_it_is_missing(source, path, as_json=as_json)
+                    fail("nothing was changed: give --confirm")
         view = asyncio.run(_marked(config, Pressed(actor(name), "restored", reason), confirm=confirm))
     except Faults as faults:
         fail(str(faults))
@@ -73,6 +79,13 @@ def restore(
         say(_told(view, source))
     if not confirm:
         fail("nothing was changed: give --confirm")
+
+
+def _say_it_is_missing(source: Path, path: Path, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"restored": False, "actions": 0, "head": 0, "decided": 0})
+    else:
+        say(f"{safe(source)} would become the store {safe(path)}, where there is none, and be marked as restored")
 
 
 def _told(view: View, source: Path | None) -> str:
@@ -89,10 +102,7 @@ def _told(view: View, source: Path | None) -> str:
 
 
 async def _marked(config: Path, pressed: Pressed, *, confirm: bool) -> View:
-    from remediator.config.load import load_config  # only here: the other commands start without them
-    from remediator.runtime.wiring import make_store
-
-    store: Store = make_store(load_config(config))
+    store = stored(config)
     await store.open()
     try:
         counts = await store.counts()

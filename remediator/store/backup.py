@@ -34,6 +34,15 @@ def save(path: Path, to: Path) -> int:
     return to.stat().st_size
 
 
+def check(backup: Path) -> None:
+    """Raises StoreError if it is no backup, or is damaged."""
+    try:
+        with closing(_readable(backup)) as source:
+            _check(source, backup)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"{backup}: {error}") from error
+
+
 def put_back(backup: Path, path: Path) -> None:
     """Make the store at `path` what the backup is. Raises StoreError if a daemon runs on it, or it is no backup."""
     lock = FileLock(Path(f"{path}.lock"))

@@ -202,3 +202,32 @@ def test_run_names_every_fault_and_starts_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [["freeze"], ["freeze", "maybe"], ["explain"], ["incidents", "--limit", "0"]])
 def test_bad_arguments_are_usage_errors(arguments: list[str]) -> None:
     assert run(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["replay", "restore", "audit verify"])
+def test_a_store_that_is_not_there_is_not_made_by_looking_at_it(tmp_path: Path, command: str) -> None:
+    config = stored_at(tmp_path)
+    given = [*command.split(), "--store-of" if command.startswith("audit") else "--config", str(config)]
+    result = CliRunner().invoke(build(), given)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"store: {tmp_path / 'store.db'}: there is no such file" in result.stderr
+    assert not (tmp_path / "store.db").exists()
+
+
+def test_a_restore_that_would_be_made_looks_at_the_backup_first(tmp_path: Path) -> None:
+    config = stored_at(tmp_path)
+    result = CliRunner().invoke(build(), ["restore", "--config", str(config), "--from", str(config)])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "is not a database" in result.stderr
+
+
+def stored_at(folder: Path) -> Path:
+    """A configuration whose store would be store.db in the folder."""
+    (folder / "rules").mkdir()
+    config = folder / "remediator.toml"
+    config.write_text(
+        f'[store]\nurl = "sqlite:///{folder / "store.db"}"\n'
+        '[[feed]]\nname = "a"\nbootstrap_servers = ["127.0.0.1:1"]\ntopics = ["t"]\n'
+        '[[deployment]]\nname = "d"\nfeed = "a"\nnamespaces = ["*"]\n'
+    )
+    return config
