@@ -12,6 +12,7 @@ from remediator.engine.state import NO_DAGRUN, DagRunState, DagState, WorldState
 from remediator.model.ids import LEDGER_KEY
 from remediator.model.inputs import Performed, Pressed
 from remediator.model.outcome import Delivered, Refused
+from remediator.model.policy import Policy
 from remediator.model.reasons import Reason
 from remediator.model.time import Instant, format_instant
 
@@ -88,7 +89,7 @@ def tell_when_known(context: Context, world: WorldState) -> None:
     found = context.ledger.restore
     if found is None or found.told or found.due is None:
         return
-    if context.now >= found.due or not missing(context, world, found):
+    if context.now >= found.due or not missing(context.policy, world, found):
         _tell(context, world, found)
 
 
@@ -112,7 +113,7 @@ def due(context: Context) -> Instant | None:
     return None if found is None or found.told else found.due
 
 
-def missing(context: Context, world: WorldState, found: Restore) -> list[str]:
+def missing(policy: Policy, world: WorldState, found: Restore) -> list[str]:
     """What is not known yet, in words."""
     proved = found.done + found.not_done + found.unknown
     silent = [
@@ -120,8 +121,8 @@ def missing(context: Context, world: WorldState, found: Restore) -> list[str]:
         for name, sweep in sorted(world.sweeps.items())
         if sweep.pending or sweep.due <= found.at or sweep.failing_since is not None
     ]
-    names = sorted({one.feed for one in context.policy.deployments.values()})
-    behind = [name for name in names if feeds.watermark(world.feeds, name, context.policy) < found.at]
+    names = sorted({one.feed for one in policy.deployments.values()})
+    behind = [name for name in names if feeds.watermark(world.feeds, name, policy) < found.at]
     said = (
         (f"{found.actions - proved} actions", found.actions > proved),
         (f"{found.dagruns - found.looked} dagruns", found.dagruns > found.looked),
@@ -131,20 +132,23 @@ def missing(context: Context, world: WorldState, found: Restore) -> list[str]:
     return [text for text, is_so in said if is_so]
 
 
-def words(found: Restore) -> str:
-    """What was found so far."""
+def words(policy: Policy, world: WorldState, found: Restore) -> str:
+    """What was found so far, and what is not known yet."""
+    left = missing(policy, world, found)
+    return "; not known yet: ".join([_counted(found), *([", ".join(left)] if left else [])])
+
+
+def _counted(found: Restore) -> str:
     return (
         f"of {found.cases} open cases {found.healed} were healed or moved on meanwhile; of {found.actions} actions "
         f"that the outbox still held {found.done} turned out done, {found.not_done} not done, {found.unknown} unknown; "
         f"what happened from {format_instant(found.since)} to {format_instant(found.at)} "
-        "was read and asked for again"
+        "is read and asked for again"
     )
 
 
 def _tell(context: Context, world: WorldState, found: Restore, *, frozen: bool = True) -> None:
-    left = missing(context, world, found)
-    text = "; not known yet: ".join([words(found), *([", ".join(left)] if left else [])])
-    found.told = text
+    found.told = text = words(context.policy, world, found)
     context.touch(LEDGER_KEY)
     then = "; nothing is changed until 'remediator freeze off'" if frozen else ""
     context.effects.alerts.append(Alert(ALERT, SUBJECT, f"put back by {found.by}: {text}{then}", Reason.RESTORED))

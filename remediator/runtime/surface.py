@@ -85,7 +85,7 @@ class DaemonSurface(AccountsSurface):
             approvals=approvals_view(open_proposals(await self._open_incidents(), now), now),
             breakers=breakers_view(ledger, self._policy(), now),
             **freeze_view(world, frozen=counts.frozen),
-            **restored_view(ledger),
+            **restored_view(self._policy(), world, ledger),
             deployments={
                 name: {
                     "ceiling": deployment.ceiling.value,

@@ -199,7 +199,7 @@ def freeze_view(world: WorldState, *, frozen: bool) -> View:
     return {"freeze": {"by": found.by, "at": format_instant(found.at), "reason": found.why}}
 
 
-def restored_view(ledger: LedgerState) -> View:
+def restored_view(policy: Policy, world: WorldState, ledger: LedgerState) -> View:
     """What is found after the store came back from a backup; {} when it did not, or the thaw has come."""
     found = ledger.restore
     if found is None:
@@ -211,7 +211,7 @@ def restored_view(ledger: LedgerState) -> View:
             "at": format_instant(found.at),
             "since": format_instant(found.since),
             "looking": not found.told,
-            "found": found.told or words(found),
+            "found": found.told or words(policy, world, found),
         }
     }
 

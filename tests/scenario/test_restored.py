@@ -10,6 +10,7 @@ from remediator.model.policy import DeploymentPolicy, Destination, Mode, Policy,
 from remediator.model.reasons import Reason
 from remediator.model.time import SECOND
 from remediator.rules.spec import Backoff, Rule, RuleSetSpec, Step
+from remediator.runtime.surface_accounts import restored_view
 from remediator.testing.timeline import Timeline
 
 POLICY = Policy(
@@ -67,6 +68,9 @@ def test_what_was_open_is_looked_at_and_told_in_one_message() -> None:
 def test_a_scheduler_that_does_not_answer_is_waited_for_so_long_and_then_said() -> None:
     line = story(CHAT).fails("load").at("1m").expect_message()
     put_back(line.unreachable()).at("10m").expect_message().expect_nothing()  # that it does not answer
+    seen = restored_view(POLICY, line.core.world, line.core.ledger)["restored"]
+    assert seen["looking"]
+    assert "not known yet: 1 dagruns, what deployment prod would answer" in seen["found"]
     line.at("17m").expect_message().expect_nothing().expect_reason(Reason.RESTORED, 2)
     assert "not known yet: 1 dagruns, what deployment prod would answer" in found(line)
 
