@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 TIMEOUT_S = 20.0
 TOKEN_VARIABLE = "REMEDIATOR_TOKEN"  # noqa: S105  (the name of a variable)
 URL_VARIABLE = "REMEDIATOR_URL"
-UNTOLD = "HTTP 404"
-"""An answer without an error of ours in it: remediator names what it did not find."""
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  (compared with, not bound)
 
 ConfigOption = Annotated[
@@ -81,11 +79,17 @@ class Daemon(msgspec.Struct, frozen=True):
                 response = client.request(method, self.url.rstrip("/") + path, headers=headers, **more)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             fail(f"cannot reach remediator at {shown(self.url)}: {safe(error) or type(error).__name__}")
+        if response.status_code == 401 and self.token:
+            fail(f"remediator at {shown(self.url)} asks for another token than the one in {TOKEN_VARIABLE} or --config")
         if response.status_code == 401:
             fail(f"remediator at {shown(self.url)} asks for a token: set {TOKEN_VARIABLE}, or give --config")
         said = error_text(response)
-        if response.status_code == 404 and (said == UNTOLD or (said == "Not Found" and missing == COULD_NOT)):
+        if response.status_code == 404 and said == "Not Found" and missing == COULD_NOT:
             fail(f"what answers at {shown(self.url)} has no {path}: it is not remediator, or another version of it")
+        if response.status_code != 200 and said == f"HTTP {response.status_code}":
+            fail(
+                f"what answers at {shown(self.url)} says {said} and no more: it is not remediator, or stands before it"
+            )
         if response.status_code in (404, 409):
             fail("\n".join([f"remediator says: {safe(error_text(response))}", *found_lines(response)]), missing)
         if response.status_code != 200:

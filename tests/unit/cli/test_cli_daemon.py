@@ -124,9 +124,11 @@ def test_exactly_one_of_incident_and_action_is_explained(served: Served, given: 
     assert "either --incident ID or --action ID" in result.stderr
 
 
-def test_a_wrong_token_says_what_to_do(served: Served) -> None:
-    result = served.run("status", token="wrong")
+@pytest.mark.parametrize(("token", "said"), [("wrong", "asks for another token than"), ("", "asks for a token: set")])
+def test_a_wrong_token_or_none_says_what_to_do(served: Served, token: str, said: str) -> None:
+    result = served.run("status", token=token)
     assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
     assert "REMEDIATOR_TOKEN" in result.stderr
     assert "wrong" not in result.stderr
 
@@ -181,13 +183,13 @@ COMMANDS = (
 
 
 @contextmanager
-def answering(body: bytes) -> Iterator[str]:
+def answering(body: bytes, status: int = 200) -> Iterator[str]:
     """The address of a server that says the same to whatever it is asked."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -214,6 +216,15 @@ def test_what_is_not_remediators_answer_is_taken_for_none(body: bytes) -> None:
             result = CliRunner().invoke(build(), [*command, "--url", url])
             assert (result.exit_code, result.stdout) == (2, ""), command
             assert "is not remediator, or another version of it" in result.stderr
+
+
+@pytest.mark.parametrize("status", [404, 500, 502])
+def test_an_error_that_is_not_remediators_is_not_put_into_its_mouth(status: int) -> None:
+    with answering(b"<html>", status) as url:
+        for command in COMMANDS:
+            result = CliRunner().invoke(build(), [*command, "--url", url])
+            assert (result.exit_code, result.stdout) == (2, ""), command
+            assert f"what answers at {url} says HTTP {status} and no more" in result.stderr
 
 
 def test_doctor_says_so_too(tmp_path: Path) -> None:
