@@ -160,7 +160,7 @@ async def _decision_difference(store: Store, start: Start, replayed: Sequence[De
             again = [one for one in again if one.position >= stored[0].position]
         for one, other in zip_longest(stored, again):
             if one is None or other is None or _encode(one) != _encode(other):
-                return f"decision of incident {incident or '(none)'}: {_both(one, other)}"
+                return f"decision of incident {incident or '(none)'}: {both(one, other)}"
     return ""
 
 
@@ -176,9 +176,9 @@ def _action_difference(replayed: Sequence[Action], stored: Sequence[ActionRow], 
         if held is None and (action.kind in QUESTIONS or action.not_before < oldest):
             continue
         if held is None or _encode(held) != _encode(action):
-            return f"action {action_id}: {_both(held, action)}"
+            return f"action {action_id}: {both(held, action)}"
     if start == 0 and kept:
-        return f"action {next(iter(kept))}: {_both(next(iter(kept.values())), None)}"
+        return f"action {next(iter(kept))}: {both(next(iter(kept.values())), None)}"
     return ""
 
 
@@ -190,7 +190,7 @@ def _incident_difference(replayed: Sequence[Incident], stored: Sequence[Incident
         if held is None and incident.phase is Phase.RESOLVED:
             continue  # pruned
         if held is None or _encode(held) != _encode(incident):
-            return f"incident {incident.id} episode {incident.episode}: {_both(held, incident)}"
+            return f"incident {incident.id} episode {incident.episode}: {both(held, incident)}"
     return ""
 
 
@@ -201,14 +201,15 @@ def _state_difference(replayed: dict[str, bytes | None], stored: dict[str, bytes
 
 def _timer_difference(replayed: dict[str, Timers], stored: dict[str, Timers]) -> str:
     different = _timers_unlike(replayed, stored)
-    return next((f"timers of {key}: {_both(stored.get(key), replayed[key])}" for key in different), "")
+    return next((f"timers of {key}: {both(stored.get(key), replayed[key])}" for key in different), "")
 
 
 def _timers_unlike(replayed: dict[str, Timers], stored: dict[str, Timers]) -> Iterator[str]:
     return (key for key, timers in replayed.items() if tuple(stored.get(key, ())) != timers)
 
 
-def _both(stored: object, replayed: object) -> str:
+def both(stored: object, replayed: object) -> str:
+    """What the store holds and the replay gives, from shortly before they differ, bounded."""
     texts = ["nothing" if one is None else str(one) for one in (stored, replayed)]
     alike = takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False))
     begin = max(0, sum(1 for _ in alike) - SHOWN // 3)
