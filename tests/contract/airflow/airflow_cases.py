@@ -41,6 +41,7 @@ BACKENDS = ("stand-in", *(REAL if REAL_API == "v2" else ()))
 DAILY_BACKENDS = BACKENDS if DAILY_DAG_ID else ("stand-in",)
 STAND_IN_DAILY = "daily"
 ENDING = 150 * MILLISECOND
+LOG_PAGE, LOG_PAGES = 100, 50
 _FAILS = Failure("ConnectionError", "connection reset by peer")
 _DAGS = (
     DagSpec(
@@ -100,16 +101,25 @@ class Airflow:
         """How often this change was asked for, dry runs left out. event: as v2 names it."""
         names = {"trigger_dag_run": "post_dag_run"} if self.api == "v1" else {}
         name = f"{'api.' * (self.api == 'v1')}{names.get(event, event)}"
-        wanted = {"dag_id": dag_id} if dag_id else {}
-        params: dict[str, Any] = {"event": name, "limit": 100, "order_by": "-event_log_id", **wanted}
-        answer = await self.http.get(self.at("eventLogs"), params=params)
-        assert answer.status_code == 200, answer.text
-        lines = [(row, json.loads(row["extra"] or "{}")) for row in answer.json()["event_logs"]]
-        assert len(lines) < 100
+        rows = await self._logged({"event": name, **({"dag_id": dag_id} if dag_id else {})})
+        lines = [(row, json.loads(row["extra"] or "{}")) for row in rows]
         return sum(
             run_id in ("", row["run_id"], extra.get("dag_run_id")) and extra.get("dry_run") is not True
             for row, extra in lines
         )
+
+    async def _logged(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+        """The oldest first: what is added meanwhile moves none to another page."""
+        rows: list[dict[str, Any]] = []
+        for _ in range(LOG_PAGES):
+            params = {"limit": LOG_PAGE, "offset": len(rows), "order_by": "event_log_id", **wanted}
+            answer = await self.http.get(self.at("eventLogs"), params=params)
+            assert answer.status_code == 200, answer.text
+            page = answer.json()["event_logs"]
+            rows += page
+            if len(page) < LOG_PAGE:
+                return rows
+        raise AssertionError(f"{len(rows)} lines are logged of {wanted}, and more")
 
     async def failed_run(self, logical_date: str | None = None) -> str:
         """A dagrun of DAG_ID that has failed; a new one unless the real one has begun some that nobody has touched."""
