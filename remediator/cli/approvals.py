@@ -11,6 +11,7 @@ import typer
 from remediator.cli.daemon import ConfigOption, JsonOption, UrlOption, find_daemon
 from remediator.cli.output import columns, safe, say, say_json
 from remediator.cli.people import AsOption, actor
+from remediator.model.text import cut
 from remediator.model.time import SECOND, format_duration
 
 View = dict[str, Any]
@@ -155,5 +156,5 @@ def _row(view: dict[str, Any]) -> tuple[str, ...]:
         safe(view["rule"]),
         safe(view["incident"])[:12],
         str(view["affects"] or ""),
-        what if len(what) <= TEXT_LIMIT else what[: TEXT_LIMIT - 1] + "…",
+        cut(what, TEXT_LIMIT),
     )

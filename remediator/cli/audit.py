@@ -13,6 +13,7 @@ import typer
 from remediator.cli.daemon import ConfigOption, Daemon, JsonOption, UrlOption, find_daemon
 from remediator.cli.output import FINDINGS, columns, fail, safe, say, say_json
 from remediator.cli.stored import stored
+from remediator.model.text import cut
 from remediator.model.time import format_instant, parse_duration, parse_instant
 from remediator.rules.faults import Faults
 from remediator.store.audit import AuditHead, AuditRow, Verifier, canonical
@@ -232,5 +233,5 @@ def _row(view: View) -> tuple[str, ...]:
         safe(entry.get("what", "")),
         safe(target)[:WHY_LIMIT],
         safe(result)[:WHY_LIMIT],
-        why if len(why) <= WHY_LIMIT else why[: WHY_LIMIT - 1] + "…",
+        cut(why, WHY_LIMIT),
     )

@@ -8,6 +8,7 @@ import typer
 
 from remediator.cli.daemon import ConfigOption, JsonOption, UrlOption, find_daemon
 from remediator.cli.output import columns, safe, say, say_json
+from remediator.model.text import cut
 
 HEAD = ("ID", "EPISODE", "SEVERITY", "STATE", "DEPLOYMENT", "DAG / TASK", "FAILURES", "UPDATED", "TITLE")
 TITLE_LIMIT = 60
@@ -45,7 +46,7 @@ def incident_row(view: dict[str, Any]) -> tuple[str, ...]:
         safe(where)[:TITLE_LIMIT],
         str(view.get("failures", 0)),
         view["updated_at"][:19].replace("T", " "),
-        title if len(title) <= TITLE_LIMIT else title[: TITLE_LIMIT - 1] + "…",
+        cut(title, TITLE_LIMIT),
     )
 
 

@@ -10,6 +10,7 @@ import typer
 from remediator.cli.daemon import ConfigOption, JsonOption, UrlOption, find_daemon
 from remediator.cli.output import columns, fail, safe, say, say_json
 from remediator.model.shares import percent
+from remediator.model.text import cut
 
 View = dict[str, Any]
 SHOWN = 20
@@ -135,4 +136,4 @@ def _clock(text: str) -> str:
 
 def _short(text: str) -> str:
     shown = safe(text)
-    return shown if len(shown) <= TITLE_LIMIT else shown[: TITLE_LIMIT - 1] + "…"
+    return cut(shown, TITLE_LIMIT)

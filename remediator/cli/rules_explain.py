@@ -19,6 +19,7 @@ from remediator.cli.rules_files import load_or_exit
 from remediator.config.load import load_config
 from remediator.config.settings import Config
 from remediator.engine.explain import explain as explain_by
+from remediator.model.text import cut
 from remediator.rules.faults import Faults
 from remediator.rules.index import RuleSet
 from remediator.rules.toml import near
@@ -158,7 +159,7 @@ def _clauses(clauses: list[View], indent: str) -> Iterator[tuple[str, ...]]:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    return cut(text, SHOWN)
 
 
 def _value(value: Any) -> str:

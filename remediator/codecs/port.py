@@ -6,6 +6,7 @@ from typing import Protocol
 
 from remediator.model.event import Event
 from remediator.model.record import Record
+from remediator.model.text import cut
 
 REASON_CHARS = 512
 """A dead letter's reason has to fit a line on a screen."""
@@ -17,7 +18,7 @@ class Undecodable(Exception):  # noqa: N818  (a verdict on a record, not a fault
     """No event can be read from this record. `reason` says why and where, bounded, without the record's values."""
 
     def __init__(self, reason: str) -> None:
-        self.reason = reason if len(reason) <= REASON_CHARS else reason[: REASON_CHARS - 1] + "…"
+        self.reason = cut(reason, REASON_CHARS)
         super().__init__(self.reason)
 
 

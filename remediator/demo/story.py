@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from remediator.model.incident import Incident
 from remediator.model.reasons import Decision, Reason
+from remediator.model.text import cut
 from remediator.model.time import SECOND, Instant
 
 LINES_KEPT = 200
@@ -154,4 +155,4 @@ def place_of(decision: Decision) -> str:
 def shortened(text: str, most: int) -> str:
     """One line of at most so many characters."""
     flat = " ".join(text.split())
-    return flat if len(flat) <= most else f"{flat[: most - 1]}…"
+    return cut(flat, most)

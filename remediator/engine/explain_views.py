@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from remediator.model.text import cut
 from remediator.model.time import Duration, Instant, format_duration, format_instant
 from remediator.rules.clauses import ClauseVerdict
 from remediator.rules.fields import text_of
@@ -113,16 +114,16 @@ def clause_view(verdict: ClauseVerdict) -> ClauseView:
     """A clause's verdict with its values as texts."""
     children = tuple(map(clause_view, verdict.children))
     value = shown(verdict.field, verdict.value_met)
-    return ClauseView(verdict.field, _json(verdict.condition), value, verdict.verdict, cut(verdict.reason), children)
+    return ClauseView(verdict.field, _json(verdict.condition), value, verdict.verdict, _short(verdict.reason), children)
 
 
 def _json(raw: Any) -> str:
-    return cut(msgspec.json.encode(raw, enc_hook=str).decode("utf-8", "replace"))
+    return _short(msgspec.json.encode(raw, enc_hook=str).decode("utf-8", "replace"))
 
 
-def cut(text: str) -> str:
+def _short(text: str) -> str:
     """The text, or its beginning."""
-    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+    return cut(text, MAX_SHOWN)
 
 
 def shown(field: str, value: Any) -> Any:
@@ -134,11 +135,11 @@ def shown(field: str, value: Any) -> Any:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, tuple | list):
         return [shown("", element) for element in value[:MAX_ELEMENTS]]
-    return value if value is None or isinstance(value, bool) else cut(text_of(value))
+    return value if value is None or isinstance(value, bool) else _short(text_of(value))
 
 
 def _number(name: str, value: int) -> int | str:
-    return format_duration(value) if name == "duration" else value if abs(value) < 2**63 else cut(text_of(value))
+    return format_duration(value) if name == "duration" else value if abs(value) < 2**63 else _short(text_of(value))
 
 
 def instant(at: Instant) -> str:

@@ -15,6 +15,7 @@ from remediator.model.action import Action, Backfill, DryRun, Reprocess, Rerun, 
 from remediator.model.ids import stable_id
 from remediator.model.inputs import Previewed
 from remediator.model.reasons import Reason
+from remediator.model.text import cut
 from remediator.model.time import format_duration
 
 LANES = 4
@@ -113,13 +114,9 @@ def _keep(question: Question, preview: str, affects: int) -> None:
 def words(previewed: Previewed) -> str:
     """As people read it, bounded."""
     if previewed.error:
-        return f"no preview: {_cut(previewed.error, MAX_TEXT)}"
-    refused = f", and is refused: {_cut(previewed.refused, MAX_WHY)}" if previewed.refused else ""
-    return f"as things are, a yes {_cut(previewed.text, MAX_TEXT)}{refused}"
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+        return f"no preview: {cut(previewed.error, MAX_TEXT)}"
+    refused = f", and is refused: {cut(previewed.refused, MAX_WHY)}" if previewed.refused else ""
+    return f"as things are, a yes {cut(previewed.text, MAX_TEXT)}{refused}"
 
 
 def _ask_people(context: Context, state: DagState, question: Question) -> None:

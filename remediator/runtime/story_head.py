@@ -11,6 +11,7 @@ from remediator.engine.tell import LOG, PAGERDUTY, SLACK
 from remediator.model.action import CHANGES_TARGET, Action, Message, Pause, Reprocess
 from remediator.model.incident import Incident, Phase
 from remediator.model.reasons import Decision, Reason
+from remediator.model.text import cut
 from remediator.runtime.story_parts import UNDONE, Ground, Head, is_undo, subject_of
 from remediator.runtime.story_words import KINDS, STATES, UNDO_PLANNED, clock, did, length, plain, what_of
 from remediator.store.port import ActionRow
@@ -86,13 +87,9 @@ def head_of(ground: Ground, incident: Incident) -> Head:
 
 
 def _wrong(ground: Ground, incident: Incident) -> str:
-    error = _cut(" ".join(incident.error.split()))
+    error = cut(" ".join(incident.error.split()), ERROR_SHOWN)
     what = f"{incident.title}: {error}" if error and error not in incident.title else incident.title
     return f"{what} ({', '.join(_scale(ground, incident))})"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= ERROR_SHOWN else f"{text[: ERROR_SHOWN - 1]}…"
 
 
 def _scale(ground: Ground, incident: Incident) -> Iterator[str]:

@@ -15,6 +15,7 @@ import msgspec
 
 from remediator.model.event import ErrorInfo, Event
 from remediator.model.policy import Mode, Policy, Route
+from remediator.model.text import cut
 from remediator.rules.faults import Faults
 from remediator.rules.index import Matched, RuleSet
 from remediator.rules.load import load_rules
@@ -146,7 +147,7 @@ def _line(row: Row) -> str:
 def _shown(error: KnownError) -> str:
     kind = error.type.rpartition(".")[2]
     text = ": ".join(part for part in (kind, " ".join(error.message.split())) if part)
-    short = text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    short = cut(text, SHOWN)
     return f"`{short.replace('`', chr(39))}`".replace("|", "\\|")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from remediator.model.action import Page
 from remediator.model.incident import Incident, Proposal
+from remediator.model.text import cut
 from remediator.model.time import format_instant
 
 SUMMARY_LIMIT = 1_024
@@ -38,13 +39,13 @@ def enqueue_body(page: Page, routing_key: str, client: str) -> dict[str, Any]:
 def _payload(incident: Incident) -> dict[str, Any]:
     where = "/".join(part for part in (incident.deployment, incident.dag_id, incident.task_id) if part)
     return {
-        "summary": _cut(f"{incident.title} [{where}]" if where else incident.title, SUMMARY_LIMIT),
-        "source": _cut(where or "remediator", DETAIL_LIMIT),
+        "summary": cut(f"{incident.title} [{where}]" if where else incident.title, SUMMARY_LIMIT),
+        "source": cut(where or "remediator", DETAIL_LIMIT),
         "severity": SEVERITIES.get(incident.severity, "error"),
         "timestamp": format_instant(incident.opened_at),
-        "component": _cut(incident.task_id, DETAIL_LIMIT),
-        "group": _cut(incident.dag_id, DETAIL_LIMIT),
-        "class": _cut(incident.rule, DETAIL_LIMIT),
+        "component": cut(incident.task_id, DETAIL_LIMIT),
+        "group": cut(incident.dag_id, DETAIL_LIMIT),
+        "class": cut(incident.rule, DETAIL_LIMIT),
         "custom_details": _details(incident),
     }
 
@@ -63,13 +64,9 @@ def _details(incident: Incident) -> dict[str, str]:
         "log": incident.log_tail,
         "impact": ", ".join(incident.impact[:ITEMS_SHOWN]),
     }
-    return {name: _cut(value, DETAIL_LIMIT) for name, value in named.items() if value}
+    return {name: cut(value, DETAIL_LIMIT) for name, value in named.items() if value}
 
 
 def _asked(proposal: Proposal) -> str:
     preview = f"; {proposal.preview}" if proposal.preview else ""
     return f"remediator approvals approve {proposal.id}: {proposal.text}{preview}"
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
